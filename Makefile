@@ -1,0 +1,52 @@
+# Everything a newcomer needs: `make demo` and `make test` set themselves up. CI runs `make check` and `make test`.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CODE := src tests scripts
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+# The first Python that is new enough; name another with `make setup PYTHON=...`.
+NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && { echo $$p; break; }; done)
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(STAMP)  ## create .venv and install the locked versions
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(or $(PYTHON),false) -c '$(NEW_ENOUGH)' || { \
+		echo "error: Python must be 3.11 or later, got: $$(python3 --version 2>&1)."; \
+		echo "       Install one, or name it: make setup PYTHON=/path/to/python3.11"; exit 2; } >&2
+	@echo "Installing into $(VENV); the first time takes some minutes."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-build-isolation --no-deps --editable .
+	@touch $(STAMP)
+
+demo: setup  ## train SAFE against PPO on three seeds and write the comparison
+	$(BIN)/safelab train -m +sweep=demo
+	$(BIN)/safelab report outputs/demo
+	@echo "$(CURDIR)/outputs/demo/report/index.html"
+
+test: setup  ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+check: setup  ## lint, formatting, types, layers, the law of the groups
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest tests/architecture
+
+format: setup  ## mend formatting and what the linter can mend
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+clean:  ## remove caches and build products (.venv and outputs stay)
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find src tests scripts -type d -name __pycache__ -prune -exec rm -rf {} +

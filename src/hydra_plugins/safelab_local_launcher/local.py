@@ -1,0 +1,50 @@
+"""``hydra/launcher=local``: each job in a process of its own, as many at once as there are cores or GPUs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+
+@dataclass
+class LocalLauncherConf:
+    """``workers``: jobs at once; null for as many as the machine holds."""
+
+    _target_: str = "hydra_plugins.safelab_local_launcher.local.LocalLauncher"
+    workers: int | None = None
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher", name="local", node=LocalLauncherConf, provider="safelab_local_launcher"
+)
+
+
+class LocalLauncher(Launcher):
+    """Goes on past a failed job: its JobReturn says so, and the caller decides what to make of it."""
+
+    def __init__(self, workers: int | None) -> None:
+        self.workers = workers
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep what ``launch`` needs. The task function is always safelab's own, so that it is not sent along."""
+        self.hydra_context, self.config = hydra_context, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run one job per list of overrides."""
+        from safelab.app.jobs import to_job
+        from safelab.app.pool import run_all, slots_for
+        from safelab.errors import RunFailed
+
+        load = self.hydra_context.config_loader.load_sweep_config
+        jobs = [to_job(load(self.config, list(overrides))) for overrides in job_overrides]
+        returns = []
+        for job, report in zip(jobs, run_all(jobs, slots_for(jobs, self.workers)), strict=True):
+            done = JobReturn(overrides=job.overrides, cfg=OmegaConf.create(dict(job.config)), task_name="safelab")
+            done.status = JobStatus.COMPLETED if report.failure is None else JobStatus.FAILED
+            done.return_value = report.final_reward if report.failure is None else RunFailed(report.failure)
+            returns.append(done)
+        return returns

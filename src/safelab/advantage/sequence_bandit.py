@@ -1,0 +1,43 @@
+"""One advantage per sequence, copied to all its tokens: the response is one action of a bandit.
+
+    A_i = whiten(R_i - V_i),   R_i = shaped reward + sum over tokens of the KL penalty in the reward, if any
+
+The critic learns R_i. Ref: SAFE's released trainer; Ahmadian et al. 2024, arXiv 2402.14740, section 3.
+"""
+
+import torch
+
+from safelab.contracts import Advantages, Context, Evidence
+from safelab.maths.masked import masked_whiten
+from safelab.options import Options as BaseOptions
+from safelab.types import Grain
+
+NEEDS_GRAIN: Grain = "sequence"
+
+
+class Options(BaseOptions):
+    """``whiten``: mean 0 and variance 1 over the sequences of the batch."""
+
+    name: str
+    whiten: bool
+
+
+def build(options: Options, context: Context) -> "SequenceBandit":
+    """The estimator; it holds no state."""
+    return SequenceBandit(options)
+
+
+class SequenceBandit:
+    """``contracts.AdvantageEstimator``."""
+
+    def __init__(self, options: Options) -> None:
+        self._whiten = options.whiten
+
+    def estimate(self, evidence: Evidence) -> Advantages:
+        """A_i on every token of sequence i, 0 on padding; returns [b, 1]."""
+        mask = evidence.mask
+        returns = (evidence.reward_seq + (evidence.token_reward_tok * mask).sum(dim=1)).unsqueeze(1)
+        advantage = returns - evidence.values
+        if self._whiten:
+            advantage = masked_whiten(advantage, torch.ones_like(advantage, dtype=torch.bool))
+        return Advantages(advantage_tok=advantage * mask, returns=returns)

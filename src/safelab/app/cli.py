@@ -1,0 +1,80 @@
+"""The command ``safelab``: finds the subcommand, and turns what it raises into one message and an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+from safelab import __version__
+from safelab.errors import ConfigError, SafelabError, nearest
+
+# Name -> (module with ``main(arguments) -> exit code``, one line of help). Modules are imported when they are called.
+COMMANDS = {
+    "train": ("safelab.app.train", "train one run, or many with -m"),
+    "report": ("safelab.app.report", "compare runs: tables, figures, one HTML page"),
+    "pretrain": ("safelab.app.pretrain", "make the embedded world (language and reward model) alone"),
+}
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``safelab`` with ``arguments`` (the process's own if None); returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    try:
+        return dispatch([argument for argument in given if argument != "--debug"])
+    except SafelabError as error:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        if debug:
+            traceback.print_exc()
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output (head, less) has gone; give the interpreter's last flush somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def dispatch(arguments: list[str]) -> int:
+    """Call the subcommand that ``arguments`` begins with.
+
+    Raises:
+        ConfigError: there is no such subcommand.
+    """
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if arguments else ConfigError.exit_code
+    name, rest = arguments[0], arguments[1:]
+    if name == "--version":
+        print(f"safelab {__version__}")
+        return 0
+    if name in ("-sc", "--shell-completion"):
+        return int(import_module("safelab.app.completion").main(rest))
+    if name not in COMMANDS:
+        raise ConfigError(f"safelab {name}: no such command; {nearest(name, COMMANDS)}")
+    return int(import_module(COMMANDS[name][0]).main(rest))
+
+
+def usage() -> str:
+    """What ``safelab --help`` prints."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name.ljust(width)}  {text}" for name, (_, text) in COMMANDS.items()]
+    return "\n".join(
+        [
+            "usage: safelab COMMAND [arguments] [--debug]",
+            "",
+            "Trains RLHF methods that promise stability side by side and measures whether they keep it.",
+            "",
+            *lines,
+            "",
+            "safelab COMMAND --help says more. --debug shows the traceback of an error.",
+            'Completion: eval "$(safelab -sc install=bash)"',
+        ]
+    )

@@ -1,0 +1,164 @@
+"""From a composed configuration to a job: plain values, a name for its arm, a directory, and what is there already."""
+
+import hashlib
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from safelab.app.mistakes import missing, unresolved
+from safelab.errors import ConfigError, UserError
+from safelab.runlog.schema import RUN_FILE
+
+# What these change is where, when or how a run is recorded, not what it computes: they make no arm of their own.
+NOT_IN_ARM = ("seed", "updates", "output_dir", "experiment", "arm", "device", "threads", "algorithm", "sweep")
+NOT_IN_ARM_TREES = ("tracker", "checkpoint", "samples", "hydra")
+
+LONGEST_ARM = 100
+"""Characters; file systems allow 255 bytes, and reports want names that can be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run: its resolved configuration without Hydra's node, and the overrides that made it."""
+
+    config: Mapping[str, Any]
+    overrides: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Arm and seed, for messages."""
+        return f"{self.config['arm']} seed {self.config['seed']}"
+
+    @property
+    def directory(self) -> Path:
+        """``<output_dir>/<experiment>/<arm>/seed_<n>``."""
+        config = self.config
+        return Path(config["output_dir"]) / config["experiment"] / config["arm"] / f"seed_{config['seed']}"
+
+
+def to_job(composed: DictConfig, hydra: Any = None) -> Job:
+    """The job that a composed configuration describes.
+
+    Args:
+        composed: with Hydra's node in it, unless that is given.
+        hydra: Hydra's node where ``composed`` has none.
+
+    Raises:
+        ConfigError: keys without a value, interpolations that lead nowhere, or names that are no folder names.
+    """
+    if hydra is None:
+        HydraConfig.instance().set_config(composed)  # ${hydra:...} in a user's configuration reads it
+        hydra = composed.hydra
+    absent = sorted(key for key in OmegaConf.missing_keys(composed) if not key.startswith("hydra."))
+    if absent:
+        raise ConfigError("\n".join(missing(key) for key in absent))
+    own = composed.copy()
+    with open_dict(own):
+        own.pop("hydra", None)
+    try:
+        config: dict[str, Any] = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise ConfigError(unresolved(error)) from error
+    overrides = tuple(OmegaConf.to_container(hydra.overrides.task, resolve=False))
+    if config.get("arm") is None:
+        config["arm"] = arm_name(hydra.runtime.choices.get("algorithm"), overrides)
+    for key in ("experiment", "arm"):
+        _check_folder(key, config.get(key))
+    return Job(config=config, overrides=overrides)
+
+
+def arm_name(algorithm: str | None, overrides: Sequence[str]) -> str:
+    """The algorithm and what the command line changes in it, as one folder name: ``safe,controller-gate=none``.
+
+    The order of the overrides does not matter, nor how a number is written. What a folder name cannot hold is
+    replaced, and a name that lost something this way ends in a hash of the whole.
+    """
+    parts = {}
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.get_key_element().lstrip("+")
+        if key not in NOT_IN_ARM and re.split(r"[./]", key)[0] not in NOT_IN_ARM_TREES:
+            parts[key] = _value(override)
+    whole = ",".join([algorithm or "none", *(f"{key.replace('/', '-')}={parts[key]}" for key in sorted(parts))])
+    safe = re.sub(r"[^A-Za-z0-9._,=+@~-]+", "_", whole)
+    if safe == whole and len(safe) <= LONGEST_ARM:
+        return safe
+    digest = hashlib.blake2b(whole.encode(), digest_size=4).hexdigest()
+    return f"{safe[: LONGEST_ARM - 9]}-{digest}"
+
+
+def check_directories(jobs: Sequence[Job]) -> list[str]:
+    """What stands against writing there, one line each: two jobs in one place, no permission, another run."""
+    places: dict[Path, list[Job]] = defaultdict(list)
+    for job in jobs:
+        places[job.directory].append(job)
+    lines = [
+        f"{len(same)} jobs of this sweep would write {directory}: "
+        + " and ".join(f"({' '.join(job.overrides)})" for job in same)
+        + "; give them different arm, seed or experiment"
+        for directory, same in places.items()
+        if len(same) > 1
+    ]
+    lines += list(dict.fromkeys(filter(None, map(_unwritable, places))))
+    return lines + list(filter(None, (_other_run(same[0]) for same in places.values())))
+
+
+def merged(faults: Iterable[tuple[str, str]], count: int) -> list[str]:
+    """Each fault (job's name, line) once; one that not all of the ``count`` jobs share says whose it is."""
+    who: dict[str, list[str]] = defaultdict(list)
+    for name, line in faults:
+        who[line].append(name)
+    lines = []
+    for line, names in who.items():
+        few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        lines.append(line if len(names) == count else f"{line} (in {few})")
+    return lines
+
+
+def _value(override: Override) -> str:
+    """The value as the configuration will hold it, so that 1e-4 and 0.0001 are one."""
+    if override.is_delete() and override.value() is None:
+        return "deleted"
+    value = override.value()
+    return override.get_value_element_as_str() if isinstance(value, str | dict | list) else str(value).lower()
+
+
+def _check_folder(key: str, value: Any) -> None:
+    if not isinstance(value, str) or not value or value in (".", "..") or re.search(r"[/\\\x00-\x1f]", value):
+        raise ConfigError(f"{key} must be the name of one folder (text without slashes), got {value!r}")
+    if len(value.encode()) > 255:
+        raise ConfigError(f"{key} must be at most 255 bytes long, got {len(value.encode())}")
+
+
+def _unwritable(directory: Path) -> str | None:
+    """Why the directory cannot be made or written, if so; nothing is made to find out."""
+    nearest = directory
+    while not os.path.lexists(nearest) and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        return f"output_dir must lead to a directory, got {directory}: {nearest} is a file"
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return f"output_dir must be writable, got {directory}: no permission in {nearest}; choose another output_dir"
+    return None
+
+
+def _other_run(job: Job) -> str | None:
+    """What the run in the job's directory was told otherwise, if it is another run under the same name."""
+    from safelab.training.run import refuse_other_config  # imports torch, which --cfg and --help do without
+
+    if not (job.directory / RUN_FILE).exists():
+        return None
+    try:
+        refuse_other_config(job.directory, job.config)
+    except UserError as error:
+        return str(error)
+    return None

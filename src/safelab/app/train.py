@@ -1,0 +1,189 @@
+"""``safelab train``: one run in this process, or a sweep through a launcher. Nothing is made before all is checked."""
+
+import shlex
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from safelab.app import cli
+from safelab.app.compose import CONFIG_NAME, compose, explained, opened, parse
+from safelab.app.jobs import Job, check_directories, merged, to_job
+from safelab.errors import ConfigError, RunFailed
+
+if TYPE_CHECKING:
+    from safelab.training.run import Outcome
+
+
+def main(arguments: Sequence[str]) -> int:
+    """What ``safelab train`` does with its arguments; returns the exit code.
+
+    Raises:
+        UserError: the configuration is wrong, in one message.
+        RunFailed: a run began and could not go on.
+    """
+    flags = parse(arguments)
+    name = flags.config_name or CONFIG_NAME
+    overrides: list[str] = list(flags.overrides)
+    with opened(flags.config_dir, flags.config_path) as hydra:
+        if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
+            return show(hydra, flags, name)
+        if flags.multirun or hydra.get_mode(name, overrides) == RunMode.MULTIRUN:
+            return sweep(hydra, overrides, name)
+        return single(to_job(compose(hydra, overrides, name=name)))
+
+
+def show(hydra: Hydra, flags: Namespace, name: str) -> int:
+    """Hydra's own answers: ``--help``, ``--hydra-help``, ``--cfg``, ``--info``, ``-sc``."""
+    parser, overrides = get_args_parser(), list(flags.overrides)
+    try:
+        with explained(hydra, overrides, name):
+            if flags.help:
+                hydra.app_help(config_name=name, args_parser=parser, args=flags)
+            elif flags.hydra_help:
+                hydra.hydra_help(config_name=name, args_parser=parser, args=flags)
+            elif flags.cfg:
+                hydra.show_cfg(name, overrides, flags.cfg, flags.package, flags.resolve)
+            elif flags.info:
+                hydra.show_info(flags.info, config_name=name, overrides=overrides)
+            else:
+                hydra.shell_completion(config_name=name, overrides=overrides)
+    except SystemExit as end:  # Hydra has said why, as for an unknown --package
+        return ConfigError.exit_code if end.code else 0
+    return 0
+
+
+def single(job: Job) -> int:
+    """One run, here and now."""
+    preflight([job])
+    outcome = run(job)
+    if outcome.status == "interrupted":
+        print(f"interrupted: {outcome.reason}; the same command goes on from there", file=sys.stderr)
+        return cli.INTERRUPTED
+    if outcome.status == "failed":
+        raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})")
+    print(f"{'finished already' if outcome.status == 'skipped' else 'finished'}: {outcome.directory}")
+    return 0
+
+
+def run(job: Job, ready: Callable[[], None] = lambda: None) -> "Outcome":
+    """Build the job's parts and train them, in this process; what is finished stays as it is.
+
+    Args:
+        job: checked already.
+        ready: called when every part is built, before the run's directory is made.
+    """
+    from safelab.app.build import build, context_for, settings_of
+    from safelab.app.console import progress
+    from safelab.training.run import Outcome, is_finished, train
+
+    if is_finished(settings_of(job.config)):
+        return Outcome(status="skipped", directory=job.directory, reason=None, final_reward=None)
+    with progress() as say:
+        parts = build(job.config, context_for(job.config, say))
+    ready()
+    return train(parts, job.config, job.overrides, command())
+
+
+def task(config: DictConfig) -> float | None:
+    """One job of a sweep, for launchers that are not ours; sweepers that search want its last mean reward.
+
+    Raises:
+        RunFailed: the run could not go on.
+    """
+    job = to_job(config, HydraConfig.get())
+    outcome = run(job)
+    if outcome.status in ("failed", "interrupted"):
+        raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})")
+    return outcome.final_reward
+
+
+def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
+    """Every job of a sweep, by the launcher that the configuration names; goes on past those that fail."""
+    master = compose(hydra, overrides, multirun=True, name=name)
+    if not master.hydra.sweeper["_target_"].endswith("BasicSweeper"):
+        with explained(hydra, overrides, name):  # a sweeper that searches: its jobs are not known beforehand
+            hydra.multirun(config_name=name, task_function=task, overrides=overrides)
+        return 0
+    with explained(hydra, overrides, name):
+        batches = expand(hydra, master)
+    preflight(compose_jobs(hydra, master, [job for batch in batches for job in batch], name))
+    context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(master))
+    with explained(hydra, overrides, name):
+        launcher = Plugins.instance().instantiate_launcher(context, task, master)
+    returns: list[JobReturn] = []
+    for batch in batches:
+        returns += launcher.launch(batch, initial_job_idx=len(returns))
+    return report(returns)
+
+
+def expand(hydra: Hydra, master: DictConfig) -> list[list[list[str]]]:
+    """The overrides of each job, in batches, as Hydra's basic sweeper makes them."""
+    sweeper = master.hydra.sweeper
+    given = [f"{key}={value}" for key, value in (sweeper.params or {}).items()] + list(
+        OmegaConf.to_container(master.hydra.overrides.task, resolve=False)
+    )
+    parsed = OverridesParser.create(hydra.config_loader).parse_overrides(given)
+    return BasicSweeper.split_arguments(parsed, sweeper.max_batch_size)
+
+
+def compose_jobs(hydra: Hydra, master: DictConfig, overrides: Sequence[Sequence[str]], name: str) -> list[Job]:
+    """Every job of a sweep.
+
+    Raises:
+        ConfigError: what is wrong with those that cannot be composed, all of it.
+    """
+    jobs, faults = [], []
+    for own in overrides:
+        try:
+            with explained(hydra, own, name):
+                jobs.append(to_job(hydra.config_loader.load_sweep_config(master, list(own))))
+        except ConfigError as error:
+            faults += [(" ".join(own), line) for line in str(error).splitlines()]
+    if faults:
+        raise ConfigError(listed(merged(faults, len(overrides))))
+    return jobs
+
+
+def preflight(jobs: Sequence[Job]) -> None:
+    """Check all jobs before any of them makes anything.
+
+    Raises:
+        ConfigError: every fault of every job, each once.
+    """
+    from safelab.app.build import problems
+
+    faults = [(job.name, line) for job in jobs for line in problems(job.config)]
+    lines = merged(faults, len(jobs)) or check_directories(jobs)
+    if lines:
+        raise ConfigError(listed(lines))
+
+
+def report(returns: Sequence[JobReturn]) -> int:
+    """Say how a sweep went; returns the exit code."""
+    failed = [job for job in returns if job.status is not JobStatus.COMPLETED]
+    print(f"{len(returns) - len(failed)} of {len(returns)} jobs are done")
+    for job in failed:
+        print(f"failed: {job._return_value}", file=sys.stderr)  # the property would raise it
+    return RunFailed.exit_code if failed else 0
+
+
+def listed(lines: Sequence[str]) -> str:
+    """One message of one or several lines."""
+    return lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} things are wrong:", *lines])
+
+
+def command() -> str:
+    """What was typed, for the run's record."""
+    return shlex.join(["safelab", *sys.argv[1:]])

@@ -1,0 +1,275 @@
+"""The architecture on one page: what each group of the configuration must offer.
+
+Every option is a module ``safelab/<group>/<name>.py`` with a class ``Options`` (its validated parameters) and a
+function ``build(options, context)`` that returns an object of the group's Protocol. A user's own component is named
+``package.module:Class``, where the class has ``Options`` and is called with the same two arguments.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from safelab.options import State
+from safelab.types import Grain, Plan, PromptBatch, Rollout, Scored, Signals, TokenStats, TrainBatch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a component may know of its surroundings when it is built.
+
+    ``seed`` is the run's; ``cache`` holds what the project makes for itself (the embedded world);
+    ``progress(text)`` tells the user what a slow build is doing. ``policy`` is set once that is built.
+    """
+
+    seed: int
+    device: torch.device
+    cache: Path
+    progress: Callable[[str], None] = field(default=lambda text: None)
+    policy: "Policy | None" = None
+
+
+class PromptSource(Protocol):
+    """``data``: an endless, seeded sequence of prompts; the cursor is all its state."""
+
+    def prompts(self, cursor: int, count: int) -> list[str]:
+        """The prompts number ``cursor`` to ``cursor + count - 1``."""
+
+
+class CausalModel(Protocol):
+    """A language model seen through its hidden states; the same code reads policy and reference."""
+
+    def hidden(
+        self,
+        prompt_ids: Int[Tensor, "b p"],
+        prompt_mask: Bool[Tensor, "b p"],
+        ids: Int[Tensor, "b t"],
+        mask: Bool[Tensor, "b t"],
+    ) -> Float[Tensor, "b t1 d"]:
+        """Last hidden states from the last prompt token to the last response column: t + 1 of them.
+
+        Column i predicts response token i; column 0 has seen the prompt only.
+        """
+
+    def token_stats(
+        self,
+        hidden: Float[Tensor, "b t d"],
+        ids: Int[Tensor, "b t"],
+        reference: "tuple[CausalModel, Float[Tensor, 'b t d']] | None" = None,
+    ) -> TokenStats:
+        """Log-probability, entropy and (given a reference) exact KL of each response token, in float32."""
+
+    def log_probs(self, hidden: Float[Tensor, "b t d"]) -> Float[Tensor, "b t vocab"]:
+        """Next-token log-probabilities at the sampling temperature, in float32."""
+
+
+class Policy(Protocol):
+    """``policy``: the model that is trained, its tokenizer and its frozen reference."""
+
+    module: nn.Module
+    model: CausalModel
+    reference: CausalModel
+    hidden_size: int
+
+    def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:
+        """Prompts as tokens, padded on the left."""
+
+    def decode(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
+        """Response text without special tokens."""
+
+    def generate(self, prompts: PromptBatch, max_new_tokens: int) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """Sampled response tokens, padded on the right, and their mask: True up to and with the end token."""
+
+    def ended(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b"]:
+        """Whether each response gave its end token."""
+
+    def save(self, directory: Path) -> None:
+        """Weights and tokenizer in the layout that ``transformers`` loads."""
+
+    def restore(self, directory: Path) -> None:
+        """The weights that ``save`` wrote, to the bit; the reference stays."""
+
+
+class Sampler(Protocol):
+    """``rollout``: turns prompts into responses."""
+
+    batch_size: int
+
+    def rollout(self, policy: Policy, prompts: PromptBatch) -> Rollout:
+        """One response per row, sampled from the distribution that is scored."""
+
+
+class Reward(Protocol):
+    """``reward``: what RL sees."""
+
+    def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
+        """One finite number per response. ``ended``: whether the response gave its end token."""
+
+
+class Evaluator(Protocol):
+    """``evaluator``: a score that is measured beside the reward and never optimised."""
+
+    def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
+        """One number per response."""
+
+
+class Normaliser(Protocol):
+    """``shaping.normaliser``: brings raw rewards to the scale that the critic learns."""
+
+    def init(self) -> State:
+        """State before any reward was seen."""
+
+    def step(self, state: State, reward_seq: Float[Tensor, "b"]) -> tuple[State, Float[Tensor, "b"]]:
+        """Next state and the rewards as the update sees them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shaped:
+    """Rewards as the update sees them, with what was clipped or charged, for the log."""
+
+    reward_seq: Float[Tensor, "b"]
+    metrics: Mapping[str, float]
+
+
+class Shaping(Protocol):
+    """``shaping``: charges (missing end, repetition), normalisation, clipping between reward and advantage."""
+
+    def init(self) -> State:
+        """State before any reward was seen."""
+
+    def step(self, state: State, rollout: Rollout, reward_seq: Float[Tensor, "b"]) -> tuple[State, Shaped]:
+        """Next state, and the rewards as the update sees them."""
+
+
+class Critic(Protocol):
+    """``critic``: value heads on the policy's hidden states."""
+
+    module: nn.Module
+    target: nn.Module | None
+    grain: Grain
+    coef: float
+    warmup_updates: int
+
+    def heads(self, hidden: Float[Tensor, "b t1 d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b v h"]:
+        """Each head's value, read where the option says."""
+
+    def bootstrap(self, hidden: Float[Tensor, "b t1 d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b v h"]:
+        """The same from the Polyak target, where the option keeps one: what a return bootstraps from."""
+
+    def combine(self, heads: Float[Tensor, "b v h"]) -> Float[Tensor, "b v"]:
+        """The value that the advantage uses."""
+
+    def loss(
+        self, heads: Float[Tensor, "b v h"], heads_old: Float[Tensor, "b v h"], returns: Float[Tensor, "b v"]
+    ) -> Float[Tensor, "b v"]:
+        """Loss of each value, not yet averaged."""
+
+    def after_step(self) -> None:
+        """Called after each optimiser step: moves the target, where there is one."""
+
+
+Route = Literal["constant", "loss_exact", "loss_k1", "loss_k2", "loss_k3", "ratio_k1", "reward"]
+
+
+class Controller(Protocol):
+    """``controller``: decides threshold, gate and coefficient of the KL penalty. Pure: state in, state out."""
+
+    route: Route
+    step_every: Literal["rollout", "epoch"]
+    preview_max_kl: float | None
+
+    def init(self) -> State:
+        """State before any signal."""
+
+    def step(self, state: State, signals: Signals) -> State:
+        """State after one more observation."""
+
+    def plan(self, state: State) -> Plan:
+        """What holds for the coming update."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Advantages:
+    """Advantage of each response token, and what the critic is to learn."""
+
+    advantage_tok: Float[Tensor, "b t"]
+    returns: Float[Tensor, "b v"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What an advantage is made from. ``reward_seq``: after shaping; ``token_reward_tok``: a KL penalty in the reward."""
+
+    mask: Bool[Tensor, "b t"]
+    reward_seq: Float[Tensor, "b"]
+    token_reward_tok: Float[Tensor, "b t"]
+    values: Float[Tensor, "b v"]
+    bootstrap_values: Float[Tensor, "b v"]
+
+
+class AdvantageEstimator(Protocol):
+    """``advantage``: from rewards and values to advantages and returns.
+
+    Its module says by ``NEEDS_GRAIN`` whether it reads one value per sequence or one per token.
+    """
+
+    def estimate(self, evidence: Evidence) -> Advantages:
+        """From one rollout to advantages, whitened if the option says so."""
+
+
+class Objective(Protocol):
+    """``objective``: the policy's loss, token by token."""
+
+    entropy_coef: float
+    entropy_positions: Literal["response", "all"]
+
+    def loss_tok(self, logp_tok: Float[Tensor, "b t"], batch: TrainBatch) -> Float[Tensor, "b t"]:
+        """Loss of each token (minimised), not yet averaged and not masked."""
+
+    def clipped_tok(self, logp_tok: Float[Tensor, "b t"], batch: TrainBatch) -> Bool[Tensor, "b t"]:
+        """Where the bounds stop the gradient."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimizers:
+    """Both optimisers of a run. A gradient norm limit of None leaves that part's gradient as it is."""
+
+    policy: torch.optim.Optimizer
+    critic: torch.optim.Optimizer
+    policy_max_grad_norm: float | None
+    critic_max_grad_norm: float | None
+
+
+class OptimizerFactory(Protocol):
+    """``optimizer``: how often and how far an update moves the weights."""
+
+    epochs: int
+    minibatches: int
+    micro_batch_size: int | None
+
+    def make(self, policy: nn.Module, critic: nn.Module) -> Optimizers:
+        """Fresh optimisers over the parameters that require a gradient."""
+
+
+class Tracker(Protocol):
+    """``tracker``: mirrors the run elsewhere; the run's own files are the truth."""
+
+    def start(self, directory: Path, config: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+        """Called once before the first row."""
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """One row of ``metrics.jsonl``."""
+
+    def finish(self, status: str) -> None:
+        """Called once, whatever happened."""
+
+
+class Guard(Protocol):
+    """``guard``: looks at each row and may stop the run."""
+
+    def verdict(self, row: Mapping[str, Any]) -> str | None:
+        """The reason to stop, or None to go on."""

@@ -1,0 +1,1 @@
+"""Part `coefficient` of the controller stack."""

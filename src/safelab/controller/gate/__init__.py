@@ -1,0 +1,1 @@
+"""Part `gate` of the controller stack."""

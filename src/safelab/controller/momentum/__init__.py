@@ -1,0 +1,1 @@
+"""Part `momentum` of the controller stack."""

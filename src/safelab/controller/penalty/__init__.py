@@ -1,0 +1,1 @@
+"""Part `penalty` of the controller stack."""

@@ -1,0 +1,1 @@
+"""Part `phase` of the controller stack."""

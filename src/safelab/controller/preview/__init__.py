@@ -1,0 +1,1 @@
+"""Part `preview` of the controller stack."""

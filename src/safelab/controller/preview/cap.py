@@ -1,0 +1,33 @@
+"""A cap on the KL that one update causes: measured after the steps, which are scaled back to the cap.
+
+    theta <- theta_old + s (theta_new - theta_old),   s = min(1, cap / KL(old || new))
+
+KL grows about as s^2 for small steps, so the scaled update stays below the cap.
+Ref: SAFE's released ``preview_kl`` hook (cap 0.5), which its trainer never calls.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from safelab.contracts import Context
+from safelab.options import Options as BaseOptions
+
+
+class Options(BaseOptions):
+    """``max_kl``: nats per response token, from the policy before the update to the one after."""
+
+    name: str
+    max_kl: Annotated[float, Field(gt=0)]
+
+
+def build(options: Options, context: Context) -> "Cap":
+    """The cap, which the update applies."""
+    return Cap(options)
+
+
+class Cap:
+    """A greatest KL."""
+
+    def __init__(self, options: Options) -> None:
+        self.max_kl: float | None = options.max_kl

@@ -1,0 +1,1 @@
+"""Part `threshold` of the controller stack."""

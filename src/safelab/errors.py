@@ -1,0 +1,44 @@
+"""The exceptions that a user may meet: each is one message, and the command line ends with code 2 (user) or 1 (run)."""
+
+from difflib import get_close_matches
+from collections.abc import Iterable
+
+
+class SafelabError(Exception):
+    """Whatever safelab raises on purpose."""
+
+    exit_code = 1
+
+
+class UserError(SafelabError):
+    """The user asked for something that cannot be had; the message names key, rule, value and remedy."""
+
+    exit_code = 2
+
+
+class ConfigError(UserError):
+    """A key, type, value or combination in the configuration is wrong."""
+
+
+class DataError(UserError):
+    """A file, directory or record that the user named cannot be used."""
+
+
+class RunFailed(SafelabError):
+    """A run started properly and cannot go on (a non-finite loss, a reward that raises)."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The remedy for an unknown name: the closest known one, if any, and the list of them all.
+
+    Args:
+        name: what the user wrote.
+        known: what exists.
+
+    Returns:
+        ``"did you mean 'gae'? known: gae, sequence_bandit"``.
+    """
+    names = sorted(known)
+    close = get_close_matches(name, names, n=1, cutoff=0.5)
+    guess = f"did you mean {close[0]!r}? " if close else ""
+    return f"{guess}known: {', '.join(names)}"

@@ -1,0 +1,58 @@
+"""Statistics over the positions that count. Whatever stands at the others, NaN included, has no influence.
+
+Means are sum over count, so that padding and the cutting into minibatches do not change them.
+An empty mask has no mean: the result is NaN, which the training loop refuses.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def masked_sum(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """Sum of ``x`` where ``mask`` is True, over all axes."""
+    return _only(x, mask).sum()
+
+
+def masked_mean(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """Mean of ``x`` where ``mask`` is True, over all axes: sum over count."""
+    return masked_sum(x, mask) / mask.sum()
+
+
+def masked_std(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
+    """``sqrt(sum (x - mean)^2 / (n - 1))`` over the n positions where ``mask`` is True; n = 1 gives 0."""
+    return _variance(x, mask, masked_mean(x, mask)).sqrt()
+
+
+def masked_whiten(
+    x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"], eps: float = 1e-8, shift_mean: bool = True
+) -> Float[Tensor, "*shape"]:
+    """Mean 0 and deviation 1 over the positions that count: ``(x - mean) / sqrt(var + eps)``, var unbiased.
+
+    Limits: one position, or all equal, gives 0. ``shift_mean=False`` adds the mean again afterwards.
+
+    Args:
+        x: values.
+        mask: True counts; the others come back as 0.
+        eps: under the root, in the square of the unit of ``x``.
+        shift_mean: False keeps the mean and scales only the deviations from it (TRL's reward whitening).
+
+    Ref: Ziegler et al. 2019 (lm-human-preferences, ``whiten``); TRL ``masked_whiten``.
+    """
+    mean = masked_mean(x, mask)
+    white = (_only(x, mask) - mean) * torch.rsqrt(_variance(x, mask, mean) + eps)
+    return _only(white if shift_mean else white + mean, mask)
+
+
+def sequence_mean(x: Float[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b"]:
+    """Mean of each row over its positions that count."""
+    return _only(x, mask).sum(dim=1) / mask.sum(dim=1)
+
+
+def _only(x: Tensor, mask: Tensor) -> Tensor:
+    # A product with the mask would let a NaN or an infinity through.
+    return torch.where(mask, x, torch.zeros_like(x))
+
+
+def _variance(x: Tensor, mask: Tensor, mean: Tensor) -> Tensor:
+    return masked_sum((x - mean).square(), mask) / (mask.sum() - 1).clamp(min=1)

@@ -1,0 +1,193 @@
+"""From ``{name: ..., ...}`` in a group of the configuration to the object that the run uses.
+
+An option ``gae`` of the group ``advantage`` is the module ``safelab.advantage.gae``; a nested group
+``shaping/normaliser`` is the package ``safelab.shaping.normaliser``. There is no table of options to edit.
+"""
+
+import pkgutil
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from safelab.errors import ConfigError, nearest
+
+ROOT = "safelab"
+
+# Pydantic's kinds of error whose rule reads shorter with a sign.
+SIGNS = {
+    "greater_than": (">", "gt"),
+    "greater_than_equal": (">=", "ge"),
+    "less_than": ("<", "lt"),
+    "less_than_equal": ("<=", "le"),
+}
+
+
+def find(group: str, name: str) -> Any:
+    """The module ``safelab.<group>.<name>``, or the class that ``package.module:Class`` names.
+
+    A function named in full (it has no ``Options``) is served by the group's own option ``function``, if there is one.
+
+    Raises:
+        ConfigError: no such option, module or class; with the known names and the nearest.
+    """
+    key = f"{dotted(group)}.name"
+    if ":" in name:
+        target = resolve(name, key)
+        return target if hasattr(target, "Options") else _wrapper(group, name, key)
+    known = option_names(group)
+    if name not in known:
+        raise ConfigError(f"{key} must name an option of {group}, got {name!r}: {nearest(name, known)}")
+    return import_module(f"{_package(group)}.{name}")
+
+
+def build_option(group: str, config: Mapping[str, Any], context: Any) -> Any:
+    """The component that ``config`` asks for, its options validated first.
+
+    Raises:
+        ConfigError: every fault of the option and of its nested groups, one a line.
+    """
+    target, options = load_option(group, config)
+    make = getattr(target, "build", target)
+    return make(options, context)
+
+
+def load_option(group: str, config: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The module (or class) of an option and its validated ``Options``; nothing is built.
+
+    Raises:
+        ConfigError: every fault of the option and of its nested groups, one a line.
+    """
+    found = faults(group, config)
+    if found:
+        raise ConfigError("\n".join(found))
+    target = find(group, config["name"])
+    return target, target.Options(**config)
+
+
+def faults(group: str, config: Mapping[str, Any]) -> list[str]:
+    """All that is wrong with an option's configuration and with those nested in it, one line each; empty if nothing.
+
+    A key is a nested group where ``safelab.<group>.<key>`` is a package.
+    """
+    name = config.get("name")
+    if not isinstance(name, str):
+        known = ", ".join(option_names(group))
+        return [f"{dotted(group)}.name must be the name of an option, got {name!r}: known: {known}"]
+    try:
+        target = find(group, name)
+    except ConfigError as error:
+        return [str(error)]
+    lines = _own_faults(group, config, target)
+    for key, value in config.items():
+        if isinstance(value, Mapping) and _is_group(f"{group}/{key}"):
+            lines += faults(f"{group}/{key}", value)
+    return lines
+
+
+def option_names(group: str) -> list[str]:
+    """Names of the group's own options: its modules that do not begin with ``_``."""
+    package = import_module(_package(group))
+    return sorted(m.name for m in pkgutil.iter_modules(package.__path__) if not m.ispkg and not m.name.startswith("_"))
+
+
+def resolve(path: str, key: str) -> Any:
+    """What ``package.module:attribute`` names.
+
+    Args:
+        path: where it is.
+        key: the configuration's key that says so, for the message.
+
+    Raises:
+        ConfigError: not of that form, no such module, or no such attribute.
+    """
+    module_name, _, attribute = path.partition(":")
+    if not module_name or not attribute:
+        raise ConfigError(f"{key} must be 'package.module:attribute', got {path!r}")
+    try:
+        module = import_module(module_name)
+    except ModuleNotFoundError as error:
+        # A module that exists and misses an import of its own is another fault than a wrong name.
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise ConfigError(
+                f"{key}: {module_name} needs the module {error.name!r}, which is not installed"
+            ) from error
+        raise ConfigError(
+            f"{key} must name an importable module, got {path!r}: no module {error.name!r} "
+            "(is its folder the current one, or on PYTHONPATH?)"
+        ) from error
+    if not hasattr(module, attribute):
+        public = [known for known in vars(module) if not known.startswith("_")]
+        raise ConfigError(
+            f"{key} must name something in {module_name}, got {attribute!r}: {nearest(attribute, public)}"
+        )
+    return getattr(module, attribute)
+
+
+def dotted(group: str) -> str:
+    """The group as a key of the configuration: ``shaping/normaliser`` is ``shaping.normaliser``."""
+    return group.replace("/", ".")
+
+
+def describe(error: ValidationError, prefix: str, known: Mapping[str, FieldInfo]) -> list[str]:
+    """Pydantic's faults as lines ``key must ..., got value``.
+
+    Args:
+        error: what the validation raised.
+        prefix: the key under which the validated mapping stands; may be empty.
+        known: ``model_fields`` of what was validated.
+    """
+    return [_line(fault, prefix, known) for fault in error.errors(include_url=False)]
+
+
+def _line(fault: Mapping[str, Any], prefix: str, known: Mapping[str, FieldInfo]) -> str:
+    location = [str(part) for part in fault["loc"]]
+    key = ".".join(([prefix] if prefix else []) + location) or "the configuration"
+    kind, value = fault["type"], fault["input"]
+    if kind == "extra_forbidden":
+        return f"{key} must be a key of {prefix or 'the configuration'}, and is none: " + nearest(
+            location[-1], _names(known, location[:-1])
+        )
+    if kind == "missing":
+        return f"{key} must be given, it has no default"
+    if kind in SIGNS:
+        sign, bound = SIGNS[kind]
+        return f"{key} must be {sign} {fault['ctx'][bound]}, got {value!r}"
+    rule = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return f"{key} {rule}" if kind == "value_error" else f"{key} {rule}, got {value!r}"
+
+
+def _names(known: Mapping[str, FieldInfo], location: Sequence[str]) -> list[str]:
+    """The known keys at ``location``."""
+    for part in location:
+        inner = known[part].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        known = inner.model_fields
+    return list(known)
+
+
+def _own_faults(group: str, config: Mapping[str, Any], target: Any) -> list[str]:
+    try:
+        target.Options(**config)
+    except ValidationError as error:
+        return describe(error, dotted(group), target.Options.model_fields)
+    return []
+
+
+def _wrapper(group: str, name: str, key: str) -> Any:
+    if "function" in option_names(group):
+        return import_module(f"{_package(group)}.function")
+    raise ConfigError(f"{key} must name a class with an inner class Options, got {name!r}, which has none")
+
+
+def _package(group: str) -> str:
+    return f"{ROOT}.{dotted(group)}"
+
+
+def _is_group(group: str) -> bool:
+    spec = find_spec(_package(group))
+    return spec is not None and spec.submodule_search_locations is not None

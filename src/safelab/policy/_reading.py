@@ -1,0 +1,76 @@
+"""The one place where token probabilities are computed: rollout, reference and training all pass through here."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from safelab.contracts import CausalModel
+from safelab.maths.divergence import entropy, exact_kl
+from safelab.types import TokenStats, flat_sequences
+
+
+@dataclass(frozen=True, slots=True)
+class CausalReader:
+    """Reads a ``transformers`` causal model through its hidden states; see ``contracts.CausalModel``.
+
+    log pi(y | x) = log_softmax(logits / sampling_temperature), always in float32.
+    """
+
+    module: Any
+    sampling_temperature: float
+
+    def hidden(
+        self,
+        prompt_ids: Int[Tensor, "b p"],
+        prompt_mask: Bool[Tensor, "b p"],
+        ids: Int[Tensor, "b t"],
+        mask: Bool[Tensor, "b t"],
+    ) -> Float[Tensor, "b t1 d"]:
+        """Last hidden states of the last prompt token and of every response column."""
+        sequence_ids, sequence_mask = flat_sequences(prompt_ids, prompt_mask, ids, mask)
+        # Counting from the first real token, as ``generate`` does: padding on the left moves no position.
+        positions = (sequence_mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        output = backbone(self.module)(
+            input_ids=sequence_ids, attention_mask=sequence_mask.long(), position_ids=positions, use_cache=False
+        )
+        states: Tensor = output.last_hidden_state
+        return states[:, prompt_ids.shape[1] - 1 :]
+
+    def log_probs(self, hidden: Float[Tensor, "b t d"]) -> Float[Tensor, "b t vocab"]:
+        """log_softmax of the logits over the temperature, in float32."""
+        logits: Tensor = self.module.get_output_embeddings()(hidden)
+        return torch.log_softmax(logits.float() / self.sampling_temperature, dim=-1)
+
+    def token_stats(
+        self,
+        hidden: Float[Tensor, "b t d"],
+        ids: Int[Tensor, "b t"],
+        reference: tuple[CausalModel, Float[Tensor, "b t d"]] | None = None,
+    ) -> TokenStats:
+        """Log-probability of each sampled token, entropy, and exact KL to the reference if one is given."""
+        logp = self.log_probs(hidden)
+        kl = None
+        if reference is not None:
+            model, hidden_ref = reference
+            with torch.no_grad():
+                logp_ref = model.log_probs(hidden_ref)
+            kl = exact_kl(logp, logp_ref)
+        logp_tok = logp.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
+        return TokenStats(logp_tok=logp_tok, entropy_tok=entropy(logp), kl_exact_tok=kl)
+
+
+def backbone(module: Any) -> nn.Module:
+    """The model below the language-model head."""
+    inner: nn.Module = getattr(module, module.base_model_prefix)
+    return inner
+
+
+@torch.no_grad()
+def head_is_plain(module: Any, device: torch.device) -> bool:
+    """Whether logits = head(hidden): models that scale or cap their logits are not read right from hidden states."""
+    ids = torch.tensor([[0, 1, 2]], device=device)
+    hidden = backbone(module)(input_ids=ids, use_cache=False).last_hidden_state
+    return torch.allclose(module.get_output_embeddings()(hidden), module(input_ids=ids).logits, atol=1e-4)

@@ -1,0 +1,156 @@
+"""Any causal language model that ``transformers`` loads, trained in full, with a frozen copy as reference."""
+
+import copy
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from jaxtyping import Bool, Int
+from pydantic import Field
+from torch import Tensor
+
+from safelab.contracts import Context
+from safelab.errors import ConfigError
+from safelab.options import Options as BaseOptions
+from safelab.policy._reading import CausalReader, head_is_plain
+from safelab.types import PromptBatch
+
+
+class Options(BaseOptions):
+    """``path``: a local directory or a hub name. ``max_prompt_tokens``: longer prompts lose their beginning."""
+
+    name: str
+    path: str
+    dtype: Literal["float32", "bfloat16"]
+    max_prompt_tokens: Annotated[int, Field(ge=1)]
+    sampling_temperature: Annotated[float, Field(gt=0)]
+
+
+def build(options: Options, context: Context) -> "CausalPolicy":
+    """Load weights and tokenizer, check that they can be read, and freeze a copy as the reference."""
+    return load(options.path, options, context)
+
+
+class LoadOptions(BaseOptions):
+    """What of the options is needed once the weights have a path."""
+
+    dtype: Literal["float32", "bfloat16"]
+    max_prompt_tokens: int
+    sampling_temperature: float
+
+
+def load(path: str, options: Options | LoadOptions, context: Context) -> "CausalPolicy":
+    """A policy from a directory or hub name.
+
+    Raises:
+        ConfigError: nothing loadable there, or a tokenizer without an end token, or a model whose logits are
+            not a plain linear map of its last hidden states.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+        module = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, options.dtype))
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"policy.path must be a directory or hub name of a causal language model, got {path!r}: {reason}; "
+            "give a directory with config.json, model.safetensors and a tokenizer"
+        ) from error
+    if tokenizer.eos_token_id is None:
+        raise ConfigError(f"policy.path must have a tokenizer with an end token, got {path!r}; set eos_token in it")
+    # eval() for good: dropout would make the ratio differ from 1 before any update.
+    module = module.to(context.device).eval()
+    if not head_is_plain(module, context.device):
+        raise ConfigError(f"policy.path must have logits that are head(hidden), got {path!r}, which scales or caps them")
+    return CausalPolicy(module, tokenizer, options.sampling_temperature, options.max_prompt_tokens)
+
+
+class CausalPolicy:
+    """``contracts.Policy`` over a ``transformers`` model."""
+
+    def __init__(self, module: Any, tokenizer: Any, sampling_temperature: float, max_prompt_tokens: int) -> None:
+        self.module = module
+        self.model = CausalReader(module, sampling_temperature)
+        self.reference = CausalReader(frozen_copy(module), sampling_temperature)
+        self.hidden_size = int(module.config.hidden_size)
+        self._tokenizer = tokenizer
+        self._eos = int(tokenizer.eos_token_id)
+        self._pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
+        tokenizer.pad_token_id = self._pad
+        self._max_prompt_tokens = max_prompt_tokens
+        self._temperature = sampling_temperature
+        # The checkpoint's own sampling defaults (top-k, penalties) would make the sampled distribution another
+        # than the scored one.
+        module.generation_config = self._plain_sampling()
+
+    def _plain_sampling(self, **settings: Any) -> Any:
+        from transformers import GenerationConfig
+
+        return GenerationConfig(
+            do_sample=True,
+            temperature=self._temperature,
+            top_k=0,
+            top_p=1.0,
+            eos_token_id=self._eos,
+            pad_token_id=self._pad,
+            bos_token_id=self._tokenizer.bos_token_id,
+            **settings,
+        )
+
+    def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:
+        """Prompts as tokens, padded on the left; a prompt that is too long keeps its end."""
+        rows = [self._tokenizer(text)["input_ids"][-self._max_prompt_tokens :] for text in texts]
+        width = max(len(row) for row in rows)
+        ids = torch.full((len(rows), width), self._pad)
+        mask = torch.zeros(len(rows), width, dtype=torch.bool)
+        for index, row in enumerate(rows):
+            ids[index, width - len(row) :] = torch.tensor(row)
+            mask[index, width - len(row) :] = True
+        device = self.module.device
+        group_seq = torch.tensor(groups, device=device)
+        return PromptBatch(texts=tuple(texts), ids=ids.to(device), mask=mask.to(device), group_seq=group_seq)
+
+    def decode(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
+        """Response text without special tokens."""
+        rows = [row[keep].tolist() for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]
+        return tuple(self._tokenizer.decode(row, skip_special_tokens=True) for row in rows)
+
+    @torch.no_grad()
+    def generate(self, prompts: PromptBatch, max_new_tokens: int) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """Plain sampling with a key-value cache: no top-k, no top-p, no penalty."""
+        sequences = self.module.generate(
+            input_ids=prompts.ids,
+            attention_mask=prompts.mask.long(),
+            generation_config=self._plain_sampling(max_new_tokens=max_new_tokens, use_cache=True),
+        )
+        ids: Tensor = sequences[:, prompts.ids.shape[1] :]
+        # Not "ids != pad": where padding is the end token, that would drop the end from loss and KL.
+        ends_before = (ids == self._eos).long().cumsum(dim=1) - (ids == self._eos).long()
+        return ids, ends_before == 0
+
+    def ended(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b"]:
+        """Whether the end token is among the response tokens."""
+        return ((ids == self._eos) & mask).any(dim=1)
+
+    def save(self, directory: Path) -> None:
+        """``config.json``, ``model.safetensors`` and tokenizer, as ``from_pretrained`` reads them."""
+        self.module.save_pretrained(directory)
+        self._tokenizer.save_pretrained(directory)
+
+    def restore(self, directory: Path) -> None:
+        """The weights of a directory that ``save`` wrote."""
+        from transformers import AutoModelForCausalLM
+
+        saved = AutoModelForCausalLM.from_pretrained(directory, dtype=self.module.dtype)
+        self.module.load_state_dict(saved.state_dict())
+
+
+def frozen_copy(module: Any) -> Any:
+    """The starting weights, never trained."""
+    reference = copy.deepcopy(module)
+    reference.requires_grad_(False)
+    return reference.eval()

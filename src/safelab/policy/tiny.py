@@ -1,0 +1,28 @@
+"""The embedded default: a small Llama-style model that the project trains by itself on product reviews."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from safelab.contracts import Context
+from safelab.options import Options as BaseOptions
+from safelab.policy.causal_lm import CausalPolicy, LoadOptions, load
+from safelab.world.artifacts import ensure_language_model
+from safelab.world.options import WorldOptions
+
+
+class Options(BaseOptions):
+    """``world``: how the embedded world is made, ``${world}`` in the configuration."""
+
+    name: str
+    world: WorldOptions
+    dtype: Literal["float32", "bfloat16"]
+    max_prompt_tokens: Annotated[int, Field(ge=1)]
+    sampling_temperature: Annotated[float, Field(gt=0)]
+
+
+def build(options: Options, context: Context) -> CausalPolicy:
+    """The world's language model, made on first use and cached."""
+    path = ensure_language_model(options.world, context.cache, context.progress)
+    kept = LoadOptions.model_validate(options.model_dump(include=set(LoadOptions.model_fields)))
+    return load(str(path), kept, context)

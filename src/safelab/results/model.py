@@ -1,0 +1,215 @@
+"""What a report says, as plain values: ``report.json`` is this and nothing else, and the page shows only this.
+
+A float of None is "cannot be said" (too few runs, or no such metric), and is printed as a dash.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Better = Literal["higher", "lower", ""]
+CrashPolicy = Literal["last_value", "floor", "exclude"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """One number per run. ``column``: of ``metrics.jsonl``; ``better``: which way is good, if either."""
+
+    key: str
+    label: str
+    unit: str
+    better: Better
+    digits: int
+    meaning: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A mean over seeds. ``low`` and ``high``: 95 % t interval, from two runs on; ``iqm``: from eight on."""
+
+    n: int
+    mean: float | None
+    low: float | None = None
+    high: float | None = None
+    sd: float | None = None
+    iqm: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proportion:
+    """``k`` of ``n`` with its 95 % Clopper-Pearson interval."""
+
+    k: int
+    n: int
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One run directory. ``counted``: whether it enters the numbers; ``note``: why not, or what was done to it.
+
+    ``crashes``: updates at which each kind began.
+    """
+
+    key: int
+    directory: str
+    experiment: str
+    arm: str
+    seed: int
+    status: str
+    reason: str | None
+    updates_done: int
+    updates_planned: int
+    counted: bool
+    note: str
+    git_commit: str | None
+    versions: Mapping[str, str]
+    host: str
+    device: str
+    started: str
+    seconds: float | None
+    overrides: Sequence[str]
+    command: str
+    damaged: Sequence[str]
+    non_finite: Mapping[str, int]
+    measures: Mapping[str, float | None]
+    crashes: Mapping[str, Sequence[int]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArmRow:
+    """One arm: what was started, what counts, and its numbers. ``crashed``: runs with at least one, by kind."""
+
+    name: str
+    started: int
+    finished: int
+    failed: int
+    unfinished: int
+    counted: int
+    seeds: Sequence[int]
+    estimates: Mapping[str, Estimate]
+    crashed: Mapping[str, Proportion]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """An arm minus the baseline in one measure, paired by seed.
+
+    ``p``: two-sided sign-flip permutation; ``p_floor``: the least it can be with so many pairs; ``p_holm``:
+    corrected over the arms. ``improvement``: probability that a run of the arm beats one of the baseline.
+    """
+
+    arm: str
+    measure: str
+    seeds: Sequence[int]
+    difference: Estimate
+    p: float | None
+    p_floor: float | None
+    p_holm: float | None
+    improvement: float | None
+    improvement_low: float | None
+    improvement_high: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrashComparison:
+    """Runs that crashed, arm against baseline. ``p``: Fisher's exact test; ``p_floor``: the least possible here."""
+
+    arm: str
+    kind: str
+    crashed: Proportion
+    baseline: Proportion
+    p: float | None
+    p_floor: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One arm in one panel: mean, least and greatest over the seeds at each step, and the seeds themselves."""
+
+    arm: str
+    mean: Sequence[float | None]
+    low: Sequence[float | None]
+    high: Sequence[float | None]
+    seeds: Mapping[str, Sequence[float | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """One metric over the updates, all arms on one grid. ``steps``: first update of each point."""
+
+    metric: str
+    label: str
+    unit: str
+    steps: Sequence[int]
+    lines: Sequence[Line]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """How one kind of crash is told; ``text`` has the constants in it."""
+
+    kind: str
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """Arms from best to worst in the primary measure under one crash policy."""
+
+    policy: CrashPolicy
+    arms: Sequence[str]
+    means: Sequence[float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One response of one run."""
+
+    arm: str
+    seed: int
+    update: int
+    prompt: str
+    response: str
+    reward: float | None
+    gold: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One key of the configuration that is not the same in all arms, with each arm's value as text."""
+
+    key: str
+    values: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything."""
+
+    title: str
+    made: str
+    command: str
+    safelab: str
+    baseline: str
+    primary: str
+    window: int
+    updates_per_point: int
+    crash_policy: CrashPolicy
+    verdict: Sequence[str]
+    limits: Sequence[str]
+    notes: Sequence[str]
+    measures: Sequence[Measure]
+    arms: Sequence[ArmRow]
+    comparisons: Sequence[Comparison]
+    crash_comparisons: Sequence[CrashComparison]
+    rankings: Sequence[Ranking]
+    panels: Sequence[Panel]
+    definitions: Sequence[Definition]
+    differences: Sequence[Difference]
+    samples: Sequence[Sample]
+    runs: Sequence[RunRow]
+    unreadable: Sequence[str]
+    detectors: Mapping[str, Any] = field(default_factory=dict)

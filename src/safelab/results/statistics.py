@@ -1,0 +1,132 @@
+"""The statistics of a comparison of few runs: functions of numbers, each with its reference."""
+
+from collections.abc import Sequence
+from itertools import product
+
+import numpy as np
+from scipy import optimize, stats
+
+from safelab.results.model import Estimate, Proportion
+
+LEVEL = 0.95
+"""Of every interval."""
+
+IQM_FROM = 8
+"""Fewest runs of which an interquartile mean says more than a mean."""
+
+EXACT_UP_TO = 16
+"""Pairs up to which all sign flips are tried (65,536 of them); beyond, as many are drawn."""
+
+ROOT_MARGIN = 1e-9
+"""How near to 0 and 1 an interval's end is looked for."""
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Mean with its t interval ``m +- t_{n-1} s / sqrt(n)``, standard deviation, interquartile mean.
+
+    One value has no interval and no deviation, none has no mean.
+    """
+    n = len(values)
+    if n == 0:
+        return Estimate(n=0, mean=None)
+    data = np.asarray(values, dtype=np.float64)
+    mean = float(data.mean())
+    if n == 1:
+        return Estimate(n=1, mean=mean)
+    sd = float(data.std(ddof=1))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * sd / n**0.5
+    iqm = interquartile_mean(values) if n >= IQM_FROM else None
+    return Estimate(n=n, mean=mean, low=mean - half, high=mean + half, sd=sd, iqm=iqm)
+
+
+def interquartile_mean(values: Sequence[float]) -> float:
+    """Mean of the middle half: ``floor(n / 4)`` values are cut at either end.
+
+    Ref: Agarwal et al., Deep RL at the edge of the statistical precipice, 2021, section 4.3.
+    """
+    return float(stats.trim_mean(np.asarray(values, dtype=np.float64), 0.25))
+
+
+def proportion(k: int, n: int) -> Proportion:
+    """``k`` of ``n`` with the exact interval of Clopper and Pearson (1934); without runs there is none."""
+    if n == 0:
+        return Proportion(k=0, n=0, low=None, high=None)
+    interval = stats.binomtest(k, n).proportion_ci(confidence_level=LEVEL, method="exact")
+    return Proportion(k=k, n=n, low=float(interval.low), high=float(interval.high))
+
+
+def sign_flip_p(differences: Sequence[float], seed: int = 0) -> float:
+    """Two-sided p of the mean of paired differences when each sign could as well be the other.
+
+    Share of the ``2^n`` sign patterns whose mean is at least as far from 0. Exact to 16 pairs; beyond, 65,536
+    patterns drawn with ``seed``, the observed one counted among them.
+
+    Ref: Fisher, The design of experiments, 1935, section 21.
+    """
+    data = np.asarray(differences, dtype=np.float64)
+    n = len(data)
+    if n <= EXACT_UP_TO:
+        signs = np.array(list(product((1.0, -1.0), repeat=n)))
+    else:
+        drawn = np.random.default_rng(seed).integers(0, 2, size=(2**EXACT_UP_TO - 1, n)) * 2.0 - 1.0
+        signs = np.vstack([np.ones(n), drawn])
+    sums = np.abs(signs @ data)
+    return float(np.mean(sums >= sums[0] * (1 - 1e-12)))
+
+
+def sign_flip_floor(n: int) -> float:
+    """The least two-sided p that ``n`` pairs can give: ``2 / 2^n`` (all of one sign)."""
+    return min(1.0, 2.0 ** (1 - n))
+
+
+def improvement(arm: Sequence[float], baseline: Sequence[float], higher_is_better: bool = True) -> float:
+    """Probability that a run of the arm beats one of the baseline, ties one half (Mann and Whitney, 1947)."""
+    left, right = np.asarray(arm)[:, None], np.asarray(baseline)[None, :]
+    wins = (left > right) if higher_is_better else (left < right)
+    return float(np.mean(wins + 0.5 * (left == right)))
+
+
+def improvement_interval(theta: float, m: int, n: int) -> tuple[float, float]:
+    """95 % score interval of a probability of improvement seen as ``theta`` in ``m`` against ``n`` runs.
+
+    The two ``t`` with ``|theta - t| = z sqrt(V(t))``, and for ``N = (m + n) / 2``
+    ``V(t) = t (1 - t) (1 + (N - 1) ((1 - t) / (2 - t) + t / (1 + t))) / (m n)``.
+    It has width even where one arm wins every time, as a bootstrap or a normal interval has not.
+
+    Ref: Newcombe, Confidence intervals for an effect size measure based on the Mann-Whitney statistic, part 2,
+    Statistics in Medicine 25, 2006, method 5.
+    """
+    z = float(stats.norm.ppf((1 + LEVEL) / 2))
+
+    def excess(t: float) -> float:
+        spread = 1 + ((m + n) / 2 - 1) * ((1 - t) / (2 - t) + t / (1 + t))
+        return (theta - t) ** 2 - z * z * t * (1 - t) * spread / (m * n)
+
+    # At 0 and 1 themselves both sides vanish: the root that is meant lies inside.
+    low = 0.0 if theta <= 0 else float(optimize.brentq(excess, 0.0, min(theta, 1 - ROOT_MARGIN)))
+    high = 1.0 if theta >= 1 else float(optimize.brentq(excess, max(theta, ROOT_MARGIN), 1.0))
+    return low, high
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Step-down correction for several tests: sorted p times (m, m - 1, ...), never falling, at most 1.
+
+    Ref: Holm, A simple sequentially rejective multiple test procedure, 1979.
+    """
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    corrected, reached = [0.0] * len(p_values), 0.0
+    for rank, index in enumerate(order):
+        reached = max(reached, min(1.0, p_values[index] * (len(p_values) - rank)))
+        corrected[index] = reached
+    return corrected
+
+
+def fisher_p(k: int, n: int, k_baseline: int, n_baseline: int) -> float:
+    """Two-sided p of Fisher's exact test for ``k`` of ``n`` against ``k_baseline`` of ``n_baseline``."""
+    table = [[k, n - k], [k_baseline, n_baseline - k_baseline]]
+    return float(stats.fisher_exact(table).pvalue)
+
+
+def fisher_floor(n: int, n_baseline: int) -> float:
+    """The least p that so many runs can give: all of one arm, none of the other."""
+    return fisher_p(n, n, 0, n_baseline)

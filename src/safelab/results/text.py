@@ -1,0 +1,63 @@
+"""Numbers as they are printed: everywhere alike."""
+
+import math
+
+from safelab.results.model import Comparison, Estimate, Measure, Proportion
+
+NOTHING = "–"
+MINUS = "−"
+
+
+def number(value: float | None, digits: int = 3, signed: bool = False) -> str:
+    """``-0.5`` as ``−0.500``; a dash for nothing; infinity as its sign."""
+    if value is None or math.isnan(value):
+        return NOTHING
+    if math.isinf(value):
+        return "∞" if value > 0 else f"{MINUS}∞"
+    shown = f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"
+    # A number that rounds to zero has no sign.
+    if not shown.strip("+-0.,"):
+        shown = shown.lstrip("+-")
+    return shown.replace("-", MINUS)
+
+
+def interval(low: float | None, high: float | None, digits: int = 3, signed: bool = False) -> str:
+    """``[0.101, 0.202]``, or nothing where there is none."""
+    if low is None or high is None or math.isnan(low) or math.isnan(high):
+        return ""
+    return f"[{number(low, digits, signed)}, {number(high, digits, signed)}]"
+
+
+def estimate(value: Estimate, measure: Measure, signed: bool = False) -> str:
+    """``0.775 [0.765, 0.790]``."""
+    shown = number(value.mean, measure.digits, signed)
+    return f"{shown} {interval(value.low, value.high, measure.digits, signed)}".strip()
+
+
+def crashed(value: Proportion | None) -> str:
+    """``2 of 5``."""
+    return NOTHING if value is None or value.n == 0 else f"{value.k} of {value.n}"
+
+
+def rate(value: Proportion | None) -> str:
+    """``5 to 85 %``: the exact interval of a crash rate."""
+    if value is None or value.low is None or value.high is None:
+        return ""
+    return f"{value.low * 100:.0f} to {value.high * 100:.0f} %"
+
+
+def p_value(value: float | None) -> str:
+    """``p = 0.25``, ``p < 0.001``."""
+    if value is None:
+        return NOTHING
+    return "p < 0.001" if value < 0.001 else f"p = {value:.3f}".rstrip("0").rstrip(".")
+
+
+def chance(row: Comparison) -> str:
+    """``0.89 [0.40, 0.99]``: a probability of improvement."""
+    return f"{number(row.improvement, 2)} {interval(row.improvement_low, row.improvement_high, 2)}".strip()
+
+
+def listed(names: list[str]) -> str:
+    """``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""

@@ -1,0 +1,72 @@
+"""The files of a run directory, and the record that says what the run is.
+
+<output_dir>/<experiment>/<arm>/seed_<n>/
+  config.yaml      the resolved configuration        overrides.yaml  what the command line changed
+  run.json         RunInfo, always whole             metrics.jsonl   one flat JSON object per update
+  samples.jsonl    what the policy wrote             events.jsonl    what happened between updates
+  checkpoints/
+"""
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from safelab.options import State
+
+CONFIG_FILE = "config.yaml"
+OVERRIDES_FILE = "overrides.yaml"
+RUN_FILE = "run.json"
+METRICS_FILE = "metrics.jsonl"
+SAMPLES_FILE = "samples.jsonl"
+EVENTS_FILE = "events.jsonl"
+CHECKPOINT_DIR = "checkpoints"
+
+LINE_FILES = (METRICS_FILE, SAMPLES_FILE, EVENTS_FILE)
+"""The files that hold one JSON object per line, each with its ``update``."""
+
+NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
+"""How a value that JSON cannot hold is written: as this text."""
+
+Status = Literal["running", "finished", "failed", "interrupted"]
+
+
+class RunInfo(State):
+    """``run.json``: what ran, with what, on what, and how it ended.
+
+    ``updates`` are planned, ``last_update`` is the last row that was written (from 0). ``started`` and ``ended``
+    are ISO 8601 in UTC, ``seconds`` is wall time. Keys that a later version adds are kept as they are.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    status: Status
+    reason: str | None = None
+    experiment: str
+    arm: str
+    seed: int
+    updates: int
+    last_update: int | None = None
+    overrides: list[str] = Field(default_factory=list)
+    command: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    git_commit: str | None = None
+    host: str = ""
+    device: str = ""
+    pid: int | None = None
+    started: str = ""
+    ended: str | None = None
+    seconds: float | None = None
+
+
+def plain(value: Any) -> Any:
+    """``value`` with every non-finite float replaced by its text, so that the JSON is strict."""
+    if isinstance(value, float):
+        return _TEXT.get(repr(float(value)), value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value
+
+
+_TEXT = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}

@@ -1,0 +1,1 @@
+"""The group ``shaping``: what stands between the raw reward and the advantage."""

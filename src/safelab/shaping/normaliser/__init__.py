@@ -1,0 +1,1 @@
+"""The group ``shaping/normaliser``: the scale on which the critic learns rewards."""

@@ -1,0 +1,91 @@
+"""Charges, normalisation, clipping: from raw rewards to those that the update sees, in this order.
+
+    raw - missing_end_penalty [no end token] - repetition_penalty * share of repeated token pairs
+    -> normaliser -> clip to +-clip
+
+With both penalties 0, the normaliser ``none`` and ``clip`` null, rewards pass unchanged to the last bit.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from jaxtyping import Float
+from pydantic import Field, SerializeAsAny
+from torch import Tensor
+
+from safelab.contracts import Context, Normaliser, Shaped
+from safelab.maths.repetition import repeated_bigram_share
+from safelab.options import Options as BaseOptions
+from safelab.options import State
+from safelab.plugins import build_option
+from safelab.types import Rollout
+
+
+class Options(BaseOptions):
+    """Penalties in units of the raw reward; ``clip`` in units of the normalised one; ``normaliser`` a nested option."""
+
+    name: str
+    missing_end_penalty: float = Field(ge=0)
+    repetition_penalty: float = Field(ge=0)
+    clip: float | None = Field(gt=0)
+    normaliser: dict[str, Any]
+
+
+class StackState(State):
+    """What the normaliser remembers."""
+
+    normaliser: SerializeAsAny[State]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A ``Shaping``: see the module's docstring."""
+
+    options: Options
+    normaliser: Normaliser
+
+    def init(self) -> StackState:
+        """State before any reward was seen."""
+        return StackState(normaliser=self.normaliser.init())
+
+    def step(self, state: State, rollout: Rollout, reward_seq: Float[Tensor, "b"]) -> tuple[StackState, Shaped]:
+        """Next state, and the rewards as the update sees them."""
+        charge_seq = self._charge(rollout, reward_seq)
+        before = cast(StackState, state).normaliser
+        after, scaled_seq = self.normaliser.step(before, reward_seq - charge_seq)
+        shaped_seq = self._clipped(scaled_seq)
+        metrics = {
+            "reward/charge_mean": float(charge_seq.mean()),
+            "reward/shaped_mean": float(shaped_seq.mean()),
+            "reward/clip_fraction": float((shaped_seq != scaled_seq).float().mean()),
+        }
+        return StackState(normaliser=after), Shaped(reward_seq=shaped_seq, metrics=self._present(metrics))
+
+    def _charge(self, rollout: Rollout, reward_seq: Tensor) -> Tensor:
+        unended = (~rollout.ended_seq).to(reward_seq)
+        charge = self.options.missing_end_penalty * unended
+        if self.options.repetition_penalty == 0:
+            return charge
+        share = repeated_bigram_share(rollout.ids, rollout.mask).to(reward_seq)
+        return charge + self.options.repetition_penalty * share
+
+    def _clipped(self, reward_seq: Tensor) -> Tensor:
+        bound = self.options.clip
+        return reward_seq if bound is None else torch.clamp(reward_seq, -bound, bound)
+
+    def _present(self, metrics: Mapping[str, float]) -> dict[str, float]:
+        """Only what this stack does: a metric that a run does not have is absent."""
+        charges = self.options.missing_end_penalty > 0 or self.options.repetition_penalty > 0
+        clips = self.options.clip is not None
+        return {
+            name: value
+            for name, value in metrics.items()
+            if (charges or name != "reward/charge_mean") and (clips or name != "reward/clip_fraction")
+        }
+
+
+def build(options: Options, context: Context) -> Stack:
+    """The stack, with its normaliser."""
+    return Stack(options=options, normaliser=build_option("shaping/normaliser", options.normaliser, context))

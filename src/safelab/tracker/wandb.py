@@ -1,0 +1,130 @@
+"""A mirror of the run in Weights & Biases: offline unless asked, and online only where it can start without waiting."""
+
+import hashlib
+import netrc
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field
+
+from safelab.contracts import Context
+from safelab.errors import ConfigError
+from safelab.options import Options as BaseOptions
+
+if TYPE_CHECKING:
+    from wandb import Run
+
+SERVER = "https://api.wandb.ai"
+
+
+class Options(BaseOptions):
+    """``mode``: offline writes files for ``wandb sync``, online needs a key and a server. ``connect_timeout`` in s."""
+
+    name: str
+    mode: Literal["offline", "online"]
+    project: Annotated[str, Field(min_length=1)]
+    entity: str | None
+    connect_timeout: Annotated[float, Field(gt=0)]
+
+
+def build(options: Options, context: Context) -> "WandbTracker":
+    """The tracker; what would make an online start ask or wait is found out here.
+
+    Raises:
+        ConfigError: online without a key, or without a server that answers.
+    """
+    if options.mode == "online":
+        server = os.environ.get("WANDB_BASE_URL", SERVER)
+        _need_key(server)
+        _need_answer(server, options.connect_timeout)
+    return WandbTracker(options)
+
+
+class WandbTracker:
+    """``contracts.Tracker``."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+        self._run: Run | None = None
+
+    def start(self, directory: Path, config: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+        """Open the mirror in ``directory``; a run that is resumed goes on under its old id."""
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # wandb's own telemetry would reach for the network
+        import wandb
+
+        settings = wandb.Settings(
+            silent=True,
+            console="off",
+            disable_git=True,
+            x_disable_stats=True,
+            init_timeout=self._options.connect_timeout,
+        )
+        self._run = wandb.init(
+            dir=directory,
+            mode=self._options.mode,
+            project=self._options.project,
+            entity=self._options.entity,
+            id=run_id(run),
+            resume="allow" if self._options.mode == "online" else None,
+            reinit="create_new",
+            name=f"{run['arm']} seed {run['seed']}",
+            group=run["experiment"],
+            job_type=run["arm"][:64],  # wandb's limit
+            config=dict(config),
+            settings=settings,
+        )
+
+    def log(self, row: Mapping[str, Any]) -> None:
+        """One row, at the step that is its update."""
+        if self._run is not None:
+            self._run.log({key: value for key, value in row.items() if value is not None}, step=row["update"])
+
+    def finish(self, status: str) -> None:
+        """Close the mirror; wandb marks a run with another exit code than 0 as failed."""
+        if self._run is not None:
+            self._run.finish(exit_code=0 if status == "finished" else 1)
+            self._run = None
+
+
+def run_id(run: Mapping[str, Any]) -> str:
+    """The same for a run and its continuation, another for any other run."""
+    parts = "\n".join(str(run[key]) for key in ("experiment", "arm", "seed", "started"))
+    return hashlib.blake2b(parts.encode(), digest_size=8).hexdigest()
+
+
+def _need_key(server: str) -> None:
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return
+    host = urlsplit(server).netloc
+    for path in (os.environ.get("NETRC"), "~/.netrc", "~/_netrc"):
+        if path is not None and _has_entry(Path(path).expanduser(), host):
+            return
+    raise ConfigError(
+        f"tracker.mode must be offline unless there is a key, got 'online' and no key for {host}: "
+        "run `wandb login`, set WANDB_API_KEY, or use tracker.mode=offline and `wandb sync` later"
+    )
+
+
+def _has_entry(path: Path, host: str) -> bool:
+    try:
+        return netrc.netrc(path).authenticators(host) is not None
+    except FileNotFoundError:
+        return False
+    except (netrc.NetrcParseError, OSError) as error:
+        raise ConfigError(f"tracker.mode: {path} must be readable to find the key, and is not: {error}") from error
+
+
+def _need_answer(server: str, timeout: float) -> None:
+    parts = urlsplit(server)
+    port = parts.port or (80 if parts.scheme == "http" else 443)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout).close()
+    except OSError as error:
+        raise ConfigError(
+            f"tracker.mode must be offline where the server cannot be reached, got 'online': {server} did not answer "
+            f"within {timeout:g} s ({error}); use tracker.mode=offline and `wandb sync` later"
+        ) from error

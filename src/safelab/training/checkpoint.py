@@ -1,0 +1,125 @@
+"""Checkpoints: the whole ``TrainState`` as safetensors and JSON, written beside, renamed, and proved by hashes.
+
+    checkpoints/update_000050/
+      policy/  (as ``transformers`` loads it)   tensors.safetensors (critic, its target, optimisers)
+      state.json (counters, controller, shaping, detectors)   manifest.json (SHA-256 of every file)
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from safelab.options import restored
+from safelab.training.components import Components
+from safelab.training.state import TrainState
+
+MANIFEST = "manifest.json"
+SMALL_STATES = ("controller", "shaping", "detectors", "counters")
+
+
+def save(parts: Components, state: TrainState, directory: Path, keep: int) -> Path:
+    """Write ``directory/update_<n>`` and drop all but the newest ``keep``. A half-written one never bears that name."""
+    target = directory / f"update_{state.counters.update:06d}"
+    beside = directory / f".{target.name}.{os.getpid()}"
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    parts.policy.save(beside / "policy")
+    save_file(tensors_of(parts, state), beside / "tensors.safetensors")
+    small = {name: getattr(state, name).model_dump() for name in SMALL_STATES}
+    (beside / "state.json").write_text(json.dumps({**small, "param_groups": param_groups(state)}))
+    (beside / MANIFEST).write_text(json.dumps(hashes(beside), indent=2))
+    for path in [*beside.rglob("*"), beside]:
+        flush(path)
+    shutil.rmtree(target, ignore_errors=True)
+    beside.rename(target)
+    flush(directory)
+    for old in whole_names(directory)[:-keep]:
+        shutil.rmtree(old)
+    return target
+
+
+def newest(directory: Path) -> tuple[Path | None, list[Path]]:
+    """The newest whole checkpoint, if any, and the damaged ones that are newer than it."""
+    damaged = []
+    for path in reversed(whole_names(directory)):
+        if is_whole(path):
+            return path, damaged
+        damaged.append(path)
+    return None, damaged
+
+
+def load(parts: Components, state: TrainState, path: Path) -> TrainState:
+    """The state that ``save`` wrote to ``path``; modules and optimisers of ``state`` take its tensors in place."""
+    parts.policy.restore(path / "policy")
+    tensors = load_file(path / "tensors.safetensors")
+    saved = json.loads((path / "state.json").read_text())
+    state.critic.load_state_dict(part(tensors, "critic."))
+    if parts.critic.target is not None:
+        parts.critic.target.load_state_dict(part(tensors, "target."))
+    for name in ("policy", "critic"):
+        optimizer: torch.optim.Optimizer = getattr(state.optimizers, name)
+        slots: dict[int, dict[str, Tensor]] = {}
+        for key, tensor in part(tensors, f"optimizer.{name}.").items():
+            index, slot = key.split(".")
+            slots.setdefault(int(index), {})[slot] = tensor
+        optimizer.load_state_dict({"state": slots, "param_groups": saved["param_groups"][name]})
+    return replace(state, **{name: restored(getattr(state, name), saved[name]) for name in SMALL_STATES})
+
+
+def tensors_of(parts: Components, state: TrainState) -> dict[str, Tensor]:
+    """Every tensor besides the policy's, by name."""
+    tensors = {f"critic.{name}": tensor for name, tensor in state.critic.state_dict().items()}
+    if parts.critic.target is not None:
+        tensors |= {f"target.{name}": tensor for name, tensor in parts.critic.target.state_dict().items()}
+    for name in ("policy", "critic"):
+        for index, slots in getattr(state.optimizers, name).state_dict()["state"].items():
+            tensors |= {f"optimizer.{name}.{index}.{slot}": tensor for slot, tensor in slots.items()}
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+
+def param_groups(state: TrainState) -> dict[str, Any]:
+    """Learning rates and the like, which a schedule may have moved."""
+    return {name: getattr(state.optimizers, name).state_dict()["param_groups"] for name in ("policy", "critic")}
+
+
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix``, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def whole_names(directory: Path) -> list[Path]:
+    """Checkpoints by name, oldest first; what is still being written has another name."""
+    return sorted(directory.glob("update_*")) if directory.is_dir() else []
+
+
+def hashes(path: Path) -> dict[str, str]:
+    """SHA-256 of every file below ``path`` but the manifest."""
+    files = sorted(file for file in path.rglob("*") if file.is_file() and file.name != MANIFEST)
+    return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+
+
+def is_whole(path: Path) -> bool:
+    """Whether every file is there and as it was written."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+    except (OSError, ValueError):
+        return False
+    return bool(manifest == hashes(path))
+
+
+def flush(path: Path) -> None:
+    """Bring a file or directory to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

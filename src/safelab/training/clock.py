@@ -1,0 +1,37 @@
+"""Wall time of the spans of one update, with the device's queue emptied at each border."""
+
+import resource
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+
+class Clock:
+    """Starts when it is made."""
+
+    def __init__(self, module: Any) -> None:
+        self._device = next(module.parameters()).device
+        self._start = time.perf_counter()
+        self.spans: dict[str, float] = {}
+
+    @contextmanager
+    def span(self, name: str) -> Iterator[None]:
+        """Time the block as ``name``, in seconds."""
+        start = time.perf_counter()
+        yield
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        self.spans[name] = time.perf_counter() - start
+
+    def total(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._start
+
+    def peak_gib(self) -> float:
+        """Greatest memory so far: the GPU's allocations, or the process's resident set."""
+        if self._device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self._device) / 2**30
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

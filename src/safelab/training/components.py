@@ -1,0 +1,42 @@
+"""The parts of one run, built and checked: all that the loop needs besides its state."""
+
+from dataclasses import dataclass
+
+from safelab.contracts import (
+    AdvantageEstimator,
+    Controller,
+    Critic,
+    Evaluator,
+    Guard,
+    Objective,
+    OptimizerFactory,
+    Policy,
+    PromptSource,
+    Reward,
+    Sampler,
+    Shaping,
+    Tracker,
+)
+from safelab.maths.detectors import DetectorOptions
+from safelab.training.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Components:
+    """One object per group, and the run's own settings."""
+
+    settings: Settings
+    detectors: DetectorOptions
+    data: PromptSource
+    policy: Policy
+    reward: Reward
+    evaluator: Evaluator
+    sampler: Sampler
+    shaping: Shaping
+    critic: Critic
+    controller: Controller
+    advantage: AdvantageEstimator
+    objective: Objective
+    optimizer: OptimizerFactory
+    tracker: Tracker
+    guard: Guard

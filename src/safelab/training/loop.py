@@ -1,0 +1,116 @@
+"""The way from prompt to row, for every arm alike: PPO and SAFE differ only in the parts that the YAML names."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from safelab.errors import RunFailed
+from safelab.maths.detectors import detect_step
+from safelab.training import stages
+from safelab.training.clock import Clock
+from safelab.training.components import Components
+from safelab.training.rows import metric_row, sample_records
+from safelab.training.state import Counters, TrainState
+from safelab.training.update import UpdateStats, cap_update, run_epoch, weights_of
+from safelab.types import Plan, Rollout, Scored, Signals, TrainBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one update leaves: the next state, its row, and what the policy wrote (where that is kept)."""
+
+    state: TrainState
+    row: dict[str, Any]
+    samples: list[dict[str, Any]]
+
+
+def train_loop(parts: Components, state: TrainState) -> Iterator[Step]:
+    """Updates from ``state`` to the last; each is yielded when it is whole."""
+    while state.counters.update < parts.settings.updates:
+        step = train_update(parts, state)
+        state = step.state
+        yield step
+
+
+def train_update(parts: Components, state: TrainState) -> Step:
+    """One update."""
+    clock = Clock(parts.policy.module)
+    update = state.counters.update
+
+    with clock.span("rollout"):
+        prompts = stages.draw_prompts(parts, state.counters.cursor)
+        rollout = stages.roll_out(parts, prompts, update)
+    with clock.span("reward"):
+        reward_seq, gold_seq = stages.score_rewards(parts, rollout)
+    with clock.span("update"):
+        scored = stages.score_tokens(parts, rollout, reward_seq, gold_seq)
+        signals = stages.observe(scored)
+        if parts.controller.step_every == "rollout":
+            state = replace(state, controller=parts.controller.step(state.controller, signals))
+        plan = parts.controller.plan(state.controller)
+        shaping, shaped = parts.shaping.step(state.shaping, rollout, reward_seq)
+        batch = stages.make_batch(parts, scored, shaped.reward_seq, plan)
+        state, stats = optimise(parts, state, batch, plan, signals)
+    if update == 0:
+        check_start(signals, stats)
+
+    plan = parts.controller.plan(state.controller) if parts.controller.step_every == "epoch" else plan
+    state = replace(state, shaping=shaping, counters=advance(state.counters, rollout))
+    row = metric_row(parts, state, scored, batch, plan, signals, shaped, stats, clock)
+    detectors, events = detect_step(parts.detectors, state.detectors, row, parts.sampler.batch_size)
+    return Step(
+        state=replace(state, detectors=detectors),
+        row={**row, **events},
+        samples=sample_records(parts, scored, update),
+    )
+
+
+def optimise(
+    parts: Components, state: TrainState, batch: TrainBatch, plan: Plan, signals: Signals
+) -> tuple[TrainState, UpdateStats]:
+    """The epochs over one rollout, and what they did. A controller of the released kind is stepped after each."""
+    stats = UpdateStats()
+    before: list[Tensor] = [] if parts.controller.preview_max_kl is None else weights_of(state.policy)
+    for epoch in range(parts.optimizer.epochs):
+        terms = run_epoch(parts, state, batch, plan, epoch, stats)
+        if parts.controller.step_every == "epoch":
+            # As released: the same reward and entropy again, with the KL of this epoch's own pass.
+            seen = replace(signals, kl_ref_token_k1=terms.sums["kl_ref_k1"] / terms.tokens)
+            state = replace(state, controller=parts.controller.step(state.controller, seen))
+            plan = parts.controller.plan(state.controller)
+    if parts.controller.preview_max_kl is not None:
+        stats.preview_scale = cap_update(parts, before, batch, parts.controller.preview_max_kl)
+    return state, stats
+
+
+def advance(counters: Counters, rollout: Rollout) -> Counters:
+    """One update later."""
+    count = len(rollout.responses)
+    return Counters(
+        update=counters.update + 1,
+        cursor=counters.cursor + count,
+        episodes=counters.episodes + count,
+        tokens=counters.tokens + int(rollout.mask.sum()),
+    )
+
+
+def check_start(signals: Signals, stats: UpdateStats) -> None:
+    """Before anything was learnt the policy is the reference and its own past: most broken set-ups show here.
+
+    Raises:
+        RunFailed: KL to the reference or the ratio's distance from 1 is beyond rounding.
+    """
+    kl = abs(signals.kl_ref_token_exact or 0.0)
+    if kl > START_TOLERANCE or stats.first_ratio_error > START_TOLERANCE:
+        raise RunFailed(
+            f"at update 0 KL to the reference must be 0 and the ratio 1 (within {START_TOLERANCE}), "
+            f"got KL {kl:.2g} nats per token and ratio off by {stats.first_ratio_error:.2g}: "
+            "policy, reference and rollout do not score alike (dropout, precision or masks)"
+        )
+
+
+START_TOLERANCE = 1e-3
+"""float32 rounding stays below 1e-5 here; the margin is for bfloat16 policies."""

@@ -1,0 +1,111 @@
+"""The loss of a micro-batch: policy + value + KL route - entropy, each a sum over a count of the whole minibatch."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from safelab.maths.divergence import clamp_log_ratio, k1, k2, k3, ratio_k1
+from safelab.maths.masked import masked_sum
+from safelab.training.components import Components
+from safelab.types import Plan, TrainBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What the sums of a minibatch are divided by, so that accumulation changes no number."""
+
+    tokens: int
+    columns: int
+    values: int
+
+
+def counts(batch: TrainBatch) -> Counts:
+    """Valid tokens, all response columns, and values of a minibatch."""
+    return Counts(tokens=int(batch.mask.sum()), columns=batch.mask.numel(), values=int(batch.value_mask.sum()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """The terms of the loss as they are added up, and what one pass shows of ratio and clipping.
+
+    ``policy``, ``value``, ``kl``, ``entropy`` are unweighted; ``total`` is what the gradient is taken of. The other
+    sums are over response tokens.
+    """
+
+    total: Float[Tensor, ""]
+    policy: Float[Tensor, ""]
+    value: Float[Tensor, ""]
+    kl: Float[Tensor, ""]
+    entropy: Float[Tensor, ""]
+    ratio_sum: Float[Tensor, ""]
+    ratio_max: Float[Tensor, ""]
+    clipped_sum: Float[Tensor, ""]
+    kl_old_k3_sum: Float[Tensor, ""]
+    kl_ref_k1_sum: Float[Tensor, ""]
+
+
+def loss_terms(parts: Components, plan: Plan, batch: TrainBatch, whole: Counts, train_policy: bool) -> Terms:
+    """Forward pass and loss of ``batch``, which is a minibatch or a piece of one (``whole`` counts the minibatch).
+
+        total = policy + coef_v value + kl_coef KL - coef_e H      (the KL only where its route is the loss)
+
+    With ``train_policy`` False only the critic's term is in ``total`` (its warm-up).
+    """
+    hidden = parts.policy.model.hidden(batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
+    route = parts.controller.route
+    reference = (parts.policy.reference, batch.hidden_ref) if route == "loss_exact" and plan.kl_coef != 0.0 else None
+    stats = parts.policy.model.token_stats(hidden[:, :-1], batch.ids, reference)
+    log_ratio_tok = stats.logp_tok - batch.logp_old_tok
+    log_ratio_ref_tok = stats.logp_tok - batch.logp_ref_tok
+
+    policy = masked_sum(parts.objective.loss_tok(stats.logp_tok, batch), batch.mask) / whole.tokens
+    heads = parts.critic.heads(hidden if train_policy else hidden.detach(), batch.mask)
+    value = masked_sum(parts.critic.loss(heads, batch.heads_old, batch.returns), batch.value_mask) / whole.values
+    kl = _route_kl(route, stats.kl_exact_tok, log_ratio_ref_tok, log_ratio_tok, batch, whole)
+    entropy = _entropy(parts.objective.entropy_positions, stats.entropy_tok, batch, whole)
+
+    total = parts.critic.coef * value
+    if train_policy:
+        total = total + policy - parts.objective.entropy_coef * entropy
+        if route not in ("constant", "reward") and plan.kl_coef != 0.0:
+            total = total + plan.kl_coef * kl
+    with torch.no_grad():
+        ratio_tok = clamp_log_ratio(log_ratio_tok).exp()
+        return Terms(
+            total=total,
+            policy=policy.detach(),
+            value=value.detach(),
+            kl=kl.detach(),
+            entropy=entropy.detach(),
+            ratio_sum=masked_sum(ratio_tok, batch.mask),
+            ratio_max=ratio_tok[batch.mask].max(),
+            clipped_sum=masked_sum(parts.objective.clipped_tok(stats.logp_tok, batch).float(), batch.mask),
+            # Tokens of the old policy: k3 of log(old / new) estimates KL(old || new) without bias.
+            kl_old_k3_sum=masked_sum(k3(-log_ratio_tok), batch.mask),
+            kl_ref_k1_sum=masked_sum(log_ratio_ref_tok, batch.mask),
+        )
+
+
+def _route_kl(
+    route: str, exact_tok: Tensor | None, log_ratio_ref_tok: Tensor, log_ratio_tok: Tensor, batch: TrainBatch, whole: Counts
+) -> Float[Tensor, ""]:
+    """The KL in nats per token whose gradient the route sends to the policy (its value, where it sends none)."""
+    if route == "loss_exact" and exact_tok is not None:
+        kl_tok = exact_tok
+    elif route == "loss_k2":
+        kl_tok = k2(log_ratio_ref_tok)
+    elif route == "loss_k3":
+        kl_tok = k3(log_ratio_ref_tok)
+    elif route == "ratio_k1":
+        kl_tok = ratio_k1(log_ratio_ref_tok, log_ratio_tok)
+    else:
+        kl_tok = k1(log_ratio_ref_tok)
+    return masked_sum(kl_tok, batch.mask) / whole.tokens
+
+
+def _entropy(positions: str, entropy_tok: Tensor, batch: TrainBatch, whole: Counts) -> Float[Tensor, ""]:
+    if positions == "all":
+        return entropy_tok.sum() / whole.columns
+    return masked_sum(entropy_tok, batch.mask) / whole.tokens

@@ -1,0 +1,167 @@
+"""What is written of one update: the row of ``metrics.jsonl`` and the records of ``samples.jsonl``.
+
+Every name has its line in docs/metrics.md; a metric that a run does not have is absent.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from safelab.contracts import Shaped
+from safelab.maths.divergence import k3
+from safelab.maths.masked import masked_mean
+from safelab.training.clock import Clock
+from safelab.training.components import Components
+from safelab.training.state import TrainState
+from safelab.training.update import UpdateStats
+from safelab.types import Plan, Rollout, Scored, Signals, TrainBatch
+
+
+def metric_row(
+    parts: Components,
+    state: TrainState,
+    scored: Scored,
+    batch: TrainBatch,
+    plan: Plan,
+    signals: Signals,
+    shaped: Shaped,
+    stats: UpdateStats,
+    clock: Clock,
+) -> dict[str, Any]:
+    """The row, without the crash flags, which are read off it."""
+    counters = state.counters
+    return {
+        "update": counters.update - 1,
+        "episodes": counters.episodes,
+        "tokens": counters.tokens,
+        **reward_metrics(scored),
+        **shaped.metrics,
+        **kl_metrics(scored, signals, stats),
+        **policy_metrics(state, signals, stats),
+        **critic_metrics(parts, batch, stats),
+        **controller_metrics(plan, stats, parts.controller.preview_max_kl is not None),
+        **response_metrics(scored.rollout),
+        **time_metrics(scored.rollout, clock),
+    }
+
+
+def reward_metrics(scored: Scored) -> dict[str, float]:
+    """The reward model's score before any shaping, and the held-out score."""
+    reward = scored.reward_seq
+    metrics = {
+        "reward/mean": float(reward.mean()),
+        "reward/std": float(reward.std()),
+        "reward/min": float(reward.min()),
+        "reward/max": float(reward.max()),
+    }
+    return metrics if scored.gold_seq is None else {**metrics, "reward/gold_mean": float(scored.gold_seq.mean())}
+
+
+def kl_metrics(scored: Scored, signals: Signals, stats: UpdateStats) -> dict[str, float | None]:
+    """KL to the reference at the rollout; KL from the policy that wrote it, over the update's passes."""
+    k3_tok = k3(scored.logp_old_tok - scored.logp_ref_tok)
+    return {
+        "kl/ref_token_exact": signals.kl_ref_token_exact,
+        "kl/ref_token_k1": signals.kl_ref_token_k1,
+        "kl/ref_token_k3": float(masked_mean(k3_tok, scored.rollout.mask)),
+        "kl/ref_seq_k1": signals.kl_ref_seq_k1,
+        "kl/old_token_k3": stats.token_mean("kl_old_k3"),
+    }
+
+
+def policy_metrics(state: TrainState, signals: Signals, stats: UpdateStats) -> dict[str, float]:
+    """Entropy at the rollout, and the update's loss, ratio, clipping and gradient."""
+    return {
+        "policy/entropy_token": signals.entropy_token,
+        "policy/loss": stats.pass_mean("policy"),
+        "policy/clip_fraction": stats.token_mean("clipped"),
+        "policy/ratio_mean": stats.token_mean("ratio"),
+        "policy/ratio_max": stats.ratio_max,
+        "policy/grad_norm": stats.pass_mean("policy_grad_norm"),
+        "policy/lr": float(state.optimizers.policy.param_groups[0]["lr"]),
+    }
+
+
+def critic_metrics(parts: Components, batch: TrainBatch, stats: UpdateStats) -> dict[str, float]:
+    """How well the values before the update foretold the returns."""
+    mask = batch.value_mask
+    value = parts.critic.combine(batch.heads_old)[mask]
+    returns = batch.returns[mask]
+    spread = returns.var()
+    metrics = {
+        "critic/loss": stats.pass_mean("value"),
+        "critic/bias": float((value - returns).mean()),
+        "critic/grad_norm": stats.pass_mean("critic_grad_norm"),
+    }
+    if spread > 0:
+        metrics["critic/explained_variance"] = float(1 - (returns - value).var() / spread)
+    if batch.heads_old.shape[-1] > 1:
+        gap: Tensor = batch.heads_old.amax(dim=-1) - batch.heads_old.amin(dim=-1)
+        metrics["critic/head_gap"] = float(masked_mean(gap, mask))
+    return metrics
+
+
+def controller_metrics(plan: Plan, stats: UpdateStats, previewed: bool) -> dict[str, Any]:
+    """The plan that the update used, or its last one where the controller is stepped every epoch."""
+    metrics = {
+        "controller/threshold": plan.threshold,
+        "controller/penalty": plan.penalty,
+        "controller/gate": plan.gate,
+        "controller/coef": plan.kl_coef,
+        "controller/active": int(plan.active),
+        "controller/phase": plan.phase,
+        "controller/kl_short": plan.kl_short,
+        "controller/kl_long": plan.kl_long,
+        "controller/momentum": plan.momentum,
+    }
+    return {**metrics, "controller/preview_scale": stats.preview_scale} if previewed else metrics
+
+
+def response_metrics(rollout: Rollout) -> dict[str, float]:
+    """Length, share that ended, share of distinct responses, share of repeated neighbouring tokens."""
+    ids, mask = rollout.ids, rollout.mask
+    pairs = mask[:, 1:]
+    repeats = (ids[:, 1:] == ids[:, :-1]) & pairs
+    return {
+        "response/length_mean": float(rollout.length_seq.float().mean()),
+        "response/eos_rate": float(rollout.ended_seq.float().mean()),
+        "response/distinct_rate": len(set(rollout.responses)) / len(rollout.responses),
+        "response/repeat_rate": float(repeats.sum() / pairs.sum().clamp(min=1)),
+    }
+
+
+def time_metrics(rollout: Rollout, clock: Clock) -> dict[str, float]:
+    """Seconds of this update by part, response tokens per second of the whole, peak memory."""
+    total = clock.total()
+    return {
+        **{f"time/{name}_s": seconds for name, seconds in clock.spans.items()},
+        "time/total_s": total,
+        "speed/tokens_per_s": int(rollout.mask.sum()) / total,
+        "memory/peak_gib": clock.peak_gib(),
+    }
+
+
+def sample_records(parts: Components, scored: Scored, update: int) -> list[dict[str, Any]]:
+    """Prompt, response, reward and held-out score of the first responses, every so many updates."""
+    options = parts.settings.samples
+    last = update == parts.settings.updates - 1
+    if options.every == 0 or not (last or update % options.every == 0):
+        return []
+    gold = scored.gold_seq if scored.gold_seq is not None else torch.full_like(scored.reward_seq, torch.nan)
+    rollout = scored.rollout
+    columns = zip(
+        rollout.prompts.texts,
+        rollout.responses,
+        scored.reward_seq.tolist(),
+        gold.tolist(),
+        rollout.ended_seq.tolist(),
+        strict=True,
+    )
+    records = [
+        {"prompt": prompt, "response": response, "reward": reward, "gold": value, "ended": ended}
+        for prompt, response, reward, value, ended in columns
+    ]
+    if scored.gold_seq is None:
+        records = [{name: value for name, value in record.items() if name != "gold"} for record in records]
+    return records[: options.count]

@@ -1,0 +1,110 @@
+"""The stages of one update before the weights move: prompts, rollout, scores, signals, training data."""
+
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from safelab.contracts import Evidence
+from safelab.errors import RunFailed
+from safelab.maths.divergence import k1
+from safelab.maths.masked import masked_mean
+from safelab.training.components import Components
+from safelab.training.seeding import stream
+from safelab.types import Plan, PromptBatch, Rollout, Scored, Signals, TrainBatch
+
+
+def draw_prompts(parts: Components, cursor: int) -> PromptBatch:
+    """The next ``rollout.batch_size`` prompts, as tokens."""
+    count = parts.sampler.batch_size
+    return parts.policy.encode(parts.data.prompts(cursor, count), range(cursor, cursor + count))
+
+
+def roll_out(parts: Components, prompts: PromptBatch, update: int) -> Rollout:
+    """One response per prompt; the noise depends on seed and update only."""
+    with stream(parts.settings.seed, "rollout", update):
+        return parts.sampler.rollout(parts.policy, prompts)
+
+
+def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor | None]:
+    """Reward and, where there is an evaluator, the held-out score of each response.
+
+    Raises:
+        RunFailed: a reward is not finite.
+    """
+    texts, responses = rollout.prompts.texts, rollout.responses
+    ended = rollout.ended_seq.tolist()
+    rewards = parts.reward.score(texts, responses, ended)
+    for prompt, reward in zip(texts, rewards, strict=True):
+        if not math.isfinite(reward):
+            raise RunFailed(f"reward must be finite, got {reward} for the prompt {prompt[:80]!r}; mend the reward")
+    gold = parts.evaluator.score(texts, responses, ended)
+    device = rollout.ids.device
+    return torch.tensor(rewards, device=device), None if gold is None else torch.tensor(gold, device=device)
+
+
+@torch.no_grad()
+def score_tokens(parts: Components, rollout: Rollout, reward_seq: Tensor, gold_seq: Tensor | None) -> Scored:
+    """One pass of the policy and one of the reference: log-probabilities, entropy, exact KL and values."""
+    prompts, ids, mask = rollout.prompts, rollout.ids, rollout.mask
+    model, reference = parts.policy.model, parts.policy.reference
+    hidden = model.hidden(prompts.ids, prompts.mask, ids, mask)
+    hidden_ref = reference.hidden(prompts.ids, prompts.mask, ids, mask)[:, :-1]
+    stats = model.token_stats(hidden[:, :-1], ids, (reference, hidden_ref))
+    assert stats.kl_exact_tok is not None
+    return Scored(
+        rollout=rollout,
+        reward_seq=reward_seq,
+        gold_seq=gold_seq,
+        logp_old_tok=stats.logp_tok,
+        logp_ref_tok=reference.token_stats(hidden_ref, ids).logp_tok,
+        entropy_old_tok=stats.entropy_tok,
+        kl_exact_tok=stats.kl_exact_tok,
+        hidden_ref=hidden_ref,
+        heads_old=parts.critic.heads(hidden, mask),
+        bootstrap_heads=parts.critic.bootstrap(hidden, mask),
+    )
+
+
+def observe(scored: Scored) -> Signals:
+    """What the controller sees of a rollout."""
+    mask = scored.rollout.mask
+    k1_tok = k1(scored.logp_old_tok - scored.logp_ref_tok)
+    return Signals(
+        reward_mean=float(scored.reward_seq.mean()),
+        kl_ref_token_k1=float(masked_mean(k1_tok, mask)),
+        kl_ref_token_exact=float(masked_mean(scored.kl_exact_tok, mask)),
+        kl_ref_seq_k1=float((k1_tok * mask).sum(dim=1).mean()),
+        entropy_token=float(masked_mean(scored.entropy_old_tok, mask)),
+        n_sequences=len(mask),
+    )
+
+
+def make_batch(parts: Components, scored: Scored, shaped_seq: Float[Tensor, "b"], plan: Plan) -> TrainBatch:
+    """Advantages and returns, with all that the losses read."""
+    rollout = scored.rollout
+    in_reward = plan.kl_coef if parts.controller.route == "reward" else 0.0
+    values = parts.critic.combine(scored.heads_old)
+    estimates = parts.advantage.estimate(
+        Evidence(
+            mask=rollout.mask,
+            reward_seq=shaped_seq,
+            token_reward_tok=-in_reward * k1(scored.logp_old_tok - scored.logp_ref_tok) * rollout.mask,
+            values=values,
+            bootstrap_values=parts.critic.combine(scored.bootstrap_heads),
+        )
+    )
+    return TrainBatch(
+        prompt_ids=rollout.prompts.ids,
+        prompt_mask=rollout.prompts.mask,
+        ids=rollout.ids,
+        mask=rollout.mask,
+        logp_old_tok=scored.logp_old_tok,
+        logp_ref_tok=scored.logp_ref_tok,
+        hidden_ref=scored.hidden_ref,
+        advantage_tok=estimates.advantage_tok,
+        heads_old=scored.heads_old,
+        returns=estimates.returns,
+        value_mask=rollout.mask if parts.critic.grain == "token" else torch.ones_like(values, dtype=torch.bool),
+    )

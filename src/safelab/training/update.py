@@ -1,0 +1,174 @@
+"""Moves the weights: epochs over one rollout, minibatches, accumulation, gradient limits, the preview's cap."""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from safelab.errors import RunFailed
+from safelab.maths.divergence import k3
+from safelab.maths.masked import masked_mean
+from safelab.maths.seeds import generator
+from safelab.training.components import Components
+from safelab.training.losses import Counts, Terms, counts, loss_terms
+from safelab.training.state import TrainState
+from safelab.types import Plan, TrainBatch
+
+
+@dataclass(slots=True)
+class UpdateStats:
+    """Sums over the passes of one update; each mean is sum over count, so cutting and padding do not change it."""
+
+    passes: int = 0
+    tokens: int = 0
+    sums: dict[str, float] = field(default_factory=dict)
+    ratio_max: float = 0.0
+    first_ratio_error: float = math.nan
+    preview_scale: float = 1.0
+
+    def add(self, terms: "MinibatchTerms") -> None:
+        """One more minibatch."""
+        if self.passes == 0:
+            # Before any step the ratio is 1 but for rounding: the step-0 check reads this.
+            self.first_ratio_error = abs(terms.sums["ratio"] / terms.tokens - 1.0)
+        self.passes += 1
+        self.tokens += terms.tokens
+        self.ratio_max = max(self.ratio_max, terms.ratio_max)
+        for name, value in terms.sums.items():
+            self.sums[name] = self.sums.get(name, 0.0) + value
+
+    def token_mean(self, name: str) -> float:
+        """Mean over the response tokens of all passes."""
+        return self.sums[name] / self.tokens
+
+    def pass_mean(self, name: str) -> float:
+        """Mean over minibatches of what is one number per minibatch."""
+        return self.sums[name] / self.passes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MinibatchTerms:
+    """One minibatch's terms as plain numbers, its pieces added up, and the gradient norms before any limit."""
+
+    tokens: int
+    ratio_max: float
+    sums: dict[str, float]
+
+
+def run_epoch(
+    parts: Components, state: TrainState, batch: TrainBatch, plan: Plan, epoch: int, stats: UpdateStats
+) -> MinibatchTerms:
+    """One pass over the batch: an optimiser step per minibatch. Returns the last minibatch's terms."""
+    train_policy = state.counters.update >= parts.critic.warmup_updates
+    terms = None
+    for rows in minibatches(parts, len(batch), state.counters.update, epoch):
+        minibatch = batch if rows is None else batch.rows(rows.to(batch.ids.device))
+        terms = step(parts, state, minibatch, plan, train_policy)
+        stats.add(terms)
+    assert terms is not None
+    return terms
+
+
+def minibatches(parts: Components, size: int, update: int, epoch: int) -> Iterator[Int[Tensor, "n"] | None]:
+    """Rows of each minibatch, shuffled by seed, update and epoch; None stands for the whole batch as it is."""
+    if parts.optimizer.minibatches == 1:
+        yield None
+        return
+    order = torch.randperm(size, generator=generator(parts.settings.seed, "minibatches", update, epoch))
+    yield from order.tensor_split(parts.optimizer.minibatches)
+
+
+def step(parts: Components, state: TrainState, minibatch: TrainBatch, plan: Plan, train_policy: bool) -> MinibatchTerms:
+    """Backward pass of a minibatch, piece by piece, and one step of both optimisers.
+
+    Raises:
+        RunFailed: a gradient is not finite; no weight has moved then.
+    """
+    optimizers = state.optimizers
+    optimizers.policy.zero_grad(set_to_none=True)
+    optimizers.critic.zero_grad(set_to_none=True)
+    whole = counts(minibatch)
+    pieces = []
+    for piece in micro_batches(minibatch, parts.optimizer.micro_batch_size):
+        terms = loss_terms(parts, plan, piece, whole, train_policy)
+        terms.total.backward()  # type: ignore[no-untyped-call]
+        pieces.append(terms)
+    norms = {
+        "policy_grad_norm": limit_gradient(state.policy, optimizers.policy_max_grad_norm),
+        "critic_grad_norm": limit_gradient(state.critic, optimizers.critic_max_grad_norm),
+    }
+    for name, norm in norms.items():
+        if not math.isfinite(norm):
+            raise RunFailed(
+                f"{name} must be finite, got {norm} at update {state.counters.update}; "
+                "lower optimizer.lr or look at the reward"
+            )
+    if train_policy:
+        optimizers.policy.step()
+    optimizers.critic.step()
+    parts.critic.after_step()
+    return gather(pieces, whole, norms)
+
+
+def micro_batches(minibatch: TrainBatch, size: int | None) -> Iterator[TrainBatch]:
+    """Pieces of at most ``size`` sequences, in order."""
+    if size is None or size >= len(minibatch):
+        yield minibatch
+        return
+    for rows in torch.arange(len(minibatch), device=minibatch.ids.device).split(size):
+        yield minibatch.rows(rows)
+
+
+def limit_gradient(module: nn.Module, max_norm: float | None) -> float:
+    """The gradient's norm over all weights, and the gradient scaled down to ``max_norm`` if it is longer."""
+    return float(nn.utils.clip_grad_norm_(module.parameters(), math.inf if max_norm is None else max_norm))
+
+
+def gather(pieces: list[Terms], whole: Counts, norms: dict[str, float]) -> MinibatchTerms:
+    """The pieces' sums; one transfer from the device for all of them."""
+    names = ("total", "policy", "value", "kl", "entropy", "ratio_sum", "clipped_sum", "kl_old_k3_sum", "kl_ref_k1_sum")
+    added = torch.stack([torch.stack([getattr(piece, name).detach() for name in names]) for piece in pieces]).sum(dim=0)
+    sums = dict(zip((name.removesuffix("_sum") for name in names), added.tolist(), strict=True))
+    ratio_max = max(float(piece.ratio_max) for piece in pieces)
+    return MinibatchTerms(tokens=whole.tokens, ratio_max=ratio_max, sums={**sums, **norms})
+
+
+def weights_of(module: nn.Module) -> list[Tensor]:
+    """A copy of the weights that train, for the preview to go back to."""
+    return [weight.detach().clone() for weight in module.parameters() if weight.requires_grad]
+
+
+@torch.no_grad()
+def cap_update(parts: Components, before: list[Tensor], batch: TrainBatch, max_kl: float) -> float:
+    """Scale the update back towards ``before`` until KL(old || new) is at most ``max_kl``; returns the scale.
+
+        theta <- theta_old + s (theta_new - theta_old),   s = min(1, max_kl / KL), repeated while KL is above the cap
+
+    KL grows about as s^2, so one round is nearly always enough; a tenth that fails leaves the old weights.
+    """
+    scale = 1.0
+    trained = [weight for weight in parts.policy.module.parameters() if weight.requires_grad]
+    for _ in range(10):
+        kl = update_kl(parts, batch)
+        if kl <= max_kl:
+            return scale
+        shrink = max_kl / kl if math.isfinite(kl) else 0.0
+        scale *= shrink
+        for weight, old in zip(trained, before, strict=True):
+            weight.copy_(old + shrink * (weight - old))
+    for weight, old in zip(trained, before, strict=True):
+        weight.copy_(old)
+    return 0.0
+
+
+@torch.no_grad()
+def update_kl(parts: Components, batch: TrainBatch) -> float:
+    """k3 of the policy before the update to the one after, on the rollout's tokens: nats per token."""
+    model = parts.policy.model
+    hidden = model.hidden(batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
+    logp_tok = model.token_stats(hidden[:, :-1], batch.ids).logp_tok
+    # Tokens of the old policy: k3 of log(old / new) estimates KL(old || new) without bias.
+    return float(masked_mean(k3(batch.logp_old_tok - logp_tok), batch.mask))

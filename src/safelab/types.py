@@ -1,0 +1,145 @@
+"""The values that pass between the stages of an update. Each stage returns a new one and edits none.
+
+Axes: ``b`` sequences, ``p`` prompt tokens (padded on the left), ``t`` response tokens (padded on the right),
+``v`` values of the critic per sequence (``1`` if it gives one a sequence, ``t`` if one a token), ``h`` heads,
+``d`` hidden width. Masks: True counts. Names end with their grain: ``_tok`` [b, t], ``_seq`` [b].
+"""
+
+from dataclasses import dataclass, fields, replace
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+Grain = Literal["sequence", "token"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptBatch:
+    """Prompts as text and as tokens, padded on the left. ``group_seq`` numbers the prompt of each row."""
+
+    texts: tuple[str, ...]
+    ids: Int[Tensor, "b p"]
+    mask: Bool[Tensor, "b p"]
+    group_seq: Int[Tensor, "b"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """What the policy wrote. The end token belongs to the response, and ``mask`` is True up to and with it."""
+
+    prompts: PromptBatch
+    ids: Int[Tensor, "b t"]
+    mask: Bool[Tensor, "b t"]
+    ended_seq: Bool[Tensor, "b"]
+    responses: tuple[str, ...]
+
+    @property
+    def length_seq(self) -> Int[Tensor, "b"]:
+        """Response tokens per sequence, the end token included."""
+        return self.mask.sum(dim=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenStats:
+    """What one forward pass says of the response tokens, in nats.
+
+    ``logp_tok``: log-probability of each sampled token. ``entropy_tok``: of the full next-token distribution.
+    ``kl_exact_tok``: sum over the vocabulary of p (log p - log p_ref); None where no reference was given.
+    """
+
+    logp_tok: Float[Tensor, "b t"]
+    entropy_tok: Float[Tensor, "b t"]
+    kl_exact_tok: Float[Tensor, "b t"] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A rollout with everything measured on it before the update; nothing here carries gradient.
+
+    ``reward_seq`` is the reward model's score, ``gold_seq`` a held-out score that no stage optimises.
+    ``hidden_ref`` are the reference's last hidden states, from which its whole distribution is recomputed.
+    """
+
+    rollout: Rollout
+    reward_seq: Float[Tensor, "b"]
+    gold_seq: Float[Tensor, "b"] | None
+    logp_old_tok: Float[Tensor, "b t"]
+    logp_ref_tok: Float[Tensor, "b t"]
+    entropy_old_tok: Float[Tensor, "b t"]
+    kl_exact_tok: Float[Tensor, "b t"]
+    hidden_ref: Float[Tensor, "b t d"]
+    heads_old: Float[Tensor, "b v h"]
+    bootstrap_heads: Float[Tensor, "b v h"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signals:
+    """What a controller sees of one update.
+
+    ``reward_mean``: batch mean of the raw reward. KL to the reference: ``kl_ref_token_*`` in nats per response
+    token, ``kl_ref_seq_k1`` in nats per response. ``entropy_token``: nats per response token.
+    """
+
+    reward_mean: float
+    kl_ref_token_k1: float
+    entropy_token: float
+    kl_ref_token_exact: float | None = None
+    kl_ref_seq_k1: float | None = None
+    n_sequences: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a controller decides for one update; read-only while it lasts.
+
+    ``penalty`` is the value of the KL penalty at the measured KL, ``kl_coef`` its slope there: what multiplies
+    the KL (in nats per token) in the loss or in the reward. ``active``: whether the penalty is above zero.
+    """
+
+    kl_coef: float
+    penalty: float
+    threshold: float
+    gate: float
+    phase: str
+    active: bool
+    kl_short: float
+    kl_long: float
+    momentum: float
+    momentum_penalty: float
+    asymmetric_penalty: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainBatch:
+    """One update's training data, flat over sequences: the only thing that is cut into minibatches."""
+
+    prompt_ids: Int[Tensor, "b p"]
+    prompt_mask: Bool[Tensor, "b p"]
+    ids: Int[Tensor, "b t"]
+    mask: Bool[Tensor, "b t"]
+    logp_old_tok: Float[Tensor, "b t"]
+    logp_ref_tok: Float[Tensor, "b t"]
+    hidden_ref: Float[Tensor, "b t d"]
+    advantage_tok: Float[Tensor, "b t"]
+    heads_old: Float[Tensor, "b v h"]
+    returns: Float[Tensor, "b v"]
+    value_mask: Bool[Tensor, "b v"]
+
+    def rows(self, index: Int[Tensor, "n"]) -> "TrainBatch":
+        """The sequences at ``index``, in that order."""
+        return replace(self, **{field.name: getattr(self, field.name)[index] for field in fields(self)})
+
+    def __len__(self) -> int:
+        return int(self.ids.shape[0])
+
+
+def flat_sequences(
+    prompt_ids: Int[Tensor, "b p"],
+    prompt_mask: Bool[Tensor, "b p"],
+    ids: Int[Tensor, "b t"],
+    mask: Bool[Tensor, "b t"],
+) -> tuple[Int[Tensor, "b s"], Bool[Tensor, "b s"]]:
+    """Prompt and response side by side, as the model reads them: ids and attention mask, s = p + t."""
+    return torch.cat([prompt_ids, ids], dim=1), torch.cat([prompt_mask, mask], dim=1)

@@ -1,0 +1,55 @@
+"""Sizes and seeds of the embedded world; the numbers are in ``conf/world/*.yaml``."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from safelab.options import Options
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class LanguageModelOptions(Options):
+    """A Llama-style model: ``layers`` of ``width`` with ``heads``, trained for ``steps`` of ``batch_size`` reviews.
+
+    ``mlp_width``: hidden units of each feed-forward block. ``warmup_steps``: of the learning rate, which then falls
+    to zero in a straight line. ``max_new_tokens``: of a sampled response, its end token included.
+    """
+
+    width: Positive
+    layers: Positive
+    heads: Positive
+    mlp_width: Positive
+    steps: Positive
+    batch_size: Positive
+    lr: Annotated[float, Field(gt=0)]
+    warmup_steps: Annotated[int, Field(ge=0)]
+    max_new_tokens: Positive
+
+    @model_validator(mode="after")
+    def _rotary_width(self) -> Self:
+        if self.width % (2 * self.heads):
+            raise ValueError(f"width must be a multiple of 2 x heads, got width={self.width}, heads={self.heads}")
+        return self
+
+
+class RewardModelOptions(Options):
+    """``pairs`` of responses, labelled by the gold score, ``label_noise`` of the labels turned round.
+
+    ``held_out``: further pairs with clean labels, on which the accuracy is measured.
+    """
+
+    pairs: Positive
+    held_out: Positive
+    label_noise: Annotated[float, Field(ge=0, lt=0.5)]
+    epochs: Positive
+    batch_size: Positive
+    lr: Annotated[float, Field(gt=0)]
+
+
+class WorldOptions(Options):
+    """``seed`` makes the policy; a reward model has a seed of its own besides."""
+
+    seed: Annotated[int, Field(ge=0)]
+    language_model: LanguageModelOptions
+    reward_model: RewardModelOptions

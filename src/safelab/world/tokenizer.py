@@ -1,0 +1,32 @@
+"""One token per word of the review grammar, and three special ones."""
+
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from safelab.world.grammar import vocabulary
+
+PAD, END, UNKNOWN = "<pad>", "<eos>", "<unk>"
+
+
+def build_tokenizer() -> PreTrainedTokenizerFast:
+    """Text of the grammar's words, parted by single spaces, comes back exactly; padding is on the left."""
+    words = (PAD, END, UNKNOWN, *vocabulary())
+    model = models.WordLevel({word: number for number, word in enumerate(words)}, unk_token=UNKNOWN)
+    tokenizer = Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        eos_token=END,
+        unk_token=UNKNOWN,
+        padding_side="left",
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def encode_texts(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> list[list[int]]:
+    """Token numbers of each text, without padding or special tokens."""
+    rows: list[list[int]] = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return rows

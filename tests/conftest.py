@@ -1,0 +1,25 @@
+"""What holds for every test: run-time shape checks, one thread, no network, Hypothesis without deadlines."""
+
+import os
+
+# Before any other import: libraries read these when they are first imported.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
+os.environ.setdefault("WANDB_MODE", "offline")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import torch
+from hypothesis import HealthCheck, settings
+from jaxtyping import install_import_hook
+
+# Shapes and types of these packages are checked at run time. Nothing of safelab may be imported before this line.
+# The others name Protocols in their signatures, which beartype cannot check.
+install_import_hook(["safelab.maths", "safelab.types"], "beartype.beartype")
+
+torch.set_num_threads(1)
+
+# The same examples every time: a failure is found by whoever changed the code, not by chance later.
+settings.register_profile(
+    "safelab", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("safelab")

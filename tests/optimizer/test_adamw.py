@@ -1,0 +1,30 @@
+import torch
+from torch import nn
+
+from safelab.plugins import build_option
+from support.models import context
+
+OPTIONS = {
+    "name": "adamw", "lr": 0.1, "critic_lr": 0.5, "weight_decay": 0.0, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8,
+    "max_grad_norm": 1.0, "critic_max_grad_norm": None, "epochs": 2, "minibatches": 1, "micro_batch_size": None,
+}  # fmt: skip
+
+
+def test_each_part_moves_at_its_own_rate() -> None:
+    policy, critic = nn.Linear(1, 1, bias=False), nn.Linear(1, 1, bias=False)
+    optimizers = build_option("optimizer", OPTIONS, context()).make(policy, critic)
+    starts = policy.weight.item(), critic.weight.item()
+    for module in (policy, critic):
+        module.weight.grad = torch.ones_like(module.weight)
+    optimizers.policy.step()
+    optimizers.critic.step()
+    # Adam's first step is the learning rate against the gradient's sign.
+    assert round(starts[0] - policy.weight.item(), 5) == 0.1
+    assert round(starts[1] - critic.weight.item(), 5) == 0.5
+
+
+def test_frozen_weights_are_left_out() -> None:
+    policy = nn.Linear(2, 2)
+    policy.bias.requires_grad_(False)
+    optimizers = build_option("optimizer", OPTIONS, context()).make(policy, nn.Linear(1, 1))
+    assert [weight.shape for weight in optimizers.policy.param_groups[0]["params"]] == [torch.Size([2, 2])]

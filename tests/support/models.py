@@ -1,0 +1,61 @@
+"""A random Llama of two thousand weights with a tokenizer of a dozen words: a policy that loads in milliseconds."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from safelab.contracts import Context
+from safelab.policy.causal_lm import CausalPolicy, LoadOptions, load
+
+WORDS = ("<pad>", "<end>", "<unk>", "a", "b", "c", "d", "e", "f", "good", "bad", "token")
+
+
+@cache
+def model_directory(tied: bool = False) -> Path:
+    """Weights and tokenizer on disk, made once per test session."""
+    directory = Path(mkdtemp(prefix="safelab-model-"))
+    config = LlamaConfig(
+        vocab_size=len(WORDS),
+        hidden_size=16,
+        intermediate_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+        max_position_embeddings=64,
+        tie_word_embeddings=tied,
+        pad_token_id=0,
+        eos_token_id=1,
+        bos_token_id=None,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(7)
+        model = LlamaForCausalLM(config)
+        for weight in model.parameters():
+            # The default initialisation is so small that every distribution would be uniform.
+            weight.data.mul_(6.0 if weight.ndim > 1 else 1.0)
+    # A checkpoint's own sampling defaults, which training must not follow.
+    model.generation_config.do_sample, model.generation_config.top_k = True, 3
+    model.save_pretrained(directory)
+    words = Tokenizer(WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="<unk>"))
+    words.pre_tokenizer = WhitespaceSplit()
+    PreTrainedTokenizerFast(
+        tokenizer_object=words, pad_token="<pad>", eos_token="<end>", unk_token="<unk>", padding_side="left"
+    ).save_pretrained(directory)
+    return directory
+
+
+def tiny_policy(sampling_temperature: float = 1.0, tied: bool = False) -> CausalPolicy:
+    """A fresh policy with these weights."""
+    options = LoadOptions(dtype="float32", max_prompt_tokens=16, sampling_temperature=sampling_temperature)
+    return load(str(model_directory(tied)), options, context())
+
+
+def context(policy: CausalPolicy | None = None, seed: int = 0) -> Context:
+    """A context on the CPU."""
+    return Context(seed=seed, device=torch.device("cpu"), cache=Path("unused"), policy=policy)

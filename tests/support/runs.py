@@ -1,0 +1,83 @@
+"""Whole runs on a policy of two thousand weights, composed from the real configuration."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from safelab.app.build import build, validate
+from safelab.contracts import Context
+from safelab.training.components import Components
+from safelab.training.loop import train_loop
+from safelab.training.run import Outcome, train
+from safelab.training.state import TrainState, initial_state
+from support.models import model_directory
+
+CONF = Path(__file__).parents[2] / "conf"
+
+
+def share_of_good(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
+    """The reward of the tests: how much of a response is the word ``good``."""
+    return [response.split().count("good") / max(1, len(response.split())) for response in responses]
+
+
+def resolved(*overrides: str) -> dict[str, Any]:
+    """The resolved configuration of ``overrides`` on top of the defaults."""
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", overrides=["arm=test", *overrides])
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def small(tmp_path: Path, *overrides: str) -> dict[str, Any]:
+    """A run of seconds: the tiny random policy, a dozen prompts from a file, the reward above."""
+    prompts = tmp_path / "prompts.txt"
+    prompts.write_text("\n".join(["a b c", "d e", "f", "a", "c d e f", "b b"]) + "\n")
+    return resolved(
+        "policy=local",
+        f"policy.path={model_directory()}",
+        "data=text",
+        f"data.path={prompts}",
+        "reward=function",
+        "reward.name='support.runs:share_of_good'",
+        "rollout.batch_size=8",
+        "rollout.max_new_tokens=6",
+        "updates=3",
+        "samples.every=2",
+        f"output_dir={tmp_path / 'outputs'}",
+        *overrides,
+    )
+
+
+def parts_of(config: dict[str, Any]) -> Components:
+    """The run's parts."""
+    validate(config)
+    return build(config, Context(seed=config["seed"], device=torch.device("cpu"), cache=Path("unused")))
+
+
+def trained(config: dict[str, Any]) -> tuple[Components, TrainState, list[dict[str, Any]]]:
+    """Parts, last state and rows of a run that writes nothing."""
+    parts = parts_of(config)
+    state, rows = initial_state(parts), []
+    for step in train_loop(parts, state):
+        state = step.state
+        rows.append(step.row)
+    return parts, state, rows
+
+
+def run(config: dict[str, Any]) -> tuple[Outcome, list[dict[str, Any]]]:
+    """A run with its directory, and the rows that lie there."""
+    outcome = train(parts_of(config), config, ["test"], "test")
+    lines = (outcome.directory / "metrics.jsonl").read_text().splitlines()
+    return outcome, [json.loads(line) for line in lines]
+
+
+def numbers(rows: list[dict[str, Any]], drop: Callable[[str], bool] = lambda name: False) -> list[dict[str, Any]]:
+    """Rows without what differs from run to run: times, speed and memory."""
+    clocked = ("time/", "speed/", "memory/")
+    return [{k: v for k, v in row.items() if not k.startswith(clocked) and not drop(k)} for row in rows]

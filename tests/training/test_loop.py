@@ -1,0 +1,136 @@
+"""The loop as a whole, on a policy of two thousand weights: the properties that a stability study rests on."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from safelab.errors import RunFailed
+from support.runs import numbers, parts_of, small, trained
+
+ALGORITHMS = (
+    "ppo",
+    "ppo_adaptive_kl",
+    "ppo_matched",
+    "ppo_released",
+    "safe",
+    "safe_released",
+    "asymmetric_kl",
+    "asymmetric_released",
+)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_every_algorithm_starts_sane_and_stays_finite(algorithm: str, tmp_path: Path) -> None:
+    _, state, rows = trained(small(tmp_path, f"algorithm={algorithm}"))
+    assert [row["update"] for row in rows] == [0, 1, 2]
+    assert state.counters.episodes == 24
+    assert abs(rows[0]["kl/ref_token_exact"]) < 1e-6
+    assert abs(rows[0]["kl/ref_token_k1"]) < 1e-5
+    assert all(math.isfinite(value) for row in rows for value in row.values() if isinstance(value, float))
+    assert all(row["crash/reward"] in (0, 1) for row in rows)
+
+
+@pytest.mark.parametrize("algorithm", ["safe", "ppo"])
+def test_same_seed_same_numbers(algorithm: str, tmp_path: Path) -> None:
+    config = small(tmp_path, f"algorithm={algorithm}")
+    first = numbers(trained(config)[2])
+    torch.manual_seed(123)
+    torch.randn(7)
+    assert numbers(trained(config)[2]) == first
+    assert numbers(trained({**config, "seed": 1})[2]) != first
+
+
+def test_safe_with_its_parts_off_is_ppo_bit_for_bit(tmp_path: Path) -> None:
+    off = ["critic=single", "critic.read_at=prompt_end", "controller=none", "critic.layer_norm=true"]
+    same = ["critic.value_loss=huber", "critic.value_clip=sum", "critic.coef=0.5"]
+    ppo = small(tmp_path, "algorithm=ppo_matched", "controller=none")
+    safe = small(tmp_path, "algorithm=safe", *off, *same)
+    ppo_parts, _, ppo_rows = trained(ppo)
+    safe_parts, _, safe_rows = trained(safe)
+    assert numbers(safe_rows) == numbers(ppo_rows)
+    pairs = zip(safe_parts.policy.module.parameters(), ppo_parts.policy.module.parameters(), strict=True)
+    assert all(torch.equal(mine, theirs) for mine, theirs in pairs)
+
+
+def test_the_released_penalty_moves_no_weight_and_ours_does(tmp_path: Path) -> None:
+    strong = ["controller.coefficient.value=100", "controller/threshold=fixed", "controller.threshold.base=0.0"]
+
+    def weights(*overrides: str) -> torch.Tensor:
+        parts, _, rows = trained(small(tmp_path, *overrides, "optimizer.lr=1e-2"))
+        assert any(row["controller/penalty"] > 0 for row in rows) or "controller=none" in overrides
+        return torch.cat([weight.detach().flatten() for weight in parts.policy.module.parameters()])
+
+    # The released stack with a penalty of hundreds, and without any.
+    with_penalty = weights("algorithm=safe_released", *strong)
+    assert torch.equal(with_penalty, weights("algorithm=safe_released", "controller=none"))
+    assert not torch.equal(with_penalty, weights("algorithm=safe_released", *strong, "controller.route=loss_exact"))
+
+
+@pytest.mark.parametrize("route", ["loss_exact", "loss_k2", "loss_k3", "ratio_k1", "reward"])
+def test_every_route_holds_the_policy_near_the_reference(route: str, tmp_path: Path) -> None:
+    def last_kl(coef: float) -> float:
+        overrides = ["algorithm=ppo_matched", f"controller.route={route}", f"controller.coefficient.value={coef}"]
+        rows = trained(small(tmp_path, *overrides, "updates=12", "optimizer.lr=3e-3", "rollout.batch_size=16"))[2]
+        return float(rows[-1]["kl/ref_token_exact"])
+
+    assert last_kl(5.0) < 0.7 * last_kl(0.0)
+
+
+def test_it_learns_to_emit_a_given_token(tmp_path: Path) -> None:
+    config = small(tmp_path, "algorithm=ppo_matched", "updates=40", "optimizer.lr=3e-3", "rollout.batch_size=32")
+    rows = trained(config)[2]
+    assert rows[0]["reward/mean"] < 0.3
+    assert rows[-1]["reward/mean"] > 0.9
+
+
+@pytest.mark.parametrize("algorithm", ["safe", "ppo"])
+def test_accumulation_changes_no_number(algorithm: str, tmp_path: Path) -> None:
+    whole = trained(small(tmp_path, f"algorithm={algorithm}", "updates=2"))[2]
+    pieces = trained(small(tmp_path, f"algorithm={algorithm}", "updates=2", "optimizer.micro_batch_size=1"))[2]
+    for one, eight in zip(numbers(whole), numbers(pieces), strict=True):
+        for name, value in one.items():
+            # float32 sums in another order, through Adam's division: 1e-5 on the losses grows to 1e-3 on ratios.
+            assert eight[name] == pytest.approx(value, rel=2e-3, abs=2e-4), name
+
+
+def test_minibatches_make_more_steps_and_honest_averages(tmp_path: Path) -> None:
+    rows = trained(small(tmp_path, "algorithm=ppo_matched", "optimizer.minibatches=4", "optimizer.lr=1e-9"))[2]
+    # Nothing moves at this rate, so the mean ratio is 1 however many minibatches it is averaged over.
+    assert rows[0]["policy/ratio_mean"] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_the_critic_warms_up_alone(tmp_path: Path) -> None:
+    parts = parts_of(small(tmp_path, "algorithm=ppo_matched", "critic.warmup_updates=3"))
+    start = [weight.detach().clone() for weight in parts.policy.module.parameters()]
+    trained_parts, _, rows = trained(small(tmp_path, "algorithm=ppo_matched", "critic.warmup_updates=3"))
+    now = trained_parts.policy.module.parameters()
+    assert all(torch.equal(before, after) for before, after in zip(start, now, strict=True))
+    assert rows[0]["critic/loss"] != rows[-1]["critic/loss"]
+
+
+def test_the_preview_scales_an_update_down_to_its_cap(tmp_path: Path) -> None:
+    fast = ["algorithm=ppo_matched", "optimizer.lr=3e-2", "updates=2"]
+    free = trained(small(tmp_path, *fast))[2]
+    capped = trained(small(tmp_path, *fast, "controller/preview=cap", "controller.preview.max_kl=0.01"))[2]
+    assert free[1]["kl/ref_token_exact"] > 0.03
+    assert capped[0]["controller/preview_scale"] < 1.0
+    assert capped[1]["kl/ref_token_exact"] < 0.02
+
+
+def test_a_reward_that_is_not_a_number_stops_the_run(tmp_path: Path) -> None:
+    parts = parts_of(small(tmp_path))
+
+    class Broken:
+        def score(self, prompts, responses, ended):
+            return [math.nan] * len(prompts)
+
+    from dataclasses import replace
+
+    from safelab.training.loop import train_update
+    from safelab.training.state import initial_state
+
+    broken = replace(parts, reward=Broken())
+    with pytest.raises(RunFailed, match="must be finite, got nan"):
+        train_update(broken, initial_state(broken))
