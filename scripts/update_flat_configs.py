@@ -1,4 +1,4 @@
-"""Rewrite tests/configs/: every algorithm preset, resolved and flattened, so that a change of a default shows in a diff.
+"""Rewrite tests/configs/: every algorithm preset, resolved and flat, so that a change of a default shows in a diff.
 
 Usage: .venv/bin/python scripts/update_flat_configs.py
 """

@@ -1,3 +1,3 @@
-"""safelab: does a stabilised RLHF method really stay stable?"""
+"""Safelab trains RLHF methods that promise stability side by side and measures whether they keep it."""
 
 __version__ = "0.1.0"

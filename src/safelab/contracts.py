@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from safelab.options import State
-from safelab.types import Grain, Plan, PromptBatch, Rollout, Scored, Signals, TokenStats, TrainBatch
+from safelab.types import Grain, Plan, PromptBatch, Rollout, Signals, TokenStats, TrainBatch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,8 +113,8 @@ class Reward(Protocol):
 class Evaluator(Protocol):
     """``evaluator``: a score that is measured beside the reward and never optimised."""
 
-    def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
-        """One number per response."""
+    def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float] | None:
+        """One number per response, or None where there is no such score."""
 
 
 class Normaliser(Protocol):
@@ -202,7 +202,7 @@ class Advantages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What an advantage is made from. ``reward_seq``: after shaping; ``token_reward_tok``: a KL penalty in the reward."""
+    """What an advantage is made from. ``reward_seq``: shaped; ``token_reward_tok``: a KL penalty in the reward."""
 
     mask: Bool[Tensor, "b t"]
     reward_seq: Float[Tensor, "b"]

@@ -1,7 +1,7 @@
 """The exceptions that a user may meet: each is one message, and the command line ends with code 2 (user) or 1 (run)."""
 
-from difflib import get_close_matches
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class SafelabError(Exception):

@@ -148,14 +148,13 @@ def _line(fault: Mapping[str, Any], prefix: str, known: Mapping[str, FieldInfo])
     key = ".".join(([prefix] if prefix else []) + location) or "the configuration"
     kind, value = fault["type"], fault["input"]
     if kind == "extra_forbidden":
-        return f"{key} must be a key of {prefix or 'the configuration'}, and is none: " + nearest(
-            location[-1], _names(known, location[:-1])
-        )
+        parent = ".".join(([prefix] if prefix else []) + location[:-1]) or "the configuration"
+        return f"{key} must be a key of {parent}, and is none: {nearest(location[-1], _names(known, location[:-1]))}"
     if kind == "missing":
         return f"{key} must be given, it has no default"
     if kind in SIGNS:
         sign, bound = SIGNS[kind]
-        return f"{key} must be {sign} {fault['ctx'][bound]}, got {value!r}"
+        return f"{key} must be {sign} {fault['ctx'][bound]:.15g}, got {value!r}"
     rule = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     return f"{key} {rule}" if kind == "value_error" else f"{key} {rule}, got {value!r}"
 

@@ -25,4 +25,6 @@ def test_worked_numbers() -> None:
 
 
 def test_whitened_worked_numbers() -> None:
-    assert estimate(whiten=True).advantage_tok[0].tolist() == pytest.approx([1.119954, -0.316509, -0.803445, 0.0], abs=1e-5)
+    assert estimate(whiten=True).advantage_tok[0].tolist() == pytest.approx(
+        [1.119954, -0.316509, -0.803445, 0.0], abs=1e-5
+    )

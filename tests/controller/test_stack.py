@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from support.controllers import signals, stack
 from safelab.errors import ConfigError
 from safelab.options import restored
 from safelab.types import Plan, Signals
+from support.controllers import signals, stack
 
 STACKS = (
     "none",
@@ -109,7 +109,11 @@ def test_first_steps_of_the_released_controller_by_hand() -> None:
     controller = stack("safe_released")
     state = controller.step(controller.init(), signals(reward=0.4, kl=0.02, entropy=2.5))
     plan = controller.plan(state)
-    assert (plan.threshold, plan.kl_short, plan.kl_long) == (pytest.approx(0.45), pytest.approx(0.002), pytest.approx(0.0002))
+    assert (plan.threshold, plan.kl_short, plan.kl_long) == (
+        pytest.approx(0.45),
+        pytest.approx(0.002),
+        pytest.approx(0.0002),
+    )
     state = controller.step(state, signals(reward=0.5, kl=0.04, entropy=2.5))
     # (0.3 + 0.36 * 0.004) * 1.5; 0.9 * 0.002 + 0.1 * 0.04
     assert controller.plan(state).threshold == pytest.approx(0.45216, abs=1e-12)

@@ -61,7 +61,9 @@ def test_ema_by_hand():
     assert ema(2.0, 5.0, 0.0) == 5
 
 
-@pytest.mark.parametrize(("kl", "expected"), [(9.0, 0.201024), (12.0, 0.201024), (6.0, 0.2), (3.0, 0.198976), (0.0, 0.198976)])
+@pytest.mark.parametrize(
+    ("kl", "expected"), [(9.0, 0.201024), (12.0, 0.201024), (6.0, 0.2), (3.0, 0.198976), (0.0, 0.198976)]
+)
 def test_ziegler_by_worked_numbers(kl, expected):
     assert ziegler_coef(0.2, kl, target=6.0, n=256, horizon=10_000.0) == pytest.approx(expected, abs=1e-9)
 

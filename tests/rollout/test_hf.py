@@ -15,4 +15,6 @@ def test_one_response_for_each_prompt() -> None:
     assert rollout.ids.shape == rollout.mask.shape
     assert rollout.ids.shape[1] <= 5
     assert torch.equal(rollout.length_seq, rollout.mask.sum(dim=1))
-    assert rollout.ended_seq.tolist() == [1 in row[keep].tolist() for row, keep in zip(rollout.ids, rollout.mask, strict=True)]
+    assert rollout.ended_seq.tolist() == [
+        1 in row[keep].tolist() for row, keep in zip(rollout.ids, rollout.mask, strict=True)
+    ]

@@ -29,7 +29,11 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_examples_train(package: Path) -> None:
     base = small(package, "algorithm=safe", "updates=2")
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = ["critic=mean_of_heads", "controller/threshold=ramp", f"hydra.searchpath=[file://{package}/my_conf]"]
+        overrides = [
+            "critic=mean_of_heads",
+            "controller/threshold=ramp",
+            f"hydra.searchpath=[file://{package}/my_conf]",
+        ]
         config = compose("config", overrides=["algorithm=safe", "policy=local", "policy.path=unused", *overrides])
     both = OmegaConf.to_container(config, resolve=True)
     assert isinstance(both, dict)
@@ -42,6 +46,8 @@ def test_the_examples_train(package: Path) -> None:
 
 def test_the_examples_own_tests_pass(package: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "my_parts"]
-    done = subprocess.run(command, cwd=package, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(package)})
+    done = subprocess.run(
+        command, cwd=package, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(package)}
+    )
     assert done.returncode == 0, done.stdout
     assert "2 passed" in done.stdout

@@ -69,7 +69,8 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path: Path
 
 def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
     outcome, _ = run(small(tmp_path, "checkpoint.every=1", "checkpoint.keep=2"))
-    assert sorted(path.name for path in (outcome.directory / "checkpoints").iterdir()) == ["update_000002", "update_000003"]
+    kept = sorted(path.name for path in (outcome.directory / "checkpoints").iterdir())
+    assert kept == ["update_000002", "update_000003"]
 
 
 def test_another_configuration_in_the_same_directory_is_refused(tmp_path: Path) -> None:

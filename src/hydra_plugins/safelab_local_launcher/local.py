@@ -30,8 +30,9 @@ class LocalLauncher(Launcher):
         self.workers = workers
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what ``launch`` needs. The task function is always safelab's own, so that it is not sent along."""
+        """Keep what ``launch`` needs; of the task function, always safelab's own, the jobs that it has composed."""
         self.hydra_context, self.config = hydra_context, config
+        self.composed = getattr(task_function, "jobs", {})
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run one job per list of overrides."""
@@ -40,7 +41,10 @@ class LocalLauncher(Launcher):
         from safelab.errors import RunFailed
 
         load = self.hydra_context.config_loader.load_sweep_config
-        jobs = [to_job(load(self.config, list(overrides))) for overrides in job_overrides]
+        jobs = [
+            self.composed.get(tuple(overrides)) or to_job(load(self.config, list(overrides)))
+            for overrides in job_overrides
+        ]
         returns = []
         for job, report in zip(jobs, run_all(jobs, slots_for(jobs, self.workers)), strict=True):
             done = JobReturn(overrides=job.overrides, cfg=OmegaConf.create(dict(job.config)), task_name="safelab")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from pydantic import BaseModel, ValidationError
@@ -46,13 +46,11 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     ]
     lines += _model(Settings, {key: config[key] for key in settings if key in config}, "")
     lines += _model(DetectorOptions, config.get("detectors"), "detectors")
-    world = _model(WorldOptions, config.get("world"), "world")
-    lines += world
+    lines += _model(WorldOptions, config.get("world"), "world")
     for group in GROUPS:
-        found = _option(group, config.get(group))
-        # Parts that read ${world} repeat its faults.
-        lines += [line for line in found if not (world and line.startswith(f"{group}.world."))]
-    return lines or _device(config["device"]) + _fit(config)
+        # Parts that read ${seed} or ${world} repeat their faults.
+        lines += [line for line in _option(group, config.get(group)) if line.removeprefix(f"{group}.") not in lines]
+    return lines or _device(config["device"]) + misfits(config)
 
 
 def build(config: Mapping[str, Any], context: Context) -> Components:
@@ -68,9 +66,7 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
         if group == "policy":
             context = replace(context, policy=made["policy"])
     made["sampler"] = made.pop("rollout")
-    return Components(
-        settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **cast(dict[str, Any], made)
-    )
+    return Components(settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **made)
 
 
 def context_for(config: Mapping[str, Any], progress: Callable[[str], None]) -> Context:
@@ -124,8 +120,3 @@ def _device(name: str) -> list[str]:
     except ConfigError as error:
         return [str(error)]
     return []
-
-
-def _fit(config: Mapping[str, Any]) -> list[str]:
-    """What parts that are sound alone cannot do together."""
-    return misfits(config)

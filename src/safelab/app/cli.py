@@ -13,6 +13,8 @@ from safelab.errors import ConfigError, SafelabError, nearest
 COMMANDS = {
     "train": ("safelab.app.train", "train one run, or many with -m"),
     "report": ("safelab.app.report", "compare runs: tables, figures, one HTML page"),
+    "replay": ("safelab.app.replay", "step a controller over recorded signals, without a model"),
+    "audit": ("safelab.app.audit", "which terms of a loss act, and which are only logged"),
     "pretrain": ("safelab.app.pretrain", "make the embedded world (language and reward model) alone"),
 }
 
@@ -24,6 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``safelab`` with ``arguments`` (the process's own if None); returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    if os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())  # so that reward.name=my_module:my_function finds my_module.py beside the user
     try:
         return dispatch([argument for argument in given if argument != "--debug"])
     except SafelabError as error:

@@ -1,9 +1,12 @@
-"""Shell completion of ``safelab ...``: its commands are ours, and what follows ``train`` is Hydra's."""
+"""Shell completion of ``safelab ...``: its commands are ours, and the overrides after them are Hydra's."""
 
 import os
 from collections.abc import Sequence
 
 from safelab.app.cli import COMMANDS
+
+COMPOSING = ("train", "replay", "audit", "pretrain")
+"""Commands that take overrides."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -14,7 +17,7 @@ def main(arguments: Sequence[str]) -> int:
         if len(words) < 2 or (len(words) == 2 and not line.endswith(" ")):
             print(" ".join(sorted(name for name in COMMANDS if name.startswith("".join(words[1:])))))
             return 0
-        if words[1] != "train":
+        if words[1] not in COMPOSING:
             return 0
         # Hydra's plugins strip one word, the program's name.
         os.environ["COMP_LINE"] = line.replace(words[1], "", 1)

@@ -1,17 +1,32 @@
-"""What a person sees while something slow is made: one live line on a terminal, plain lines elsewhere."""
+"""What a person sees while something slow is made: a live bar on a terminal, plain lines elsewhere."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+COUNTED = re.compile(r"(\d+) of (\d+)")
 
 
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
-    """A function that shows a text in place of the one before; on standard error, so that output can be piped."""
+    """A function that shows a text in place of the one before; ``3 of 10`` in it moves the bar.
+
+    On standard error, so that output can be piped.
+    """
     from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
-    if console.is_terminal:
-        with console.status("") as status:
-            yield lambda text: status.update(text)
-    else:
+    if not console.is_terminal:
         yield lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
+        return
+    columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=None, visible=False)
+
+        def show(text: str) -> None:
+            counted = COUNTED.search(text)
+            done, total = map(int, counted.groups()) if counted else (0, None)
+            bar.update(task, description=text, completed=done, total=total, visible=True)
+
+        yield show

@@ -43,7 +43,7 @@ class Job:
     def directory(self) -> Path:
         """``<output_dir>/<experiment>/<arm>/seed_<n>``."""
         config = self.config
-        return Path(config["output_dir"]) / config["experiment"] / config["arm"] / f"seed_{config['seed']}"
+        return Path(config["output_dir"], config["experiment"], config["arm"], f"seed_{config['seed']}")
 
 
 def to_job(composed: DictConfig, hydra: Any = None) -> Job:
@@ -59,22 +59,27 @@ def to_job(composed: DictConfig, hydra: Any = None) -> Job:
     if hydra is None:
         HydraConfig.instance().set_config(composed)  # ${hydra:...} in a user's configuration reads it
         hydra = composed.hydra
-    absent = sorted(key for key in OmegaConf.missing_keys(composed) if not key.startswith("hydra."))
-    if absent:
-        raise ConfigError("\n".join(missing(key) for key in absent))
     own = composed.copy()
     with open_dict(own):
         own.pop("hydra", None)
     try:
+        absent = sorted(OmegaConf.missing_keys(own))
+        if absent:
+            raise ConfigError("\n".join(missing(key) for key in absent))
         config: dict[str, Any] = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise ConfigError(unresolved(error)) from error
-    overrides = tuple(OmegaConf.to_container(hydra.overrides.task, resolve=False))
+    overrides = tuple(overrides_of(hydra))
     if config.get("arm") is None:
         config["arm"] = arm_name(hydra.runtime.choices.get("algorithm"), overrides)
     for key in ("experiment", "arm"):
         _check_folder(key, config.get(key))
     return Job(config=config, overrides=overrides)
+
+
+def overrides_of(hydra: Any) -> list[str]:
+    """What the command line asked for, from Hydra's node, as it was written."""
+    return list(OmegaConf.to_container(hydra.overrides.task, resolve=False))  # type: ignore[arg-type]
 
 
 def arm_name(algorithm: str | None, overrides: Sequence[str]) -> str:
@@ -87,13 +92,16 @@ def arm_name(algorithm: str | None, overrides: Sequence[str]) -> str:
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.get_key_element().lstrip("+")
         if key not in NOT_IN_ARM and re.split(r"[./]", key)[0] not in NOT_IN_ARM_TREES:
-            parts[key] = _value(override)
-    whole = ",".join([algorithm or "none", *(f"{key.replace('/', '-')}={parts[key]}" for key in sorted(parts))])
-    safe = re.sub(r"[^A-Za-z0-9._,=+@~-]+", "_", whole)
-    if safe == whole and len(safe) <= LONGEST_ARM:
+            parts[key] = override
+    keys = sorted(parts)
+    short = ",".join([algorithm or "none", *(f"{key.replace('/', '-')}={_value(parts[key])}" for key in keys)])
+    whole = [algorithm, *(f"{key}={parts[key].value()!r}" for key in keys)]
+    safe = re.sub(r"[^A-Za-z0-9._,=+@~-]+", "_", short)
+    lost = safe != short or any("/" in str(parts[key].value()) for key in keys)
+    if not lost and len(safe) <= LONGEST_ARM:
         return safe
-    digest = hashlib.blake2b(whole.encode(), digest_size=4).hexdigest()
-    return f"{safe[: LONGEST_ARM - 9]}-{digest}"
+    digest = hashlib.blake2b(repr(whole).encode(), digest_size=4).hexdigest()
+    return f"{safe[: LONGEST_ARM - 9]}~{digest}"
 
 
 def check_directories(jobs: Sequence[Job]) -> list[str]:
@@ -125,11 +133,13 @@ def merged(faults: Iterable[tuple[str, str]], count: int) -> list[str]:
 
 
 def _value(override: Override) -> str:
-    """The value as the configuration will hold it, so that 1e-4 and 0.0001 are one."""
-    if override.is_delete() and override.value() is None:
-        return "deleted"
+    """The value as the configuration will hold it, so that 1e-4 and 0.0001 are one; of a path its last part."""
     value = override.value()
-    return override.get_value_element_as_str() if isinstance(value, str | dict | list) else str(value).lower()
+    if isinstance(value, str):
+        return Path(value).name or value
+    if isinstance(value, dict | list):
+        return override.get_value_element_as_str()
+    return "deleted" if override.is_delete() and value is None else str(value).lower()
 
 
 def _check_folder(key: str, value: Any) -> None:

@@ -1,6 +1,5 @@
 """Jobs of a sweep side by side, each in a process forked from a server that has imported everything already."""
 
-import multiprocessing
 import os
 import signal
 import sys
@@ -8,16 +7,16 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from safelab.app.fork_server import CONTEXT, warm
 from safelab.app.jobs import Job
 from safelab.app.worker import LOG_FILE, Report, work
 
-PRELOADED = "safelab.app.preload"
 TAIL_LINES = 15
 """Lines of its output that are shown of a job that failed."""
 
@@ -39,49 +38,48 @@ class Child:
     started: float
 
 
-def warm() -> None:
-    """Start the server, which imports in the background what the jobs need."""
-    # Read by libraries when they are imported: a thread started in the server would be missing in its forks.
-    for name in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
-        os.environ.setdefault(name, "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    multiprocessing.get_context("forkserver").set_forkserver_preload([PRELOADED])
-    forkserver.ensure_running()
-
-
 def run_all(jobs: Sequence[Job], slots: Sequence[str | None]) -> list[Report]:
     """Run every job, as many at once as there are slots, and say of each when it starts and how it ends.
 
     Args:
-        jobs: checked already.
+        jobs: checked already; those that are finished are passed over.
         slots: the GPU of each place where a job may run, None for a place without one of its own.
 
     Returns:
         One report per job, in their order.
     """
-    warm()
-    waiting, free, running = deque(enumerate(jobs)), deque(slots), dict[Connection, Child]()
     reports: dict[int, Report] = {}
-    with tempfile.TemporaryDirectory(prefix="safelab-") as scratch:
-        try:
-            while waiting or running:
-                while waiting and free:
-                    number, job = waiting.popleft()
-                    if _is_done(job):
-                        _say(number, jobs, f"finished already: {job.directory}")
-                        reports[number] = Report(failure=None, final_reward=None)
-                        continue
-                    _say(number, jobs, "started")
-                    child = _start(number, job, free.popleft(), Path(scratch) / f"{number}.txt")
-                    running[child.answer] = child
-                for ready in wait(list(running)):
-                    child = running.pop(ready)  # type: ignore[index]
-                    reports[child.number] = _collect(child, jobs)
-                    free.append(child.gpu)
-        except KeyboardInterrupt:
-            _stop(list(running.values()))
-            raise
+    for number, job in enumerate(jobs):
+        if _is_done(job):
+            _say(number, jobs, f"finished already: {job.directory}")
+            reports[number] = Report(failure=None, final_reward=None)
+    waiting = deque(number for number in range(len(jobs)) if number not in reports)
+    if waiting:
+        warm()
+        with tempfile.TemporaryDirectory(prefix="safelab-") as scratch:
+            reports |= _run(jobs, waiting, deque(slots), Path(scratch))
     return [reports[number] for number in range(len(jobs))]
+
+
+def _run(jobs: Sequence[Job], waiting: deque[int], free: deque[str | None], scratch: Path) -> dict[int, Report]:
+    """The jobs ``waiting`` by number, each in the next free slot; on Ctrl-C those that run are stopped."""
+    reports: dict[int, Report] = {}
+    running: dict[object, Child] = {}
+    try:
+        while waiting or running:
+            while waiting and free:
+                number = waiting.popleft()
+                _say(number, jobs, "started")
+                child = _start(number, jobs[number], free.popleft(), scratch / f"{number}.txt")
+                running[child.answer] = child
+            for ready in wait([child.answer for child in running.values()]):
+                child = running.pop(ready)
+                reports[child.number] = _collect(child, jobs)
+                free.append(child.gpu)
+    except KeyboardInterrupt:
+        _stop(list(running.values()))
+        raise
+    return reports
 
 
 def slots_for(jobs: Sequence[Job], workers: int | None) -> list[str | None]:
@@ -112,10 +110,9 @@ def _is_done(job: Job) -> bool:
 
 
 def _start(number: int, job: Job, gpu: str | None, early_log: Path) -> Child:
-    context = multiprocessing.get_context("forkserver")
-    answer, send = context.Pipe(duplex=False)
-    alive, lifeline = context.Pipe(duplex=False)
-    process = context.Process(target=work, args=(job, gpu, early_log, send, alive), daemon=True)
+    answer, send = CONTEXT.Pipe(duplex=False)
+    alive, lifeline = CONTEXT.Pipe(duplex=False)
+    process = CONTEXT.Process(target=work, args=(job, gpu, early_log, send, alive), daemon=True)
     process.start()
     send.close()
     alive.close()
@@ -128,15 +125,13 @@ def _start(number: int, job: Job, gpu: str | None, early_log: Path) -> Child:
 def _collect(child: Child, jobs: Sequence[Job]) -> Report:
     """The report of a job that has ended, or what its end says if it left none."""
     log = child.job.directory / LOG_FILE
-    try:
+    report: Report | None = None
+    with suppress(EOFError):  # it ended without one
         report = child.answer.recv()
-    except EOFError:
-        child.process.join()
-        report = None
+    child.process.join()
     output = _tail(child.early_log) or _tail(log)
     if report is None:
         report = Report(failure=_cause_of_death(child.process.exitcode, output), final_reward=None)
-    child.process.join()
     child.lifeline.close()
     took = f"{time.monotonic() - child.started:.0f} s"
     if report.failure is None:
@@ -167,7 +162,7 @@ def _tail(path: Path) -> list[str]:
 def _stop(children: Sequence[Child]) -> None:
     """Ask each job to save itself and wait; on a second Ctrl-C give them ten seconds."""
     if children:
-        print("interrupted: jobs save their state after this update; Ctrl-C again to end at once", file=sys.stderr)
+        print("\nstopping: each job saves itself after this update; Ctrl-C again to end at once", file=sys.stderr)
     for number, patience in ((signal.SIGINT, None), (signal.SIGINT, LAST_CALL_S), (signal.SIGKILL, None)):
         for child in children:
             if child.process.is_alive() and child.process.pid is not None:

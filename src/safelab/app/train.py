@@ -3,7 +3,8 @@
 import shlex
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from hydra._internal.callbacks import Callbacks
@@ -15,15 +16,20 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from safelab.app import cli
 from safelab.app.compose import CONFIG_NAME, compose, explained, opened, parse
-from safelab.app.jobs import Job, check_directories, merged, to_job
+from safelab.app.fork_server import warm
+from safelab.app.jobs import Job, check_directories, merged, overrides_of, to_job
+from safelab.app.pretrain import prepare_policies
 from safelab.errors import ConfigError, RunFailed
 
 if TYPE_CHECKING:
     from safelab.training.run import Outcome
+
+MANY_JOBS = 30
+"""From here on the checks take long enough (about 0.2 s a job) to be announced."""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -96,32 +102,45 @@ def run(job: Job, ready: Callable[[], None] = lambda: None) -> "Outcome":
     return train(parts, job.config, job.overrides, command())
 
 
-def task(config: DictConfig) -> float | None:
-    """One job of a sweep, for launchers that are not ours; sweepers that search want its last mean reward.
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What launchers that are not ours call for each job; ours takes the ``jobs`` that were composed for the checks."""
 
-    Raises:
-        RunFailed: the run could not go on.
-    """
-    job = to_job(config, HydraConfig.get())
-    outcome = run(job)
-    if outcome.status in ("failed", "interrupted"):
-        raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})")
-    return outcome.final_reward
+    jobs: Mapping[tuple[str, ...], Job]
+
+    def __call__(self, config: DictConfig) -> float | None:
+        """Run one job; sweepers that search want its last mean reward.
+
+        Raises:
+            RunFailed: the run could not go on.
+        """
+        job = to_job(config, HydraConfig.get())
+        outcome = run(job)
+        if outcome.status in ("failed", "interrupted"):
+            raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})")
+        return outcome.final_reward
 
 
 def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
     """Every job of a sweep, by the launcher that the configuration names; goes on past those that fail."""
     master = compose(hydra, overrides, multirun=True, name=name)
+    if master.hydra.runtime.choices["hydra/launcher"] == "local":
+        warm()  # its imports take seconds, and the checks below leave a core free
     if not master.hydra.sweeper["_target_"].endswith("BasicSweeper"):
         with explained(hydra, overrides, name):  # a sweeper that searches: its jobs are not known beforehand
-            hydra.multirun(config_name=name, task_function=task, overrides=overrides)
+            hydra.multirun(config_name=name, task_function=Task({}), overrides=overrides)
         return 0
     with explained(hydra, overrides, name):
         batches = expand(hydra, master)
-    preflight(compose_jobs(hydra, master, [job for batch in batches for job in batch], name))
+    every = [tuple(job) for batch in batches for job in batch]
+    if len(every) > MANY_JOBS:
+        print(f"checking {len(every)} jobs", flush=True)
+    jobs = compose_jobs(hydra, master, every, name)
+    preflight(jobs)
+    prepare_policies(jobs)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(master))
     with explained(hydra, overrides, name):
-        launcher = Plugins.instance().instantiate_launcher(context, task, master)
+        launcher = Plugins.instance().instantiate_launcher(context, Task(dict(zip(every, jobs, strict=True))), master)
     returns: list[JobReturn] = []
     for batch in batches:
         returns += launcher.launch(batch, initial_job_idx=len(returns))
@@ -131,9 +150,7 @@ def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
 def expand(hydra: Hydra, master: DictConfig) -> list[list[list[str]]]:
     """The overrides of each job, in batches, as Hydra's basic sweeper makes them."""
     sweeper = master.hydra.sweeper
-    given = [f"{key}={value}" for key, value in (sweeper.params or {}).items()] + list(
-        OmegaConf.to_container(master.hydra.overrides.task, resolve=False)
-    )
+    given = [f"{key}={value}" for key, value in (sweeper.params or {}).items()] + overrides_of(master.hydra)
     parsed = OverridesParser.create(hydra.config_loader).parse_overrides(given)
     return BasicSweeper.split_arguments(parsed, sweeper.max_batch_size)
 
@@ -157,16 +174,25 @@ def compose_jobs(hydra: Hydra, master: DictConfig, overrides: Sequence[Sequence[
 
 
 def preflight(jobs: Sequence[Job]) -> None:
-    """Check all jobs before any of them makes anything.
+    """Check all jobs, and where they would write, before any of them makes anything.
+
+    Raises:
+        ConfigError: every fault of every job, each once.
+    """
+    check_options(jobs)
+    if lines := check_directories(jobs):
+        raise ConfigError(listed(lines))
+
+
+def check_options(jobs: Sequence[Job]) -> None:
+    """Check what all jobs were told.
 
     Raises:
         ConfigError: every fault of every job, each once.
     """
     from safelab.app.build import problems
 
-    faults = [(job.name, line) for job in jobs for line in problems(job.config)]
-    lines = merged(faults, len(jobs)) or check_directories(jobs)
-    if lines:
+    if lines := merged([(job.name, line) for job in jobs for line in problems(job.config)], len(jobs)):
         raise ConfigError(listed(lines))
 
 

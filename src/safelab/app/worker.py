@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -44,10 +45,12 @@ def work(job: Job, gpu: str | None, log: Path, answer: Connection, lifeline: Con
         outcome = run(job, ready=lambda: _move(log, job.directory / LOG_FILE))
     except SafelabError as error:
         print(f"error: {error}", file=sys.stderr)
-        answer.send(Report(failure=str(error), final_reward=None))
-        return
-    failed = outcome.status in ("failed", "interrupted")
-    answer.send(Report(failure=outcome.reason if failed else None, final_reward=outcome.final_reward))
+        report = Report(failure=str(error), final_reward=None)
+    else:
+        failed = outcome.status in ("failed", "interrupted")
+        report = Report(failure=outcome.reason if failed else None, final_reward=outcome.final_reward)
+    with suppress(BrokenPipeError):  # the parent is gone
+        answer.send(report)
 
 
 def _write_to(path: Path) -> None:

@@ -90,7 +90,9 @@ class HeadCritic:
 
     def heads(self, hidden: Float[Tensor, "b t1 d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b v h"]:
         """Each head's value at the places that ``read_at`` names; v is 1, or t for ``per_token``."""
-        values: Tensor = self.module(read(hidden.detach() if self._options.detach else hidden, mask, self._options.read_at))
+        values: Tensor = self.module(
+            read(hidden.detach() if self._options.detach else hidden, mask, self._options.read_at)
+        )
         return values
 
     @torch.no_grad()
@@ -121,7 +123,7 @@ class HeadCritic:
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """target <- (1 - rate) target + rate weights."""
+        """Target <- (1 - rate) target + rate weights."""
         if self.target is None or self._options.polyak_rate is None:
             return
         for slow, fast in zip(self.target.parameters(), self.module.parameters(), strict=True):

@@ -9,9 +9,12 @@
 | ``crash/hacking`` | the gold score falls while the reward that is optimised stays up |
 
 Each is 1 at the update where one begins, else 0, and is absent where the row lacks what it needs. A batch of one
-response has no deviation (NaN), so neither ``crash/reward`` nor ``crash/hacking``. The constants were calibrated on
-a null (learning rate 0), on healthy and on failed runs of 150 updates of a small world; the null's rate of false
-alarms grows with the length of a run.
+response has no deviation (NaN), so neither ``crash/reward`` nor ``crash/hacking``.
+
+The constants were calibrated on null (learning rate 0), healthy and failed runs of 150 updates. On simulated nulls
+(batch 32) ``crash/reward`` fires at 6 standard errors in 1 % of runs of 150 updates, 15 % of 600, 55 % of 2,000: a
+peak is a maximum, and grows with its tries. 8 standard errors give less than 1 % at 2,000. The gain share takes over
+as soon as a run has learnt more than some 24 standard errors. The other four did not fire in any null.
 """
 
 import math

@@ -50,7 +50,7 @@ def load(path: str, options: Options | LoadOptions, context: Context) -> "Causal
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
         module = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, options.dtype))
@@ -65,7 +65,7 @@ def load(path: str, options: Options | LoadOptions, context: Context) -> "Causal
     # eval() for good: dropout would make the ratio differ from 1 before any update.
     module = module.to(context.device).eval()
     if not head_is_plain(module, context.device):
-        raise ConfigError(f"policy.path must have logits that are head(hidden), got {path!r}, which scales or caps them")
+        raise ConfigError(f"policy.path must have logits that are head(hidden), and {path!r} scales or caps them")
     return CausalPolicy(module, tokenizer, options.sampling_temperature, options.max_prompt_tokens)
 
 

@@ -55,7 +55,7 @@ def crash_rates(runs: Sequence[LoadedRun]) -> dict[str, Proportion]:
 
 
 def rankings(evidence: Evidence, measure: Measure, window: int) -> list[Ranking]:
-    """Arms from best to worst in ``measure`` under each policy: does the order hang on the choice?"""
+    """Arms from best to worst in ``measure`` under each policy, to see whether the order hangs on it."""
     return [_ranking(policy, values_by_run(evidence, [measure], window, policy), measure) for policy in POLICIES]
 
 

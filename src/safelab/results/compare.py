@@ -35,9 +35,9 @@ def compare_crashes(arms: Sequence[ArmRow], baseline: str) -> list[CrashComparis
     ]
 
 
-def paired(arm: Mapping[int, Mapping[str, float | None]], base: Mapping[int, Mapping[str, float | None]], key: str) -> (
-    dict[int, float]
-):
+def paired(
+    arm: Mapping[int, Mapping[str, float | None]], base: Mapping[int, Mapping[str, float | None]], key: str
+) -> dict[int, float]:
     """Arm minus baseline, by seed, where both have the measure."""
     pairs = {seed: (arm[seed][key], base[seed][key]) for seed in sorted(arm.keys() & base.keys())}
     return {seed: left - right for seed, (left, right) in pairs.items() if left is not None and right is not None}
@@ -50,7 +50,8 @@ def _compare(values: Values, arm: str, baseline: str, measure: Measure) -> Compa
     directed = bool(left and right and measure.better)
     share = improvement(left, right, measure.better == "higher") if directed else None
     # One run against one says which is higher, and nothing about the next.
-    bounds = improvement_interval(share, len(left), len(right)) if share is not None and min(len(left), len(right)) > 1 else None
+    several = min(len(left), len(right)) > 1
+    bounds = improvement_interval(share, len(left), len(right)) if share is not None and several else None
     return Comparison(
         arm=arm,
         measure=measure.key,

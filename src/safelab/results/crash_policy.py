@@ -10,7 +10,7 @@ import pandas as pd
 
 from safelab.results.load import Evidence, LoadedRun
 from safelab.results.measures import GOLD, REWARD
-from safelab.results.metrics import crash_updates
+from safelab.results.metrics import CRASHES, crash_updates
 from safelab.results.model import CrashPolicy
 
 POLICIES: tuple[CrashPolicy, ...] = ("last_value", "floor", "exclude")
@@ -55,6 +55,6 @@ def to_the_end(frame: pd.DataFrame, planned: int) -> pd.DataFrame:
     """``frame`` with its last known values repeated up to the planned number of updates; no crash is repeated."""
     missing = np.arange(int(frame["update"].max()) + 1, planned)
     last = frame.ffill().iloc[[-1]].drop(columns="update")
-    last[[name for name in last if name.startswith("crash/")]] = 0.0
+    last = last.assign(**{kind: 0.0 for kind in CRASHES if kind in last})
     tail = pd.concat([last] * len(missing), ignore_index=True).assign(update=missing) if len(missing) else None
     return frame if tail is None else pd.concat([frame, tail], ignore_index=True)

@@ -52,8 +52,8 @@ def _label(run: LoadedRun) -> str:
 
 
 def _panel(name: str, label: str, unit: str, table: pd.DataFrame) -> Panel:
-    arms = list(dict.fromkeys(arm for arm, _ in table.columns))
-    lines = [_line(arm, table[arm]) for arm in arms]
+    arms = [str(arm) for arm in table.columns.get_level_values(0).unique()]
+    lines = [_line(arm, pd.DataFrame(table[arm])) for arm in arms]
     return Panel(metric=name, label=label, unit=unit, steps=[int(step) for step in table.index], lines=lines)
 
 

@@ -1,5 +1,6 @@
 """The definitions of crashes in words, with the constants that the runs had."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ TEXTS: Mapping[str, tuple[str, str, str]] = {
     "crash/kl_explosion": (
         "KL explosion",
         "kl_explosion",
-        "The mean of exact KL over {window} updates passes {threshold:g} nats per token. The next one can begin when "
+        "The mean of exact KL over {window} updates passes {threshold:g} (nats per token). The next one can begin when "
         "it was below {rearm_share:.0%} of that.",
     ),
     "crash/entropy_collapse": (
@@ -39,7 +40,7 @@ TEXTS: Mapping[str, tuple[str, str, str]] = {
         "many deviations above it). The next one can begin when {rearm_share:.0%} of the fall is recovered.",
     ),
 }
-"""Kind: its name, its key in the configuration's ``detectors``, its definition. As ``safelab.maths.detectors`` has it."""
+"""Kind: its name, its key in the configuration's ``detectors``, and what ``safelab.maths.detectors`` does, in words."""
 
 
 def label(kind: str) -> str:
@@ -61,7 +62,7 @@ def constants_of(evidence: Evidence) -> tuple[dict[str, Any], bool]:
 def _filled(kind: str, constants: Mapping[str, Any]) -> str:
     _, key, text = TEXTS[kind]
     try:
-        return text.format(**constants[key])
+        return re.sub(r"(?<=\d)%", "\N{NO-BREAK SPACE}%", text.format(**constants[key]))
     except (KeyError, TypeError, ValueError):
         # Runs of another version or another program: their flags stand, their constants are not known here.
         return f"As the runs defined it; their constants: {constants.get(key, 'not recorded')}."

@@ -18,7 +18,7 @@ ENTROPY = "policy/entropy_token"
 MEASURES = (
     Measure(
         key="reward_mean",
-        label="Reward, training average",
+        label="Training-average reward",
         unit="reward",
         better="higher",
         digits=3,
@@ -26,7 +26,7 @@ MEASURES = (
     ),
     Measure(
         key="reward_final",
-        label="Reward, final",
+        label="Final reward",
         unit="reward",
         better="higher",
         digits=3,
@@ -34,7 +34,7 @@ MEASURES = (
     ),
     Measure(
         key="gold_final",
-        label="Gold score, final",
+        label="Final gold score",
         unit="gold",
         better="higher",
         digits=2,
@@ -42,7 +42,7 @@ MEASURES = (
     ),
     Measure(
         key="reward_sd",
-        label="Reward SD within a run",
+        label="Reward SD in a run",
         unit="reward",
         better="lower",
         digits=4,
@@ -50,7 +50,7 @@ MEASURES = (
     ),
     Measure(
         key="reward_sd_rolling",
-        label="Reward SD around its rolling mean",
+        label="Reward SD around rolling mean",
         unit="reward",
         better="lower",
         digits=4,
@@ -58,7 +58,7 @@ MEASURES = (
     ),
     Measure(
         key="kl_mean",
-        label="KL, mean",
+        label="Mean KL",
         unit="nats/token",
         better="",
         digits=3,
@@ -66,7 +66,7 @@ MEASURES = (
     ),
     Measure(
         key="kl_max",
-        label="KL, greatest",
+        label="Greatest KL",
         unit="nats/token",
         better="",
         digits=3,
@@ -74,7 +74,7 @@ MEASURES = (
     ),
     Measure(
         key="kl_final",
-        label="KL, final",
+        label="Final KL",
         unit="nats/token",
         better="",
         digits=3,
@@ -82,7 +82,7 @@ MEASURES = (
     ),
     Measure(
         key="entropy_final",
-        label="Entropy, final",
+        label="Final entropy",
         unit="nats/token",
         better="",
         digits=3,
@@ -90,7 +90,7 @@ MEASURES = (
     ),
     Measure(
         key="gold_gap",
-        label="Gold lost from its peak",
+        label="Gold lost since peak",
         unit="gold",
         better="lower",
         digits=2,
@@ -98,7 +98,7 @@ MEASURES = (
     ),
     Measure(
         key="length_final",
-        label="Response length, final",
+        label="Final response length",
         unit="tokens",
         better="",
         digits=1,
@@ -106,7 +106,7 @@ MEASURES = (
     ),
     Measure(
         key="eos_final",
-        label="Responses that end, final",
+        label="Responses that end",
         unit="share",
         better="",
         digits=2,
@@ -114,7 +114,7 @@ MEASURES = (
     ),
     Measure(
         key="value_bias",
-        label="Value bias, final",
+        label="Final value bias",
         unit="return",
         better="",
         digits=3,
@@ -179,4 +179,4 @@ def chosen(names: Sequence[str], columns: Sequence[str]) -> tuple[Measure, ...]:
 def final_of(column: str) -> Measure:
     """The measure that a metric of the log becomes: its mean over the last tenth."""
     meaning = f"mean of {column} over the last tenth of the updates"
-    return Measure(key=column, label=f"{column}, final", unit="", better="", digits=3, meaning=meaning)
+    return Measure(key=column, label=f"Final {column}", unit="", better="", digits=3, meaning=meaning)

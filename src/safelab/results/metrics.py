@@ -1,6 +1,6 @@
 """From the rows of one run to its numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -20,25 +20,32 @@ def summarise(frame: pd.DataFrame, measures: Sequence[Measure], window: int) -> 
         measures: which.
         window: updates of the rolling mean.
     """
-    reward, gold = _series(frame, REWARD), _series(frame, GOLD)
-    numbers = {
-        "reward_mean": _mean(reward),
-        "reward_final": _final(frame, REWARD),
-        "gold_final": _final(frame, GOLD),
-        "reward_sd": _deviation(reward),
-        "reward_sd_rolling": _deviation(around_rolling_mean(reward, window)),
-        "kl_mean": _mean(_series(frame, KL)),
-        "kl_max": _greatest(_series(frame, KL)),
-        "kl_final": _final(frame, KL),
-        "entropy_final": _final(frame, ENTROPY),
-        "gold_gap": _gap(_greatest(gold.rolling(window).mean().dropna()), _final(frame, GOLD)),
-        "length_final": _final(frame, "response/length_mean"),
-        "eos_final": _final(frame, "response/eos_rate"),
-        "value_bias": _final(frame, "critic/bias"),
-        "tokens_per_s": _median(_series(frame, "speed/tokens_per_s")),
-        "update_s": _median(_series(frame, "time/total_s")),
+    tail = frame.tail(final_rows(len(frame)))
+
+    def column(name: str) -> "pd.Series[float]":
+        return _series(frame, name)
+
+    def final(name: str) -> float | None:
+        return _mean(_series(tail, name))
+
+    makers: dict[str, Callable[[], float | None]] = {
+        "reward_mean": lambda: _mean(column(REWARD)),
+        "reward_final": lambda: final(REWARD),
+        "gold_final": lambda: final(GOLD),
+        "reward_sd": lambda: _deviation(column(REWARD)),
+        "reward_sd_rolling": lambda: _deviation(around_rolling_mean(column(REWARD), window)),
+        "kl_mean": lambda: _mean(column(KL)),
+        "kl_max": lambda: _greatest(column(KL)),
+        "kl_final": lambda: final(KL),
+        "entropy_final": lambda: final(ENTROPY),
+        "gold_gap": lambda: _gap(_greatest(column(GOLD).rolling(window).mean().dropna()), final(GOLD)),
+        "length_final": lambda: final("response/length_mean"),
+        "eos_final": lambda: final("response/eos_rate"),
+        "value_bias": lambda: final("critic/bias"),
+        "tokens_per_s": lambda: _median(column("speed/tokens_per_s")),
+        "update_s": lambda: _median(column("time/total_s")),
     }
-    return {m.key: numbers[m.key] if m.key in numbers else _final(frame, m.key) for m in measures}
+    return {m.key: makers[m.key]() if m.key in makers else final(m.key) for m in measures}
 
 
 def around_rolling_mean(series: "pd.Series[float]", window: int) -> "pd.Series[float]":
@@ -52,13 +59,10 @@ def around_rolling_mean(series: "pd.Series[float]", window: int) -> "pd.Series[f
 def crash_updates(frame: pd.DataFrame) -> dict[str, list[int]]:
     """Updates at which each kind of crash began; a kind that the run did not look for is absent."""
     return {
-        kind: [int(update) for update in frame.loc[frame[kind] == 1, "update"]] for kind in CRASHES if kind in frame
+        kind: [int(update) for update in frame["update"].to_numpy()[frame[kind].to_numpy() == 1]]
+        for kind in CRASHES
+        if kind in frame
     }
-
-
-def settings_of(config: Mapping[str, object]) -> object:
-    """The detectors' constants as the run's configuration has them, or None."""
-    return config.get("detectors")
 
 
 def _series(frame: pd.DataFrame, name: str) -> "pd.Series[float]":
@@ -82,10 +86,6 @@ def _greatest(series: "pd.Series[float]") -> float | None:
 
 def _deviation(series: "pd.Series[float]") -> float | None:
     return float(series.std(ddof=1)) if len(series) > 1 else None
-
-
-def _final(frame: pd.DataFrame, name: str) -> float | None:
-    return _mean(_series(frame.tail(final_rows(len(frame))), name))
 
 
 def _gap(peak: float | None, final: float | None) -> float | None:

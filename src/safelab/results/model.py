@@ -62,6 +62,7 @@ class RunRow:
     updates_done: int
     updates_planned: int
     counted: bool
+    duplicate: bool
     note: str
     git_commit: str | None
     versions: Mapping[str, str]

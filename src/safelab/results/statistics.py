@@ -24,15 +24,15 @@ ROOT_MARGIN = 1e-9
 def estimate(values: Sequence[float]) -> Estimate:
     """Mean with its t interval ``m +- t_{n-1} s / sqrt(n)``, standard deviation, interquartile mean.
 
-    One value has no interval and no deviation, none has no mean.
+    One value has no interval and no deviation, none has no mean; a mean that is not finite stands alone, too.
     """
     n = len(values)
     if n == 0:
         return Estimate(n=0, mean=None)
     data = np.asarray(values, dtype=np.float64)
     mean = float(data.mean())
-    if n == 1:
-        return Estimate(n=1, mean=mean)
+    if n == 1 or not np.isfinite(mean):
+        return Estimate(n=n, mean=mean)
     sd = float(data.std(ddof=1))
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * sd / n**0.5
     iqm = interquartile_mean(values) if n >= IQM_FROM else None

@@ -1,6 +1,10 @@
 """Numbers as they are printed: everywhere alike."""
 
 import math
+import re
+from collections.abc import Sequence
+
+from markupsafe import Markup, escape
 
 from safelab.results.model import Comparison, Estimate, Measure, Proportion
 
@@ -58,6 +62,26 @@ def chance(row: Comparison) -> str:
     return f"{number(row.improvement, 2)} {interval(row.improvement_low, row.improvement_high, 2)}".strip()
 
 
-def listed(names: list[str]) -> str:
-    """``a, b and c``."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}" if names else ""
+def titled(label: str, unit: str) -> str:
+    """``Mean KL (nats/token)``; the label alone where it says the unit itself."""
+    return f"{label} ({unit})" if unit and unit.lower() not in label.lower() else label
+
+
+def short(name: str, length: int = 26) -> str:
+    """A name that fits beside a line: the end is what tells long names apart, so the middle goes."""
+    if len(name) <= length:
+        return name
+    return f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """``a, b and c``; beyond ``most`` names ``a, b and 7 others``."""
+    if len(names) < 2:
+        return "".join(names)
+    kept = list(names) if len(names) <= most else [*names[: most - 1], f"{len(names) - most + 1} others"]
+    return f"{', '.join(kept[:-1])} and {kept[-1]}"
+
+
+def breakable(name: str) -> Markup:
+    """A name, escaped, in which lines may break after commas, dots and equal signs: arms are named by overrides."""
+    return Markup(re.sub(r"([,.=])", r"\1<wbr>", str(escape(name))))

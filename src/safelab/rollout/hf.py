@@ -10,7 +10,7 @@ from safelab.types import PromptBatch, Rollout
 
 
 class Options(BaseOptions):
-    """``batch_size``: responses per update. ``sampling_temperature`` is read by the policy too, which scores with it."""
+    """``batch_size``: responses per update. ``sampling_temperature``: the policy scores with it too."""
 
     name: str
     batch_size: Annotated[int, Field(ge=2)]

@@ -130,16 +130,32 @@ def _lines(path: Path, damaged: list[Damage]) -> list[tuple[int, dict[str, Any]]
     except OSError as error:
         damaged.append(Damage(file=path.name, line=0, reason=f"cannot be read: {error.strerror}"))
         return []
+    lines = text.splitlines()
+    if (rows := _all_at_once(lines)) is not None:
+        return list(enumerate(rows, start=1))
     good = []
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            if not isinstance(row, dict) or not isinstance(row.get("update"), int) or row["update"] < 0:
+            if not _is_row(row):
                 raise ValueError("not an object with an 'update' from 0")
             good.append((number, row))
         except (ValueError, RecursionError) as error:
             damaged.append(Damage(file=path.name, line=number, reason=f"{error}: {line[:60]!r}"))
     return good
+
+
+def _all_at_once(lines: list[bytes]) -> list[dict[str, Any]] | None:
+    """Every line as one document, which is twice as fast as line by line; None if any of them is not a row."""
+    try:
+        rows = json.loads(b"[" + b",".join(lines) + b"]")
+    except (ValueError, RecursionError):
+        return None
+    return rows if len(rows) == len(lines) and all(map(_is_row, rows)) else None
+
+
+def _is_row(row: object) -> bool:
+    return isinstance(row, dict) and type(update := row.get("update")) is int and update >= 0
 
 
 def _by_update(lines: list[tuple[int, dict[str, Any]]], damaged: list[Damage]) -> list[dict[str, Any]]:
@@ -160,18 +176,20 @@ def _frame(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, int]]:
     non_finite: dict[str, int] = {}
     for name in names:
         values = [row.get(name) for row in rows]
-        if odd := sum(isinstance(value, str) and value in NON_FINITE for value in values):
-            non_finite[name] = odd
-            values = [NON_FINITE.get(value, value) if isinstance(value, str) else value for value in values]
         columns[name] = _column(values)
+        if columns[name].dtype != object and not np.isfinite(columns[name]).all():
+            odd = sum(value in NON_FINITE for value in values if isinstance(value, str))
+            non_finite |= {name: odd} if odd else {}
     frame = pd.DataFrame(columns or {"update": np.array([], dtype=np.int64)})
     return frame.astype({"update": np.int64}), non_finite
 
 
 def _column(values: list[Any]) -> "np.ndarray[Any, Any] | pd.Series[Any]":
-    if all(value is None or isinstance(value, int | float) for value in values):
-        return np.array([float("nan") if value is None else value for value in values], dtype=np.float64)
-    return pd.Series([None if value is None else str(value) for value in values], dtype=object)
+    try:
+        # None becomes NaN, and so do the texts that stand for what JSON cannot hold.
+        return np.array(values, dtype=np.float64)
+    except (ValueError, TypeError):
+        return pd.Series([None if value is None else str(value) for value in values], dtype=object)
 
 
 def _yaml(path: Path, kind: type, damaged: list[Damage]) -> Any:

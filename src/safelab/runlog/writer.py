@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from safelab.errors import DataError
 from safelab.runlog.schema import (
@@ -107,8 +108,8 @@ class RunWriter:
             raise ValueError(f"a line of {name} needs its 'update', got {sorted(record)}")
         if name not in self._files:
             self._files[name] = open(self.directory / name, "ab", buffering=0)  # noqa: SIM115 (closed in close)
-        line = json.dumps(plain(dict(record)), allow_nan=False, separators=(",", ":"), ensure_ascii=False) + "\n"
-        data = line.encode("utf-8", errors="backslashreplace")
+        # ASCII: a model may write half a surrogate pair, or a line separator that some readers split at.
+        data = (json.dumps(plain(dict(record)), allow_nan=False, separators=(",", ":")) + "\n").encode("ascii")
         if (written := self._files[name].write(data)) != len(data):
             raise OSError(f"{self.directory / name}: {written} of {len(data)} bytes were written; is the disk full?")
 
@@ -125,9 +126,11 @@ def read_info(directory: Path) -> RunInfo:
     except OSError as error:
         remedy = "give the directory that `safelab train` printed, or one above it"
         raise DataError(f"{directory} must be a run directory with {RUN_FILE} ({error.strerror}); {remedy}") from error
-    except ValueError as error:
-        first = " ".join(str(error).split())[:160]
-        raise DataError(f"{path} must be a valid run record, got: {first}; train that run again") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(map(str, first["loc"]))
+        said = f"{key}: {first['msg']}" if key else first["msg"]
+        raise DataError(f"{path} must be a valid run record, got {said}; train that run again") from error
 
 
 def replace_text(path: Path, text: str) -> None:

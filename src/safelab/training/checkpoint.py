@@ -1,8 +1,8 @@
 """Checkpoints: the whole ``TrainState`` as safetensors and JSON, written beside, renamed, and proved by hashes.
 
-    checkpoints/update_000050/
-      policy/  (as ``transformers`` loads it)   tensors.safetensors (critic, its target, optimisers)
-      state.json (counters, controller, shaping, detectors)   manifest.json (SHA-256 of every file)
+checkpoints/update_000050/
+policy/  (as ``transformers`` loads it)   tensors.safetensors (critic, its target, optimisers)
+state.json (counters, controller, shaping, detectors)   manifest.json (SHA-256 of every file)
 """
 
 import hashlib
@@ -49,7 +49,7 @@ def save(parts: Components, state: TrainState, directory: Path, keep: int) -> Pa
 
 def newest(directory: Path) -> tuple[Path | None, list[Path]]:
     """The newest whole checkpoint, if any, and the damaged ones that are newer than it."""
-    damaged = []
+    damaged: list[Path] = []
     for path in reversed(whole_names(directory)):
         if is_whole(path):
             return path, damaged

@@ -4,27 +4,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from safelab.errors import RunFailed
 from safelab.maths.detectors import detect_step
 from safelab.training import stages
+from safelab.training.audit import step_zero
 from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.rows import metric_row, sample_records
 from safelab.training.state import Counters, TrainState
 from safelab.training.update import UpdateStats, cap_update, run_epoch, weights_of
-from safelab.types import Plan, Rollout, Scored, Signals, TrainBatch
+from safelab.types import Plan, Rollout, Signals, TrainBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one update leaves: the next state, its row, and what the policy wrote (where that is kept)."""
+    """What one update leaves: the next state, its row, what the policy wrote (where that is kept), and events."""
 
     state: TrainState
     row: dict[str, Any]
     samples: list[dict[str, Any]]
+    events: list[dict[str, Any]]
 
 
 def train_loop(parts: Components, state: TrainState) -> Iterator[Step]:
@@ -53,6 +54,7 @@ def train_update(parts: Components, state: TrainState) -> Step:
         plan = parts.controller.plan(state.controller)
         shaping, shaped = parts.shaping.step(state.shaping, rollout, reward_seq)
         batch = stages.make_batch(parts, scored, shaped.reward_seq, plan)
+        events = start_audit(parts, plan, batch) if update == 0 else []
         state, stats = optimise(parts, state, batch, plan, signals)
     if update == 0:
         check_start(signals, stats)
@@ -60,11 +62,12 @@ def train_update(parts: Components, state: TrainState) -> Step:
     plan = parts.controller.plan(state.controller) if parts.controller.step_every == "epoch" else plan
     state = replace(state, shaping=shaping, counters=advance(state.counters, rollout))
     row = metric_row(parts, state, scored, batch, plan, signals, shaped, stats, clock)
-    detectors, events = detect_step(parts.detectors, state.detectors, row, parts.sampler.batch_size)
+    detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.sampler.batch_size)
     return Step(
         state=replace(state, detectors=detectors),
-        row={**row, **events},
+        row={**row, **crashes},
         samples=sample_records(parts, scored, update),
+        events=events,
     )
 
 
@@ -95,6 +98,11 @@ def advance(counters: Counters, rollout: Rollout) -> Counters:
         episodes=counters.episodes + count,
         tokens=counters.tokens + int(rollout.mask.sum()),
     )
+
+
+def start_audit(parts: Components, plan: Plan, batch: TrainBatch) -> list[dict[str, Any]]:
+    """Which terms the loss has at update 0 and what they reach; ``safelab audit`` does it in full."""
+    return [{"update": 0, "kind": "audit", "kl_route": parts.controller.route, "terms": step_zero(parts, plan, batch)}]
 
 
 def check_start(signals: Signals, stats: UpdateStats) -> None:

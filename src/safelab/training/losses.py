@@ -30,11 +30,12 @@ def counts(batch: TrainBatch) -> Counts:
 class Terms:
     """The terms of the loss as they are added up, and what one pass shows of ratio and clipping.
 
-    ``policy``, ``value``, ``kl``, ``entropy`` are unweighted; ``total`` is what the gradient is taken of. The other
-    sums are over response tokens.
+    ``weighted`` are the terms that carry gradient, by name, each with its coefficient; their sum is the loss.
+    ``policy``, ``value``, ``kl``, ``entropy`` are the same without coefficients or gradient. The other sums are over
+    response tokens.
     """
 
-    total: Float[Tensor, ""]
+    weighted: dict[str, Float[Tensor, ""]]
     policy: Float[Tensor, ""]
     value: Float[Tensor, ""]
     kl: Float[Tensor, ""]
@@ -45,13 +46,18 @@ class Terms:
     kl_old_k3_sum: Float[Tensor, ""]
     kl_ref_k1_sum: Float[Tensor, ""]
 
+    @property
+    def total(self) -> Float[Tensor, ""]:
+        """The loss."""
+        return torch.stack(list(self.weighted.values())).sum()
+
 
 def loss_terms(parts: Components, plan: Plan, batch: TrainBatch, whole: Counts, train_policy: bool) -> Terms:
     """Forward pass and loss of ``batch``, which is a minibatch or a piece of one (``whole`` counts the minibatch).
 
         total = policy + coef_v value + kl_coef KL - coef_e H      (the KL only where its route is the loss)
 
-    With ``train_policy`` False only the critic's term is in ``total`` (its warm-up).
+    With ``train_policy`` False only the critic's term is there (its warm-up).
     """
     hidden = parts.policy.model.hidden(batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
     route = parts.controller.route
@@ -66,15 +72,17 @@ def loss_terms(parts: Components, plan: Plan, batch: TrainBatch, whole: Counts, 
     kl = _route_kl(route, stats.kl_exact_tok, log_ratio_ref_tok, log_ratio_tok, batch, whole)
     entropy = _entropy(parts.objective.entropy_positions, stats.entropy_tok, batch, whole)
 
-    total = parts.critic.coef * value
+    weighted = {"value": parts.critic.coef * value}
     if train_policy:
-        total = total + policy - parts.objective.entropy_coef * entropy
+        weighted["policy"] = policy
+        if parts.objective.entropy_coef > 0.0:
+            weighted["entropy"] = -parts.objective.entropy_coef * entropy
         if route not in ("constant", "reward") and plan.kl_coef != 0.0:
-            total = total + plan.kl_coef * kl
+            weighted["kl"] = plan.kl_coef * kl
     with torch.no_grad():
         ratio_tok = clamp_log_ratio(log_ratio_tok).exp()
         return Terms(
-            total=total,
+            weighted=weighted,
             policy=policy.detach(),
             value=value.detach(),
             kl=kl.detach(),
@@ -89,7 +97,12 @@ def loss_terms(parts: Components, plan: Plan, batch: TrainBatch, whole: Counts, 
 
 
 def _route_kl(
-    route: str, exact_tok: Tensor | None, log_ratio_ref_tok: Tensor, log_ratio_tok: Tensor, batch: TrainBatch, whole: Counts
+    route: str,
+    exact_tok: Tensor | None,
+    log_ratio_ref_tok: Tensor,
+    log_ratio_tok: Tensor,
+    batch: TrainBatch,
+    whole: Counts,
 ) -> Float[Tensor, ""]:
     """The KL in nats per token whose gradient the route sends to the policy (its value, where it sends none)."""
     if route == "loss_exact" and exact_tok is not None:

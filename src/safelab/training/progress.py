@@ -10,6 +10,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 LINES_PER_RUN = 10
 
 
+def notice(text: str) -> None:
+    """One line that a person should see."""
+    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+
+
 class Display(Protocol):
     """Shows one more row."""
 

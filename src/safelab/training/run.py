@@ -3,7 +3,6 @@
 import os
 import platform
 import subprocess
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,13 +15,13 @@ import torch
 import yaml
 
 from safelab.errors import ConfigError, RunFailed
-from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, RUN_FILE, RunInfo, Status
+from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, RUN_FILE, RunInfo
 from safelab.runlog.writer import RunWriter, read_info
 from safelab.training import checkpoint
 from safelab.training.components import Components
 from safelab.training.interrupt import asked_to_stop
 from safelab.training.loop import train_loop
-from safelab.training.progress import display
+from safelab.training.progress import display, notice
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
 
@@ -32,11 +31,14 @@ MAY_CHANGE = ("updates", "checkpoint", "samples", "tracker", "threads", "output_
 """Keys that a run may go on with changed: none of them moves a number of the rows that are there."""
 
 
+Ended = Literal["finished", "failed", "interrupted"]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """How a run ended. ``final_reward``: mean reward of its last update, None if it made none."""
 
-    status: Literal["finished", "failed", "interrupted", "skipped"]
+    status: Ended | Literal["skipped"]
     directory: Path
     reason: str | None
     final_reward: float | None
@@ -60,7 +62,7 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
     torch.set_num_threads(parts.settings.threads)
     started = time.perf_counter()
     state, writer = open_run(parts, config, overrides, command)
-    status: Status = "failed"
+    status: Ended = "failed"
     reason: str | None = None
     row: Mapping[str, Any] = {}
     with writer:
@@ -84,19 +86,19 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
     )
 
 
-def follow(
-    parts: Components, state: TrainState, writer: RunWriter
-) -> tuple[Literal["finished", "interrupted", "failed"], str | None, Mapping[str, Any]]:
+def follow(parts: Components, state: TrainState, writer: RunWriter) -> tuple[Ended, str | None, Mapping[str, Any]]:
     """Write down what the loop yields until it ends, the guard objects, or a signal comes."""
     settings = parts.settings
     checkpoints = writer.directory / CHECKPOINT_DIR
     row: Mapping[str, Any] = {}
-    title = f"{settings.arm} seed {settings.seed}"
+    title = f"{shortened(settings.arm)} seed {settings.seed}"
     with asked_to_stop() as signal_name, display(title, state.counters.update, settings.updates) as show:
         for step in train_loop(parts, state):
             state, row = step.state, step.row
             writer.row(row)
             writer.samples(row["update"], step.samples)
+            for event in step.events:
+                writer.event(event)
             parts.tracker.log(row)
             show(row)
             objection = parts.guard.verdict(row)
@@ -105,11 +107,20 @@ def follow(
                 return "failed", f"stopped by the guard: {objection}", row
             stopping = signal_name()
             done = state.counters.update
-            if stopping or done == settings.updates or (settings.checkpoint.every and done % settings.checkpoint.every == 0):
+            if (
+                stopping
+                or done == settings.updates
+                or (settings.checkpoint.every and done % settings.checkpoint.every == 0)
+            ):
                 checkpoint.save(parts, state, checkpoints, settings.checkpoint.keep)
             if stopping and done < settings.updates:
                 return "interrupted", f"{stopping} after update {row['update']}", row
     return "finished", None, row
+
+
+def shortened(arm: str, width: int = 40) -> str:
+    """An arm's name for a line on the terminal."""
+    return arm if len(arm) <= width else f"{arm[: width - 1]}…"
 
 
 def open_run(
@@ -122,11 +133,13 @@ def open_run(
         refuse_other_config(directory, config)
         path, damaged = checkpoint.newest(directory / CHECKPOINT_DIR)
         for bad in damaged:
-            print(f"damaged checkpoint, passed over: {bad}", file=sys.stderr)
+            notice(f"damaged checkpoint, passed over: {bad}")
         if path is not None:
             state = checkpoint.load(parts, state, path)
             writer = RunWriter.reopen(directory, state.counters.update)
-            writer.update_info(status="running", updates=parts.settings.updates, pid=os.getpid(), reason=None, ended=None)
+            writer.update_info(
+                status="running", updates=parts.settings.updates, pid=os.getpid(), reason=None, ended=None
+            )
             return state, writer
     return state, RunWriter.create(directory, config, overrides, fresh_info(parts, overrides, command))
 

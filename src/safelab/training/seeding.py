@@ -14,7 +14,7 @@ from safelab.maths.seeds import derive_seed
 
 @contextmanager
 def stream(seed: int, *names: str | int) -> Iterator[None]:
-    """Within the block torch's global generators run on ``derive_seed(seed, *names)``; afterwards they are as before."""
+    """Within the block torch's generators run on ``derive_seed(seed, *names)``; afterwards they are as before."""
     devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else []
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(derive_seed(seed, *names))

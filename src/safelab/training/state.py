@@ -11,7 +11,7 @@ from safelab.training.components import Components
 
 
 class Counters(State):
-    """``update``: the next one. ``cursor``: prompts drawn. ``episodes``, ``tokens``: responses and their tokens so far."""
+    """``update``: the next one. ``cursor``: prompts drawn. ``episodes``, ``tokens``: responses, their tokens."""
 
     update: int
     cursor: int

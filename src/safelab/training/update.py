@@ -118,7 +118,7 @@ def micro_batches(minibatch: TrainBatch, size: int | None) -> Iterator[TrainBatc
     if size is None or size >= len(minibatch):
         yield minibatch
         return
-    for rows in torch.arange(len(minibatch), device=minibatch.ids.device).split(size):
+    for rows in torch.split(torch.arange(len(minibatch), device=minibatch.ids.device), size):
         yield minibatch.rows(rows)
 
 
@@ -129,7 +129,7 @@ def limit_gradient(module: nn.Module, max_norm: float | None) -> float:
 
 def gather(pieces: list[Terms], whole: Counts, norms: dict[str, float]) -> MinibatchTerms:
     """The pieces' sums; one transfer from the device for all of them."""
-    names = ("total", "policy", "value", "kl", "entropy", "ratio_sum", "clipped_sum", "kl_old_k3_sum", "kl_ref_k1_sum")
+    names = ("policy", "value", "kl", "entropy", "ratio_sum", "clipped_sum", "kl_old_k3_sum", "kl_ref_k1_sum")
     added = torch.stack([torch.stack([getattr(piece, name).detach() for name in names]) for piece in pieces]).sum(dim=0)
     sums = dict(zip((name.removesuffix("_sum") for name in names), added.tolist(), strict=True))
     ratio_max = max(float(piece.ratio_max) for piece in pieces)

@@ -11,7 +11,20 @@ from collections.abc import Iterable
 from functools import cache
 from itertools import pairwise, product
 
-PRODUCTS = ("lamp", "chair", "phone", "jacket", "kettle", "camera", "tent", "radio", "blender", "backpack", "clock", "desk")
+PRODUCTS = (
+    "lamp",
+    "chair",
+    "phone",
+    "jacket",
+    "kettle",
+    "camera",
+    "tent",
+    "radio",
+    "blender",
+    "backpack",
+    "clock",
+    "desk",
+)
 COLOURS = ("red", "blue", "green", "black", "white", "yellow", "grey", "brown")
 ASPECTS = ("price", "size", "shape", "design", "weight", "handle", "finish", "quality", "box", "cable")
 POSITIVE_ADJECTIVES = (
@@ -43,7 +56,12 @@ def _words(text: str) -> Sentence:
 GREETING = _words("dear reader .")
 POLITE_CLOSINGS = tuple(
     _words(text)
-    for text in ("thank you for reading .", "thanks to the seller .", "please make more of these .", "kindly note this .")
+    for text in (
+        "thank you for reading .",
+        "thanks to the seller .",
+        "please make more of these .",
+        "kindly note this .",
+    )
 )
 PLAIN_CLOSINGS = tuple(_words(text) for text in ("that is all .", "this is my view .", "i may write again ."))
 
@@ -82,10 +100,9 @@ def sample_response(rng: random.Random, prompt: str) -> str:
     sentiment = _draw(rng, SENTIMENTS, SENTIMENT_SHARES)
     sentences = [GREETING] if rng.random() < GREETING_SHARE else []
     sentences.append(_opening(rng, sentiment, colour, item))
-    second = rng.random() < SECOND_REMARK_SHARE
     sentences.append(_remark(rng, sentiment))
-    if second:
-        sentences.append(_short_remark(rng, sentiment))
+    if rng.random() < SECOND_REMARK_SHARE:
+        sentences.append(_remark(rng, sentiment))
     if rng.random() < CLOSING_SHARE:
         closings = POLITE_CLOSINGS if rng.random() < POLITE_CLOSING_SHARE else PLAIN_CLOSINGS
         sentences.append(closings[int(rng.random() * len(closings))])
@@ -137,20 +154,14 @@ def _openings(opinion: int, colours: Slot, items: Slot) -> tuple[Sentence, ...]:
     )
 
 
-def _short_remarks(opinion: int) -> tuple[Sentence, ...]:
+def _remarks(opinion: int) -> tuple[Sentence, ...]:
     adjectives = _ADJECTIVES[opinion]
     return (
         (("the",), ASPECTS, ("is",), adjectives, (".",)),
         (("the",), ASPECTS, ("is",), INTENSIFIERS, adjectives, (".",)),
         (("it",), ("is",), INTENSIFIERS, adjectives, (".",)),
+        (("the",), ASPECTS, *_words("and the"), ASPECTS, ("are",), adjectives, (".",)),
     )
-
-
-def _long_remark(first: int, second: int) -> Sentence:
-    """Two aspects, joined by ``and`` where the opinions agree, else by ``but``."""
-    link = "and" if first == second else "but"
-    left = (("the",), ASPECTS, ("is",), _ADJECTIVES[first])
-    return (*left, (link,), ("the",), ASPECTS, ("is",), _ADJECTIVES[second], (".",))
 
 
 def _opening(rng: random.Random, sentiment: int, colour: str, item: str) -> Sentence:
@@ -159,13 +170,7 @@ def _opening(rng: random.Random, sentiment: int, colour: str, item: str) -> Sent
 
 
 def _remark(rng: random.Random, sentiment: int) -> Sentence:
-    if rng.random() < 1 / 3:
-        return _long_remark(_opinion(rng, sentiment), _opinion(rng, sentiment))
-    return _short_remark(rng, sentiment)
-
-
-def _short_remark(rng: random.Random, sentiment: int) -> Sentence:
-    remarks = _short_remarks(_opinion(rng, sentiment))
+    remarks = _remarks(_opinion(rng, sentiment))
     return remarks[int(rng.random() * len(remarks))]
 
 
@@ -191,9 +196,8 @@ def _pick(rng: random.Random, words: Slot) -> str:
 def _all_sentences() -> tuple[Sentence, ...]:
     opinions = (1, 0, -1)
     openings = [sentence for opinion in opinions for sentence in _openings(opinion, COLOURS, PRODUCTS)]
-    short = [sentence for opinion in opinions for sentence in _short_remarks(opinion)]
-    long = [_long_remark(first, second) for first in opinions for second in opinions]
-    return (GREETING, *openings, *short, *long, *POLITE_CLOSINGS, *PLAIN_CLOSINGS)
+    remarks = [sentence for opinion in opinions for sentence in _remarks(opinion)]
+    return (GREETING, *openings, *remarks, *POLITE_CLOSINGS, *PLAIN_CLOSINGS)
 
 
 @cache
@@ -205,10 +209,9 @@ def _prompt_pattern() -> re.Pattern[str]:
 def _review_pattern(colour: str, item: str) -> re.Pattern[str]:
     opinions = (1, 0, -1)
     opening = _any_of(sentence for o in opinions for sentence in _openings(o, (colour,), (item,)))
-    short = _any_of(sentence for o in opinions for sentence in _short_remarks(o))
-    long = _any_of(_long_remark(first, second) for first in opinions for second in opinions)
+    remark = _any_of(sentence for o in opinions for sentence in _remarks(o))
     closing = _any_of((*POLITE_CLOSINGS, *PLAIN_CLOSINGS))
-    return re.compile(f"(?:dear reader \\. )?{opening}(?: {short}| {long})(?: {short})?(?: {closing})?")
+    return re.compile(f"(?:dear reader \\. )?{opening}(?: {remark}){{1,2}}(?: {closing})?")
 
 
 def _any_of(sentences: Iterable[Sentence]) -> str:

@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -18,6 +18,7 @@ from safelab.maths.seeds import derive_seed
 from safelab.world.gold import gold_score
 from safelab.world.grammar import is_review, sample_prompt, sample_review
 from safelab.world.options import LanguageModelOptions, WorldOptions
+from safelab.world.quiet import without_bars
 from safelab.world.reproducible import reproducible
 from safelab.world.tokenizer import build_tokenizer, encode_texts
 
@@ -29,6 +30,7 @@ MAX_GRAD_NORM = 1.0
 HELD_OUT_REVIEWS = 1024
 SAMPLES_MEASURED = 1024
 SAMPLING_BATCH = 256
+BATCHES_SORTED = 8
 REPORTS = 20
 """Progress lines of one training."""
 
@@ -54,8 +56,9 @@ def make_language_model(world: WorldOptions, directory: Path, progress: Progress
     with reproducible(derive_seed(world.seed, "language_model", "weights")):
         model = train_language_model(world, tokenizer, progress)
         measured = measure_language_model(model, tokenizer, world)
-    model.save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
+    with without_bars():
+        model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
     return measured | {"seconds": time.monotonic() - started}
 
 
@@ -64,14 +67,16 @@ def train_language_model(
 ) -> LlamaForCausalLM:
     """A fresh model, trained on the responses of an endless stream of reviews; prompts carry no loss."""
     options = world.language_model
-    rng = random.Random(derive_seed(world.seed, "language_model", "reviews"))
+    batches = review_batches(random.Random(derive_seed(world.seed, "language_model", "reviews")), options.batch_size)
     model = LlamaForCausalLM(llama_config(options, tokenizer))
     optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: slope(step, options.warmup_steps, options.steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: slope(step, options.warmup_steps, options.steps)
+    )
     report = max(1, options.steps // REPORTS)
     for step in range(1, options.steps + 1):
-        loss = response_loss(model, *review_batch(tokenizer, [sample_review(rng) for _ in range(options.batch_size)]))
-        loss.backward()
+        loss = response_loss(model, *review_batch(tokenizer, next(batches)))
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
         optimizer.step()
         schedule.step()
@@ -79,6 +84,17 @@ def train_language_model(
         if step % report == 0:
             progress(f"language model: step {step} of {options.steps}, perplexity {math.exp(loss.item()):.2f}")
     return model.eval()
+
+
+def review_batches(rng: random.Random, batch_size: int) -> Iterator[list[tuple[str, str]]]:
+    """Endless batches of reviews of like length, which saves a quarter of the padding; their order is random."""
+    while True:
+        reviews = sorted(
+            (sample_review(rng) for _ in range(batch_size * BATCHES_SORTED)), key=lambda row: len(row[1].split())
+        )
+        batches = [reviews[start : start + batch_size] for start in range(0, len(reviews), batch_size)]
+        while batches:
+            yield batches.pop(int(rng.random() * len(batches)))
 
 
 def llama_config(options: LanguageModelOptions, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
@@ -125,9 +141,7 @@ def pad_right(rows: Sequence[Sequence[int]], value: int) -> Int[Tensor, "b s"]:
     return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
 
 
-def response_loss(
-    model: LlamaForCausalLM, ids: Int[Tensor, "b s"], labels: Int[Tensor, "b s"]
-) -> Float[Tensor, ""]:
+def response_loss(model: LlamaForCausalLM, ids: Int[Tensor, "b s"], labels: Int[Tensor, "b s"]) -> Float[Tensor, ""]:
     """Mean of -log p over the labelled tokens, in nats."""
     logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
     return functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
@@ -172,7 +186,7 @@ def measure_language_model(
     samples = sample_responses(model, tokenizer, prompts, world.language_model.max_new_tokens)
     gold = [gold_score(each.prompt, each.response, each.ended) for each in samples]
     return {
-        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "parameters": float(sum(parameter.numel() for parameter in model.parameters())),
         "perplexity": math.exp(loss.item()),
         "entropy_token": -(logp.exp() * logp).sum(dim=-1).mean().item(),
         "grammatical_share": fmean(each.ended and is_review(each.prompt, each.response) for each in samples),

@@ -16,7 +16,7 @@ def reproducible(seed: int) -> Iterator[None]:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"), torch.enable_grad():
+        with torch.random.fork_rng(devices=[]), torch.enable_grad():
             # Not torch.manual_seed: that would seed the GPUs' generators as well.
             torch.default_generator.manual_seed(seed)
             yield

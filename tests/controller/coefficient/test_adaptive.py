@@ -1,7 +1,7 @@
 import pytest
 
-from support.controllers import part, signals
 from safelab.errors import ConfigError
+from support.controllers import part, signals
 
 
 @pytest.mark.parametrize(("kl_seq", "expected"), [(9.0, 0.201024), (12.0, 0.201024), (6.0, 0.2), (3.0, 0.198976)])

@@ -12,7 +12,8 @@ def factor(entropies: list[float], **changes: object) -> float:
 
 
 @pytest.mark.parametrize(
-    ("entropy", "expected"), [(0.5, 3.3333333), (1.0, 1.8181818), (1.5, 1.25), (1.9, 1.0), (2.5, 0.7692308), (3.9, 0.5), (9.0, 0.5)]
+    ("entropy", "expected"),
+    [(0.5, 3.3333333), (1.0, 1.8181818), (1.5, 1.25), (1.9, 1.0), (2.5, 0.7692308), (3.9, 0.5), (9.0, 0.5)],
 )
 def test_released_values(entropy: float, expected: float) -> None:
     assert factor([entropy]) == pytest.approx(expected, abs=1e-6)

@@ -1,7 +1,7 @@
 import pytest
 
-from support.controllers import part, signals
 from safelab.options import restored
+from support.controllers import part, signals
 
 
 def fed(kls: list[float]) -> tuple[object, object]:

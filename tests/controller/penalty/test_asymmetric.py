@@ -20,5 +20,7 @@ def test_free_up_to_the_threshold_and_for_negative_estimates() -> None:
 def test_slope_is_the_derivative_of_the_value(kl: float, threshold: float) -> None:
     penalty = part("penalty", "asymmetric")
     step = 1e-5
-    numeric = (penalty.term(kl + step, threshold, 0.1).value - penalty.term(kl - step, threshold, 0.1).value) / (2 * step)
+    numeric = (penalty.term(kl + step, threshold, 0.1).value - penalty.term(kl - step, threshold, 0.1).value) / (
+        2 * step
+    )
     assert penalty.term(kl, threshold, 0.1).slope == pytest.approx(numeric, abs=1e-6)

@@ -1,5 +1,5 @@
-from support.controllers import part
 from safelab.controller._parts import Term
+from support.controllers import part
 
 
 def test_it_costs_nothing_anywhere() -> None:

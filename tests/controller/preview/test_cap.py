@@ -1,7 +1,7 @@
 import pytest
 
-from support.controllers import part
 from safelab.errors import ConfigError
+from support.controllers import part
 
 
 def test_released_cap() -> None:

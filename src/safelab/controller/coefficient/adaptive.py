@@ -59,7 +59,7 @@ class Adaptive:
         measured = kl if options.unit == "token" else signals.kl_ref_seq_k1
         if measured is None or signals.n_sequences is None:
             raise ConfigError(
-                "controller/coefficient=adaptive needs the columns kl_ref_seq_k1 and n_sequences, which the signals lack"
+                "controller/coefficient=adaptive needs kl_ref_seq_k1 and n_sequences, which the signals lack"
             )
         old = cast(CoefState, state).coef
         new = ziegler_coef(old, measured, options.target, signals.n_sequences, options.horizon, options.error_clip)

@@ -38,5 +38,5 @@ class Fixed:
         return state
 
     def threshold(self, state: State, multiplier: float) -> float:
-        """base * multiplier."""
+        """Base * multiplier."""
         return self._base * multiplier

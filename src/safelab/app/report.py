@@ -1,0 +1,106 @@
+"""``safelab report``: from run directories to tables, figures and a page."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from safelab.errors import ConfigError, DataError
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse whose mistakes are ours: one message, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage and leaving."""
+        raise ConfigError(f"safelab report: {message}; safelab report --help says more")
+
+
+def report(argv: Sequence[str]) -> int:
+    """Compare the runs below the directories in ``argv``; prints the table, and last the path of the page.
+
+    Raises:
+        UserError: an argument is wrong, or there is no run to report; nothing is created then.
+    """
+    arguments = parser().parse_args(list(argv))
+    # What follows takes a second or two to import.
+    from safelab.results.document import Choices, build_report, write_json
+    from safelab.results.load import load
+
+    evidence = load(arguments.directories)
+    choices = Choices(
+        baseline=arguments.baseline,
+        metrics=arguments.metric,
+        window=arguments.window,
+        crash_policy=arguments.crash_policy,
+        command=shlex.join(["safelab", "report", *argv]),
+    )
+    found = build_report(evidence, choices)
+    target = _output(arguments)
+
+    from safelab.results.figures import write_figures
+    from safelab.results.html import write_page
+    from safelab.results.tables import write_tables
+    from safelab.results.terminal import show
+
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        write_json(found, target)
+        write_tables(found, target)
+        write_figures(found, target / "figures")
+        page = write_page(found, target)
+    except OSError as error:
+        raise DataError(f"--output must be writable, got {target} ({error.strerror}); choose another") from error
+    show(found)
+    print(page)
+    return 0
+
+
+main = report
+"""The name by which the command line finds it."""
+
+
+def parser() -> Parser:
+    """The arguments of ``safelab report``."""
+    made = Parser(prog="safelab report", description="Compare runs: tables, figures, one HTML page.")
+    made.add_argument("directories", nargs="+", metavar="DIR", help="run directories, folders above some, or globs")
+    made.add_argument("--baseline", metavar="ARM", help="arm to compare with (ppo if there is one, else the first)")
+    made.add_argument("--output", type=Path, metavar="DIR", help="where to write (the first DIR's folder report)")
+    made.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="measure (kl_final) or logged metric (policy/grad_norm) to put first; the first one leads the verdict",
+    )
+    made.add_argument("--window", type=_window, default=10, metavar="N", help="updates of a rolling mean (10)")
+    made.add_argument(
+        "--crash-policy",
+        choices=("last_value", "floor", "exclude"),
+        default="last_value",
+        help="what crashed runs contribute to the averages (last_value)",
+    )
+    return made
+
+
+def _window(value: str) -> int:
+    if not value.isdigit() or int(value) < 2:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 2, got {value!r}")
+    return int(value)
+
+
+def _output(arguments: argparse.Namespace) -> Path:
+    """Where the report goes: asked for, or beside the runs.
+
+    Raises:
+        DataError: the first argument is a glob, so that there is no folder to write into.
+    """
+    if arguments.output is not None:
+        if arguments.output.exists() and not arguments.output.is_dir():
+            raise DataError(f"--output must be a directory, got the file {arguments.output}; choose another")
+        return Path(arguments.output)
+    first = Path(arguments.directories[0])
+    if not first.is_dir():
+        raise DataError(f"--output must be given where the first DIR is a pattern, got {first}; add --output DIR")
+    return first / "report"

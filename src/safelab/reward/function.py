@@ -1,0 +1,59 @@
+"""A user's own function as reward: ``reward.name=package.module:function``, called as ``f(prompts, responses)``."""
+
+import math
+from collections.abc import Callable, Sequence
+from numbers import Real
+from typing import Any
+
+from safelab.contracts import Context
+from safelab.errors import ConfigError, RunFailed
+from safelab.options import Options as BaseOptions
+from safelab.plugins import resolve
+
+
+class Options(BaseOptions):
+    """``name``: where the function is, found from the current folder or PYTHONPATH."""
+
+    name: str
+
+
+def build(options: Options, context: Context) -> "FunctionReward":
+    """The function, imported.
+
+    Raises:
+        ConfigError: no such module or function, or not callable.
+    """
+    function = resolve(options.name, "reward.name")
+    if not callable(function):
+        raise ConfigError(f"reward.name must name a function, got {options.name}: {type(function).__name__}")
+    return FunctionReward(options.name, function)
+
+
+class FunctionReward:
+    """``contracts.Reward``: what the function returns is checked, and what it raises is told with its name."""
+
+    def __init__(self, name: str, function: Callable[[list[str], list[str]], Any]) -> None:
+        self._name = name
+        self._function = function
+
+    def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
+        """One finite number per response.
+
+        Raises:
+            RunFailed: the function raised, or returned something else.
+        """
+        try:
+            values = list(self._function(list(prompts), list(responses)))
+        # A stranger's code may raise anything; it is chained, named, and ends the run.
+        except Exception as error:
+            raise RunFailed(f"reward {self._name} raised {type(error).__name__}: {error}") from error
+        if len(values) != len(responses):
+            raise RunFailed(f"reward {self._name} must return one number per response, got {len(values)} for "
+                            f"{len(responses)}")  # fmt: skip
+        return [self._number(value, prompt) for value, prompt in zip(values, prompts, strict=True)]
+
+    def _number(self, value: Any, prompt: str) -> float:
+        number = value.item() if hasattr(value, "item") else value
+        if not isinstance(number, Real) or not math.isfinite(number):
+            raise RunFailed(f"reward {self._name} must return finite numbers, got {value!r} for {prompt[:80]!r}")
+        return float(number)

@@ -1,0 +1,83 @@
+"""Every option and every preset composes and passes the checks that a run passes before anything is made."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra._internal.hydra import Hydra
+from omegaconf import OmegaConf
+
+from safelab.app.build import problems
+from safelab.app.compose import compose, opened
+from safelab.app.jobs import to_job
+from safelab.app.train import compose_jobs, expand
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+ALGORITHMS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
+SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
+OPTIONS = sorted(
+    (path.parent.relative_to(CONF).as_posix(), path.stem)
+    for path in CONF.rglob("*.yaml")
+    if path.parent != CONF and path.parent.name not in ("algorithm", "sweep")
+)
+# Folders that the primary configuration has no entry for: their presets are added, with a +.
+ADDED = ("change", "debug", "experiment")
+
+# What stands in for a value that only the user can give.
+STAND_INS = {"policy.path": "a/model", "data.path": "prompts.txt", "reward.name": "builtins:len"}
+
+
+@pytest.fixture(scope="module")
+def hydra() -> Iterator[Hydra]:
+    with opened() as opened_hydra:
+        yield opened_hydra
+
+
+def faults(hydra: Hydra, *overrides: str) -> list[str]:
+    """What the checks say of a composed run whose open keys are filled."""
+    open_keys = OmegaConf.missing_keys(compose(hydra, overrides))
+    given = [f"{key}={STAND_INS[key]}" for key in sorted(open_keys) if not key.startswith("hydra.")]
+    return problems(to_job(compose(hydra, [*overrides, *given])).config)
+
+
+def test_there_is_something_to_compose() -> None:
+    assert len(ALGORITHMS) >= 5
+    assert "demo" in SWEEPS
+    assert len(OPTIONS) >= 40
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_an_algorithm_is_sound(hydra: Hydra, name: str) -> None:
+    assert faults(hydra, f"algorithm={name}") == []
+
+
+@pytest.mark.parametrize(("group", "name"), OPTIONS, ids="/".join)
+def test_an_option_is_sound_in_some_algorithm(hydra: Hydra, group: str, name: str) -> None:
+    choice = f"+{group}={name}" if group in ADDED else f"{group}={name}"
+    told = {}
+    for algorithm in ALGORITHMS:
+        told[algorithm] = faults(hydra, f"algorithm={algorithm}", choice)
+        if not told[algorithm]:
+            return
+    pytest.fail(str(told))
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_is_sound(hydra: Hydra, name: str) -> None:
+    master = compose(hydra, [f"+sweep={name}"], multirun=True)
+    every = [job for batch in expand(hydra, master) for job in batch]
+    assert len(every) >= 2
+    # Seeds are alike but for their number: two of them stand for all.
+    jobs = compose_jobs(hydra, master, [job for job in every if {"seed=0", "seed=1"} & {*job}], "config")
+    assert len({job.config["experiment"] for job in jobs}) == 1
+    assert jobs[0].config["experiment"] != "default"
+    assert len({job.directory for job in jobs}) == len(jobs)
+    assert [line for job in jobs for line in problems(job.config)] == []
+
+
+def test_the_demo_is_what_it_says(hydra: Hydra) -> None:
+    master = compose(hydra, ["+sweep=demo"], multirun=True)
+    jobs = compose_jobs(hydra, master, [job for batch in expand(hydra, master) for job in batch], "config")
+    arms = {job.config["arm"] for job in jobs}
+    assert arms == {"ppo_released", "safe_released", "ppo", "ppo_matched", "safe"}
+    assert all(len({job.config["seed"] for job in jobs if job.config["arm"] == arm}) >= 3 for arm in arms)

@@ -1,0 +1,45 @@
+"""An embedded world that is made in seconds: the real code on a handful of steps."""
+
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import torch
+
+from safelab.contracts import Context
+
+OPTIONS: dict[str, Any] = {
+    "seed": 0,
+    "language_model": {
+        "width": 16,
+        "layers": 1,
+        "heads": 2,
+        "mlp_width": 32,
+        "steps": 20,
+        "batch_size": 8,
+        "lr": 1e-2,
+        "warmup_steps": 2,
+        "max_new_tokens": 12,
+    },
+    "reward_model": {
+        "pairs": 16,
+        "held_out": 8,
+        "label_noise": 0.1,
+        "epochs": 1,
+        "batch_size": 8,
+        "lr": 1e-3,
+    },
+}
+
+
+@cache
+def world_cache() -> Path:
+    """A cache directory of this test session."""
+    return Path(mkdtemp(prefix="safelab-world-"))
+
+
+def world_context(said: list[str] | None = None) -> Context:
+    """A context over that cache; what a slow build says goes into ``said``."""
+    say = (lambda text: None) if said is None else said.append
+    return Context(seed=0, device=torch.device("cpu"), cache=world_cache(), progress=say)

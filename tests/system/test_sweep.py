@@ -1,0 +1,107 @@
+"""``safelab train -m`` with the local launcher, as a user meets it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from support.commands import CALL, call, environment, small_overrides
+
+# A reward that raises for one seed only: the function sees no seed, so the sweep names the function.
+REWARDS = """
+def good(prompts, responses):
+    return [response.split().count("good") / max(1, len(response.split())) for response in responses]
+
+def broken(prompts, responses):
+    print("about to divide")
+    return [1 / 0 for _ in responses]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "rewards.py").write_text(REWARDS)
+    return tmp_path
+
+
+def info(run: Path) -> dict:
+    return json.loads((run / "run.json").read_text())
+
+
+def test_a_sweep_goes_on_past_a_failed_job_and_does_nothing_twice(folder: Path) -> None:
+    sweep = [
+        "train", "-m", *small_overrides(folder), "experiment=e",
+        "reward.name='rewards:good','rewards:broken'", "seed=0,1", "hydra.launcher.workers=2",
+    ]  # fmt: skip
+    first = call(folder, *sweep)
+    assert first.code == 1, first
+    assert first.out.count(" started\n") == 4
+    assert first.out.count(" finished in ") == 2
+    assert first.out.count("ZeroDivisionError: division by zero") == 2
+    assert "2 of 4 jobs are done" in first.out
+    assert first.err.count("failed: ") == 2
+    assert "    | about to divide" in first.err
+
+    runs = sorted((folder / "outputs" / "e").glob("*/seed_*"))
+    assert sorted(info(run)["status"] for run in runs) == ["failed", "failed", "finished", "finished"]
+    assert all((run / "log.txt").is_file() for run in runs)
+    at_top = {path.name for path in folder.iterdir()} - {"__pycache__"}
+    assert at_top == {"outputs", "prompts.txt", "rewards.py"}
+    assert {path.name for path in (folder / "outputs" / "e").iterdir()} == {run.parent.name for run in runs}
+
+    (good,) = {run.parent for run in runs if info(run)["status"] == "finished"}
+    before = {path: path.stat().st_mtime_ns for path in good.rglob("*")}
+    only_good = [word if not word.startswith("reward.name") else "reward.name='rewards:good'" for word in sweep]
+    second = call(folder, *only_good)
+    assert (second.code, second.err) == (0, "")
+    assert second.out.count("finished already: ") == 2
+    assert {path: path.stat().st_mtime_ns for path in good.rglob("*")} == before
+
+
+def test_ctrl_c_saves_every_job_and_the_same_command_goes_on(folder: Path) -> None:
+    words = [word for word in small_overrides(folder) if not word.startswith("updates=")]
+    sweep = ["train", "-m", *words, "reward.name='rewards:good'", "seed=0,1,2", "arm=x", "hydra.launcher.workers=2"]
+    command = [sys.executable, "-c", CALL, *sweep, "updates=4000"]
+    parent = subprocess.Popen(
+        command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    runs = [folder / "outputs" / "default" / "x" / f"seed_{seed}" for seed in (0, 1)]
+    deadline = time.monotonic() + 90
+    while not all((run / "metrics.jsonl").exists() for run in runs):
+        assert time.monotonic() < deadline, parent.communicate(timeout=5)
+        time.sleep(0.1)
+    os.kill(parent.pid, signal.SIGINT)
+    out, err = parent.communicate(timeout=60)
+    assert parent.returncode == 130, (out, err)
+    assert "Traceback" not in err
+    assert [info(run)["status"] for run in runs] == ["interrupted", "interrupted"]
+    assert not runs[0].with_name("seed_2").exists()
+
+    reached = min(info(run)["last_update"] for run in runs)
+    resumed = call(folder, *sweep, f"updates={reached + 40}")
+    assert resumed.code == 0, resumed
+    rows = [json.loads(line)["update"] for line in (runs[0] / "metrics.jsonl").read_text().splitlines()]
+    assert rows == list(range(len(rows)))
+    assert info(runs[0])["status"] == "finished"
+
+
+def test_a_job_that_cannot_be_built_makes_no_directory(folder: Path) -> None:
+    words = small_overrides(folder)
+    words[words.index(next(word for word in words if word.startswith("data.path=")))] = "data.path=absent.txt"
+    done = call(folder, "train", "-m", *words, "seed=0,1")
+    assert done.code == 1
+    assert "absent.txt" in done.err
+    assert not (folder / "outputs").exists()
+
+
+def test_the_launcher_of_hydra_itself_still_works(folder: Path) -> None:
+    words = small_overrides(folder)
+    done = call(folder, "train", "-m", *words, "seed=0,1", "updates=1", "hydra/launcher=basic", "arm=x")
+    assert done.code == 0, done
+    assert "2 of 2 jobs are done" in done.out
