@@ -53,8 +53,8 @@ def show(name: str, result: "Audit") -> None:
 
     Console().print(f"{name}, policy moved to {result.kl:.2f} nats per token from the reference", soft_wrap=True)
     table = Table()
-    for column in ("term", "value", "|grad| policy", "|grad| critic", "t", "acts", ""):
-        table.add_column(column, justify="left" if column in ("term", "acts", "") else "right")
+    for column in ("term", "value", "|grad| policy", "|grad| critic", "t", "acts"):
+        table.add_column(column, justify="left" if column in ("term", "acts") else "right")
     for term in result.terms:
         table.add_row(
             term.term,
@@ -63,9 +63,11 @@ def show(name: str, result: "Audit") -> None:
             f"{term.critic_grad_norm:.3g}",
             "" if term.t is None else f"{term.t:.1f}",
             "yes" if term.acts else "[bold red]NO[/]",
-            term.note,
         )
     Console().print(table)
+    for term in result.terms:
+        if term.note:
+            Console().print(f"{term.term}: {term.note}", soft_wrap=True)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -90,6 +90,7 @@ def gradient(value: Tensor, module: nn.Module) -> Tensor:
 
 def audit(parts: Components, target_kl: float, batches: int, say: Callable[[str], None]) -> Audit:
     """Audit a run's loss on ``batches`` rollouts of a policy ``target_kl`` nats per token from the reference."""
+    torch.set_num_threads(parts.settings.threads)
     move_away(parts, target_kl)
     say("rollouts")
     scored = [score(parts, number) for number in range(2 * batches)]
