@@ -119,9 +119,9 @@ def _unknown_key(key: str, hydra: Hydra, overrides: Sequence[str], name: str) ->
             known = {str(known) for known in node if known != "hydra"}
             if depth == 0:
                 known |= {group for group in groups if "/" not in group}
-            prefix = ".".join([*parts[:depth], ""])
-            shown = nearest(part, known)
-            return f"{key} must be a key of the configuration, and is none: {prefix}{part} is unknown; {shown}"
+            unknown = ".".join(parts[: depth + 1])
+            which = "" if unknown == key else f"{unknown} is unknown; "
+            return f"{key} must be a key of the configuration, and is none: {which}{nearest(part, known)}"
         node = OmegaConf.select(config, ".".join(parts[: depth + 1]), throw_on_missing=False)
     return f"{key} cannot be set"
 
