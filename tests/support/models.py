@@ -2,7 +2,6 @@
 
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import torch
 from tokenizers import Tokenizer
@@ -12,6 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from safelab.contracts import Context
 from safelab.policy.causal_lm import CausalPolicy, LoadOptions, load
+from support.folders import scratch
 
 WORDS = ("<pad>", "<end>", "<unk>", "a", "b", "c", "d", "e", "f", "good", "bad", "token")
 
@@ -19,7 +19,7 @@ WORDS = ("<pad>", "<end>", "<unk>", "a", "b", "c", "d", "e", "f", "good", "bad",
 @cache
 def model_directory(tied: bool = False) -> Path:
     """Weights and tokenizer on disk, made once per test session."""
-    directory = Path(mkdtemp(prefix="safelab-model-"))
+    directory = scratch("model")
     config = LlamaConfig(
         vocab_size=len(WORDS),
         hidden_size=16,

@@ -2,12 +2,12 @@
 
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import torch
 
 from safelab.contracts import Context
+from support.folders import scratch
 
 OPTIONS: dict[str, Any] = {
     "seed": 0,
@@ -36,7 +36,7 @@ OPTIONS: dict[str, Any] = {
 @cache
 def world_cache() -> Path:
     """A cache directory of this test session."""
-    return Path(mkdtemp(prefix="safelab-world-"))
+    return scratch("world")
 
 
 def world_context(said: list[str] | None = None) -> Context:
