@@ -89,5 +89,11 @@ def test_runs_that_are_no_repetitions_are_told(make_run: MakeRun, tmp_path: Path
     assert "Runs of different length are mixed (2 and 7 planned updates)." in notes
 
 
+def test_what_follows_the_seed_is_no_difference(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_run("ppo", seed, config={"seed": seed, "data": {"seed": seed}, "reward": {"seed": 0}})
+    assert build_report(load([tmp_path]), Choices()).notes == []
+
+
 def test_control_characters_do_not_reach_a_terminal() -> None:
     assert printable("a\x1b[31mb\nc") == "a�[31mb�c"

@@ -1,6 +1,6 @@
 """What separates the arms: the keys of their configurations that differ."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safelab.results.load import Evidence
@@ -27,8 +27,13 @@ def uneven(evidence: Evidence) -> dict[str, list[str]]:
         flat = [flatten(run.record.config) for run in runs if not run.duplicate]
         keys = dict.fromkeys(key for values in flat for key in values)
         odd = [key for key in keys if len({values.get(key) for values in flat}) > 1]
-        found[arm] = [key for key in odd if key.split(".")[0] not in ALWAYS_DIFFERENT]
+        found[arm] = [key for key in odd if key.split(".")[0] not in ALWAYS_DIFFERENT and not follows_seed(key, flat)]
     return {arm: keys for arm, keys in found.items() if keys}
+
+
+def follows_seed(key: str, configs: Sequence[Mapping[str, str]]) -> bool:
+    """Whether ``key`` is the run's own seed in every run, as ``data.seed`` is: then it differs as seeds should."""
+    return all(values.get(key) == values.get("seed") for values in configs)
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
