@@ -13,7 +13,7 @@ from safelab.results.model import Report
 
 SHOWN = ("reward_mean", "reward_final", "gold_final", "kl_mean", "entropy_final")
 KINDS = ("crash/reward", "crash/hacking")
-MEASURE, KIND = 16, 9
+MEASURE, KIND = 16, 7
 """Characters that a column of numbers, and one of crashes, takes without the space before it."""
 
 
