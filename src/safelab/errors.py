@@ -41,4 +41,10 @@ def nearest(name: str, known: Iterable[str]) -> str:
     names = sorted(known)
     close = get_close_matches(name, names, n=1, cutoff=0.5)
     guess = f"did you mean {close[0]!r}? " if close else ""
-    return f"{guess}known: {', '.join(names)}"
+    listed = names if len(names) <= LISTED else get_close_matches(name, names, n=LISTED // 4, cutoff=0.0)
+    rest = f" and {len(names) - len(listed)} more" if len(names) > LISTED else ""
+    return f"{guess}known: {', '.join(listed)}{rest}"
+
+
+LISTED = 60
+"""Known names that a message lists in full; of more than these only the nearest."""

@@ -4,17 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from safelab.runlog.flat import leaves
 
-def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Dotted keys in order, values as JSON; an empty mapping is a value."""
-    flat: dict[str, str] = {}
-    for key in sorted(config, key=str):
-        value, name = config[key], f"{prefix}{key}"
-        if isinstance(value, Mapping) and value:
-            flat |= flatten(value, f"{name}.")
-        else:
-            flat[name] = json.dumps(value, ensure_ascii=False, default=str)
-    return flat
+
+def flatten(config: Mapping[str, Any]) -> dict[str, str]:
+    """Dotted keys in order, values as JSON."""
+    flat = leaves(config)
+    return {key: json.dumps(flat[key], ensure_ascii=False, default=str) for key in sorted(flat)}
 
 
 def as_yaml(config: Mapping[str, Any]) -> str:

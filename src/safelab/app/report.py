@@ -28,7 +28,7 @@ def report(argv: Sequence[str]) -> int:
     from safelab.results.document import Choices, build_report, write_json
     from safelab.results.load import load
 
-    evidence = load(arguments.directories)
+    evidence = load(arguments.directories, arguments.by, arguments.where)
     choices = Choices(
         baseline=arguments.baseline,
         metrics=arguments.metric,
@@ -66,6 +66,20 @@ def parser() -> Parser:
     made = Parser(prog="safelab report", description="Compare runs: tables, figures, one HTML page.")
     made.add_argument("directories", nargs="+", metavar="DIR", help="run directories, folders above some, or globs")
     made.add_argument("--baseline", metavar="ARM", help="arm to compare with (ppo if there is one, else the first)")
+    made.add_argument(
+        "--by",
+        type=_keys,
+        default=(),
+        metavar="KEY[,KEY]",
+        help="what makes an arm: overrides or keys of the configuration, as algorithm,critic (the arm as trained)",
+    )
+    made.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE[,VALUE]",
+        help="only runs with such a value; * and ? match; may be given again",
+    )
     made.add_argument("--output", type=Path, metavar="DIR", help="where to write (the first DIR's folder report)")
     made.add_argument(
         "--metric",
@@ -82,6 +96,10 @@ def parser() -> Parser:
         help="what crashed runs contribute to the averages (last_value)",
     )
     return made
+
+
+def _keys(value: str) -> tuple[str, ...]:
+    return tuple(key.strip() for key in value.split(",") if key.strip())
 
 
 def _window(value: str) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safelab.errors import DataError
+from safelab.results.select import arms_by, where
 from safelab.runlog.reader import RunRecord, find_runs, read_run
 from safelab.runlog.schema import RunInfo
 
@@ -56,11 +57,16 @@ class Evidence:
         return list(dict.fromkeys(name for run in self.runs for name in run.record.metrics.columns))
 
 
-def load(paths: Iterable[str | Path]) -> Evidence:
+def load(paths: Iterable[str | Path], by: Sequence[str] = (), conditions: Sequence[str] = ()) -> Evidence:
     """Every run at or below ``paths``, in arms.
 
+    Args:
+        paths: run directories, folders above some, or globs.
+        by: keys whose values make an arm; none: the arm that each run was trained as.
+        conditions: ``key=value`` that a run must meet, see ``select.where``.
+
     Raises:
-        DataError: a path holds no run, or none of the runs can be read.
+        DataError: a path holds no run, none of the runs can be read, or a key or condition fits none.
     """
     records, unreadable = [], []
     for directory in find_runs(paths):
@@ -70,7 +76,8 @@ def load(paths: Iterable[str | Path]) -> Evidence:
             unreadable.append(str(error))
     if not records:
         raise DataError(f"at least one run must be readable, got none: {'; '.join(unreadable)}")
-    names = arm_names([record.info for record in records])
+    records = where(records, conditions)
+    names = [printable(name) for name in arms_by(records, by)] if by else arm_names([r.info for r in records])
     twins: dict[tuple[str, int], list[RunRecord]] = defaultdict(list)
     for name, record in zip(names, records, strict=True):
         twins[name, record.info.seed].append(record)

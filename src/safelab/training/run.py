@@ -15,6 +15,7 @@ import torch
 import yaml
 
 from safelab.errors import ConfigError, RunFailed
+from safelab.runlog.flat import leaves
 from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, RUN_FILE, RunInfo
 from safelab.runlog.writer import RunWriter, read_info
 from safelab.training import checkpoint
@@ -158,14 +159,6 @@ def refuse_other_config(directory: Path, config: Mapping[str, Any]) -> None:
             f"{directory} must hold a run of this configuration, got another ({differences}); "
             "choose another experiment or arm, or remove that directory"
         )
-
-
-def leaves(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The configuration with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in config.items():
-        flat |= leaves(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return flat
 
 
 def fresh_info(parts: Components, overrides: Sequence[str], command: str) -> RunInfo:
