@@ -34,6 +34,7 @@ def report(argv: Sequence[str]) -> int:
         metrics=arguments.metric,
         window=arguments.window,
         crash_policy=arguments.crash_policy,
+        paper=arguments.paper,
         command=shlex.join(["safelab", "report", *argv]),
     )
     found = build_report(evidence, choices)
@@ -95,6 +96,7 @@ def parser() -> Parser:
         default="last_value",
         help="what crashed runs contribute to the averages (last_value)",
     )
+    made.add_argument("--paper", metavar="NAME", help="put the published figures of a paper beside ours: safe")
     return made
 
 

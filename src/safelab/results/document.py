@@ -18,6 +18,7 @@ from safelab.results.load import Evidence, LoadedRun
 from safelab.results.measures import PRIMARY, chosen
 from safelab.results.metrics import CRASHES, crash_updates, summarise
 from safelab.results.model import CrashPolicy, Measure, Report, RunRow
+from safelab.results.paper import beside_paper
 from safelab.results.samples import samples
 from safelab.results.verdict import verdict
 from safelab.runlog.schema import plain
@@ -33,6 +34,7 @@ class Choices:
     metrics: Sequence[str] = ()
     window: int = 10
     crash_policy: CrashPolicy = "last_value"
+    paper: str | None = None
     command: str = ""
 
 
@@ -68,6 +70,7 @@ def build_report(evidence: Evidence, choices: Choices) -> Report:
         comparisons=comparisons,
         crash_comparisons=crashes,
         rankings=ranks,
+        paper=beside_paper(choices.paper, arms, values),
         panels=panels(evidence, [name for name in choices.metrics if name in evidence.columns]),
         definitions=definitions(constants, [kind for kind in CRASHES if any(kind in arm.crashed for arm in arms)]),
         differences=differences(evidence),

@@ -81,6 +81,14 @@ MEASURES = (
         meaning="mean of kl/ref_token_exact over the last tenth of the updates",
     ),
     Measure(
+        key="kl_spikes",
+        label="KL spikes",
+        unit="count",
+        better="lower",
+        digits=1,
+        meaning="KL spikes in a run (nats per token; defined below), none where the run did not look for them",
+    ),
+    Measure(
         key="entropy_final",
         label="Final entropy",
         unit="nats/token",
@@ -90,7 +98,7 @@ MEASURES = (
     ),
     Measure(
         key="gold_gap",
-        label="Gold lost since peak",
+        label="Hacking gap (gold lost since its peak)",
         unit="gold",
         better="lower",
         digits=2,

@@ -37,6 +37,7 @@ def summarise(frame: pd.DataFrame, measures: Sequence[Measure], window: int) -> 
         "kl_mean": lambda: _mean(column(KL)),
         "kl_max": lambda: _greatest(column(KL)),
         "kl_final": lambda: final(KL),
+        "kl_spikes": lambda: _sum(column("crash/kl_spike")),
         "entropy_final": lambda: final(ENTROPY),
         "gold_gap": lambda: _gap(_greatest(column(GOLD).rolling(window).mean().dropna()), final(GOLD)),
         "length_final": lambda: final("response/length_mean"),
@@ -74,6 +75,10 @@ def _series(frame: pd.DataFrame, name: str) -> "pd.Series[float]":
 
 def _mean(series: "pd.Series[float]") -> float | None:
     return float(series.mean()) if len(series) else None
+
+
+def _sum(series: "pd.Series[float]") -> float | None:
+    return float(series.sum()) if len(series) else None
 
 
 def _median(series: "pd.Series[float]") -> float | None:

@@ -166,6 +166,17 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PaperRow:
+    """A published figure beside the same quantity here; all of it as text. ``pair``: which arms stand for the two."""
+
+    pair: str
+    quantity: str
+    published: str
+    here: str
+    comparable: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One response of one run."""
 
@@ -207,6 +218,7 @@ class Report:
     comparisons: Sequence[Comparison]
     crash_comparisons: Sequence[CrashComparison]
     rankings: Sequence[Ranking]
+    paper: Sequence[PaperRow]
     panels: Sequence[Panel]
     definitions: Sequence[Definition]
     differences: Sequence[Difference]

@@ -59,6 +59,10 @@ def markdown(report: Report) -> str:
     parts += [*_table(*_arms_table(report)), ""]
     if len(report.arms) > 1:
         parts += [f"## Against {_md(report.baseline)}", "", *_table(*_differences_table(report)), ""]
+    if report.paper:
+        heads = ["Arms", "Quantity", "Published", "Here", "Comparable?"]
+        rows = [[row.pair, row.quantity, row.published, row.here, row.comparable] for row in report.paper]
+        parts += ["## Beside the paper", "", *_table(heads, rows), ""]
     if report.limits:
         parts += ["## What these runs cannot say", "", *_bullets(report.limits), ""]
     if report.notes:
