@@ -65,7 +65,13 @@ main = report
 def parser() -> Parser:
     """The arguments of ``safelab report``."""
     made = Parser(prog="safelab report", description="Compare runs: tables, figures, one HTML page.")
-    made.add_argument("directories", nargs="+", metavar="DIR", help="run directories, folders above some, or globs")
+    made.add_argument(
+        "directories",
+        nargs="+",
+        metavar="DIR",
+        help="run directories, folders above some, globs; or a CSV or Parquet file in long form "
+        "(run, arm, seed, update, metric, value)",
+    )
     made.add_argument("--baseline", metavar="ARM", help="arm to compare with (ppo if there is one, else the first)")
     made.add_argument(
         "--by",

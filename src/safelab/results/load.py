@@ -13,6 +13,7 @@ from pathlib import Path
 
 from safelab.errors import DataError
 from safelab.results.select import arms_by, where
+from safelab.runlog.long_form import is_long_form, read_long_form
 from safelab.runlog.reader import RunRecord, find_runs, read_run
 from safelab.runlog.schema import RunInfo
 
@@ -61,15 +62,18 @@ def load(paths: Iterable[str | Path], by: Sequence[str] = (), conditions: Sequen
     """Every run at or below ``paths``, in arms.
 
     Args:
-        paths: run directories, folders above some, or globs.
+        paths: run directories, folders above some, globs, or tables of other trainers' curves in long form.
         by: keys whose values make an arm; none: the arm that each run was trained as.
         conditions: ``key=value`` that a run must meet, see ``select.where``.
 
     Raises:
         DataError: a path holds no run, none of the runs can be read, or a key or condition fits none.
     """
-    records, unreadable = [], []
-    for directory in find_runs(paths):
+    paths = list(paths)
+    folders = [path for path in paths if not is_long_form(path)]
+    records = [run for path in paths if is_long_form(path) for run in read_long_form(path)]
+    unreadable: list[str] = []
+    for directory in find_runs(folders):
         try:
             records.append(read_run(directory))
         except DataError as error:
