@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from safelab.errors import DataError
-from safelab.runlog.reader import Damage, find_runs, read_run
+from safelab.runlog.frame_cache import Damage
+from safelab.runlog.reader import find_runs, read_run
 from safelab.runlog.schema import RunInfo
 from safelab.runlog.writer import RunWriter
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
+from safelab.app.places import cache_directory
 from safelab.errors import ConfigError, DataError
 
 
@@ -28,7 +29,7 @@ def report(argv: Sequence[str]) -> int:
     from safelab.results.document import Choices, build_report, write_json
     from safelab.results.load import load
 
-    evidence = load(arguments.directories, arguments.by, arguments.where)
+    evidence = load(arguments.directories, arguments.by, arguments.where, cache_directory() / "report")
     choices = Choices(
         baseline=arguments.baseline,
         metrics=arguments.metric,

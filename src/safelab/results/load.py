@@ -58,13 +58,19 @@ class Evidence:
         return list(dict.fromkeys(name for run in self.runs for name in run.record.metrics.columns))
 
 
-def load(paths: Iterable[str | Path], by: Sequence[str] = (), conditions: Sequence[str] = ()) -> Evidence:
+def load(
+    paths: Iterable[str | Path],
+    by: Sequence[str] = (),
+    conditions: Sequence[str] = (),
+    cache: Path | None = None,
+) -> Evidence:
     """Every run at or below ``paths``, in arms.
 
     Args:
         paths: run directories, folders above some, globs, or tables of other trainers' curves in long form.
         by: keys whose values make an arm; none: the arm that each run was trained as.
         conditions: ``key=value`` that a run must meet, see ``select.where``.
+        cache: where parsed rows of long runs are kept; None: nowhere.
 
     Raises:
         DataError: a path holds no run, none of the runs can be read, or a key or condition fits none.
@@ -75,7 +81,7 @@ def load(paths: Iterable[str | Path], by: Sequence[str] = (), conditions: Sequen
     unreadable: list[str] = []
     for directory in find_runs(folders):
         try:
-            records.append(read_run(directory))
+            records.append(read_run(directory, cache))
         except DataError as error:
             unreadable.append(str(error))
     if not records:

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from safelab.errors import DataError
-from safelab.runlog.reader import Damage, RunRecord
+from safelab.runlog.frame_cache import Damage
+from safelab.runlog.reader import RunRecord
 from safelab.runlog.schema import RunInfo
 
 COLUMNS = ("run", "arm", "seed", "update", "metric", "value")

@@ -13,6 +13,7 @@ import pandas as pd
 import yaml
 
 from safelab.errors import DataError
+from safelab.runlog.frame_cache import Damage, Parsed, remembered
 from safelab.runlog.schema import (
     CHECKPOINT_DIR,
     CONFIG_FILE,
@@ -25,15 +26,6 @@ from safelab.runlog.schema import (
     RunInfo,
 )
 from safelab.runlog.writer import read_info
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Damage:
-    """One thing that could not be read. ``line`` counts from 1; 0 is the file as a whole."""
-
-    file: str
-    line: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,28 +66,37 @@ def find_runs(paths: Iterable[str | Path]) -> list[Path]:
     return sorted(found.values())
 
 
-def read_run(directory: str | Path) -> RunRecord:
+def read_run(directory: str | Path, cache: Path | None = None) -> RunRecord:
     """One run with all its files.
+
+    Args:
+        directory: the run.
+        cache: where parsed rows of long runs are kept; None: nowhere.
 
     Raises:
         DataError: ``directory`` is not a run, or its ``run.json`` cannot be read.
     """
     directory = Path(directory)
     info = read_info(directory)
-    damaged: list[Damage] = []
-    rows = _by_update(_lines(directory / METRICS_FILE, damaged), damaged)
-    frame, non_finite = _frame(rows)
+    metrics = remembered(directory / METRICS_FILE, cache, lambda: _parse(directory / METRICS_FILE))
+    damaged = list(metrics.damaged)
     return RunRecord(
         directory=directory,
         info=info,
         config=_yaml(directory / CONFIG_FILE, dict, damaged) or {},
         overrides=[str(item) for item in _yaml(directory / OVERRIDES_FILE, list, damaged) or []],
-        metrics=frame,
+        metrics=metrics.frame,
         samples=[row for _, row in _lines(directory / SAMPLES_FILE, damaged)],
         events=[row for _, row in _lines(directory / EVENTS_FILE, damaged)],
         damaged=damaged,
-        non_finite=non_finite,
+        non_finite=metrics.non_finite,
     )
+
+
+def _parse(path: Path) -> Parsed:
+    damaged: list[Damage] = []
+    frame, non_finite = _frame(_by_update(_lines(path, damaged), damaged))
+    return Parsed(frame=frame, damaged=damaged, non_finite=non_finite)
 
 
 def _roots(given: str | Path) -> list[Path]:
