@@ -13,6 +13,8 @@ from safelab.errors import ConfigError, SafelabError, nearest
 COMMANDS = {
     "train": ("safelab.app.train", "train one run, or many with -m"),
     "report": ("safelab.app.report", "compare runs: tables, figures, one HTML page"),
+    "runs": ("safelab.app.runs", "list runs: status, updates, reward, KL, crashes, time left"),
+    "watch": ("safelab.app.watch", "the same, redrawn while they run"),
     "replay": ("safelab.app.replay", "step a controller over recorded signals, without a model"),
     "audit": ("safelab.app.audit", "which terms of a loss act, and which are only logged"),
     "pretrain": ("safelab.app.pretrain", "make the embedded world (language and reward model) alone"),
