@@ -1,8 +1,7 @@
 """Puts the report together: from run directories to one value that holds everything a page shows."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from safelab.results.model import CrashPolicy, Measure, Report, RunRow
 from safelab.results.paper import beside_paper
 from safelab.results.samples import samples
 from safelab.results.verdict import verdict
-from safelab.runlog.schema import plain
+from safelab.runlog.schema import strict_json
 
 DEFAULT_BASELINE = "ppo"
 
@@ -133,7 +132,7 @@ def run_row(key: int, run: LoadedRun, measures: Sequence[Measure], window: int) 
 
 def to_json(report: Report) -> str:
     """``report.json``: strict JSON, numbers to the last bit, what is not finite as text."""
-    return json.dumps(plain(asdict(report)), allow_nan=False, ensure_ascii=False, indent=1) + "\n"
+    return strict_json(report, ensure_ascii=False) + "\n"
 
 
 def write_json(report: Report, directory: Path) -> None:

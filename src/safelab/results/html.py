@@ -6,9 +6,7 @@ can end its element; and a Content-Security-Policy lets only the page's own scri
 
 import base64
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from safelab.results import text
 from safelab.results.model import Report
 from safelab.results.palette import DARK, LIGHT, slot
 from safelab.results.plots import figures
-from safelab.runlog.schema import plain
+from safelab.runlog.schema import strict_json
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -47,7 +45,7 @@ def render(report: Report) -> str:
             report=report,
             charts=charts,
             data=data_element(
-                {"charts": charts, "samples": [asdict(sample) for sample in report.samples], **_style(report)}
+                {"charts": charts, "samples": report.samples, **_style(report)}
             ),
             main=main,
             more=[m for m in report.measures if m not in main],
@@ -64,7 +62,7 @@ def render(report: Report) -> str:
 
 def data_element(data: Mapping[str, Any]) -> Markup:
     """``data`` as JSON that is safe inside a ``<script type="application/json">``: no text in it can close that."""
-    raw = json.dumps(plain(data), allow_nan=False, ensure_ascii=True, separators=(",", ":"))
+    raw = strict_json(data)
     return Markup(raw.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026"))
 
 

@@ -7,6 +7,8 @@
   checkpoints/
 """
 
+import json
+from dataclasses import fields, is_dataclass
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
@@ -66,7 +68,26 @@ def plain(value: Any) -> Any:
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
-    return value
+    return plain(_fields_of(value)) if is_dataclass(value) else value
+
+
+def strict_json(value: Any, *, ensure_ascii: bool = True) -> str:
+    """``value``, dataclasses and all, as strict JSON on one line; what is not finite becomes its text."""
+
+    def dumps(content: Any) -> str:
+        return json.dumps(
+            content, allow_nan=False, ensure_ascii=ensure_ascii, separators=(",", ":"), default=_fields_of
+        )
+
+    try:
+        return dumps(value)  # at the speed of C; only a value that is not finite needs the walk
+    except ValueError:
+        return dumps(plain(value))
+
+
+def _fields_of(value: Any) -> dict[str, Any]:
+    """A dataclass one level deep; anything else raises the TypeError that ``json`` expects."""
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 _TEXT = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
