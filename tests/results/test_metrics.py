@@ -43,14 +43,22 @@ def test_a_run_by_hand() -> None:
 
 def test_noise_around_the_rolling_mean_by_hand() -> None:
     # windows (0,3,0) (3,0,3) (0,3,0): means 1, 2, 1; residuals 2, -2, 2
-    residual = around_rolling_mean(pd.Series([0.0, 3.0, 0.0, 3.0, 0.0]), 3)
+    residual = around_rolling_mean(np.array([0.0, 3.0, 0.0, 3.0, 0.0]), 3)
     assert residual.tolist() == [2.0, -2.0, 2.0]
     found = summarise(frame(reward__mean=[0.0, 3.0, 0.0, 3.0, 0.0]), MEASURES, 3)
     assert found["reward_sd_rolling"] == pytest.approx(math.sqrt(16 / 3))  # mean 2/3, squares 16/9 + 64/9 + 16/9, / 2
 
 
+@pytest.mark.parametrize("window", [2, 5, 10])
+def test_the_rolling_mean_is_centred_as_pandas_has_it(window: int) -> None:
+    values = np.random.default_rng(1).normal(size=40)
+    series = pd.Series(values)
+    expected = (series - series.rolling(window, center=True).mean()).dropna().to_numpy()
+    assert around_rolling_mean(values, window) == pytest.approx(expected, abs=1e-12)
+
+
 def test_a_trend_adds_nothing_to_the_noise_around_the_rolling_mean() -> None:
-    noise = pd.Series(np.random.default_rng(0).normal(size=200))
+    noise = np.random.default_rng(0).normal(size=200)
     trend = noise + np.linspace(0, 50, 200)
     assert around_rolling_mean(trend, 11).std() == pytest.approx(around_rolling_mean(noise, 11).std(), abs=1e-9)
     assert trend.std() > 10 * noise.std()

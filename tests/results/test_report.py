@@ -148,6 +148,18 @@ def test_an_unfinished_run_is_drawn_and_not_averaged(make_run: MakeRun, tmp_path
     assert line.seeds["1 (running)"] == [0.9, None]
 
 
+def test_of_many_arms_those_that_differ_most_are_drawn(make_run: MakeRun, tmp_path: Path) -> None:
+    for number in range(14):
+        for seed in (0, 1):
+            make_run(f"arm_{number:02d}", seed, rewards=[0.5 + 0.01 * number * (-1) ** number] * 3)
+    found = build_report(load([tmp_path]), Choices(baseline="arm_03"))
+    names = [arm.name for arm in found.arms]
+    assert (found.focus, names[0]) == (10, "arm_03")
+    # 0.47 is the baseline's level; 12, 10 and 8 lie furthest above it.
+    assert names[1:4] == ["arm_12", "arm_10", "arm_08"]
+    assert sorted(names) == [f"arm_{number:02d}" for number in range(14)]
+
+
 def test_an_unknown_baseline_is_one_message(report: Report, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"--baseline .* got 'saef'; did you mean 'safe'\?"):
         build_report(load([tmp_path]), Choices(baseline="saef"))

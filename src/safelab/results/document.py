@@ -16,13 +16,16 @@ from safelab.results.limits import limits, notes
 from safelab.results.load import Evidence, LoadedRun
 from safelab.results.measures import PRIMARY, chosen
 from safelab.results.metrics import CRASHES, crash_updates, summarise
-from safelab.results.model import CrashPolicy, Measure, Report, RunRow
+from safelab.results.model import ArmRow, Comparison, CrashPolicy, Measure, Report, RunRow
 from safelab.results.paper import beside_paper
 from safelab.results.samples import samples
 from safelab.results.verdict import verdict
 from safelab.runlog.schema import strict_json
 
 DEFAULT_BASELINE = "ppo"
+
+MOST_DRAWN = 10
+"""Arms whose curves can be told apart in one picture; of more, the page draws these first and the others on request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +52,7 @@ def build_report(evidence: Evidence, choices: Choices) -> Report:
     values = {baseline: values[baseline], **values}
     arms = [arm_row(name, evidence.arms[name], values, measures) for name in values]
     comparisons, crashes = compare(values, baseline, measures), compare_crashes(arms, baseline)
+    arms = in_order(arms, comparisons, measures[0])
     ranks = rankings(evidence, measures[0], choices.window)
     constants, same_constants = constants_of(evidence)
     return Report(
@@ -66,6 +70,7 @@ def build_report(evidence: Evidence, choices: Choices) -> Report:
         notes=notes(evidence, same_constants),
         measures=[m for m in measures if any(arm.estimates[m.key].n for arm in arms) or m.key == PRIMARY],
         arms=arms,
+        focus=min(len(arms), MOST_DRAWN),
         comparisons=comparisons,
         crash_comparisons=crashes,
         rankings=ranks,
@@ -78,6 +83,16 @@ def build_report(evidence: Evidence, choices: Choices) -> Report:
         unreadable=evidence.unreadable,
         detectors=constants,
     )
+
+
+def in_order(arms: Sequence[ArmRow], comparisons: Sequence[Comparison], measure: Measure) -> list[ArmRow]:
+    """The baseline, then the other arms by name; if there are too many to draw, those that differ most come first."""
+    if len(arms) <= MOST_DRAWN:
+        return list(arms)
+    gaps = {row.arm: abs(row.difference.mean or 0.0) for row in comparisons if row.measure == measure.key}
+    base, *others = arms
+    first = sorted(others, key=lambda arm: -gaps[arm.name])[: MOST_DRAWN - 1]
+    return [base, *first, *(arm for arm in others if arm not in first)]
 
 
 def baseline_of(arms: Sequence[str], asked: str | None) -> str:

@@ -129,7 +129,7 @@ def _grid(count: int, columns: int, width: float, height: float, share_y: bool =
 
 def _curve(place: Axes, panel: Panel, report: Report) -> None:
     ends = []
-    for index, arm in enumerate(report.arms):
+    for index, arm in enumerate(report.arms[: report.focus]):
         line = next((line for line in panel.lines if line.arm == arm.name), None)
         if line is None:
             continue
@@ -193,7 +193,7 @@ def spread(values: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 def _against_kl(place: Axes, panel: Panel, kl: Panel, key: str, report: Report) -> None:
-    for index, arm in enumerate(report.arms):
+    for index, arm in enumerate(report.arms[: report.focus]):
         colour, dash, marker = slot(index)
         ys = next((line.mean for line in panel.lines if line.arm == arm.name), [])
         xs = next((line.mean for line in kl.lines if line.arm == arm.name), [])

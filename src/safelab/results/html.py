@@ -44,9 +44,7 @@ def render(report: Report) -> str:
         .render(
             report=report,
             charts=charts,
-            data=data_element(
-                {"charts": charts, "samples": report.samples, **_style(report)}
-            ),
+            data=data_element({"charts": charts, "samples": report.samples, **_style(report)}),
             main=main,
             more=[m for m in report.measures if m not in main],
             primary=next(m for m in report.measures if m.key == report.primary),

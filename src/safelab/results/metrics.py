@@ -3,10 +3,13 @@
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from safelab.results.measures import ENTROPY, GOLD, KL, REWARD, final_rows
 from safelab.results.model import Measure
+
+Column = npt.NDArray[np.float64]
 
 CRASHES = ("crash/reward", "crash/kl_spike", "crash/kl_explosion", "crash/entropy_collapse", "crash/hacking")
 """Columns that are 1 where a crash of that kind begins; the definitions are in ``safelab.maths.detectors``."""
@@ -22,11 +25,11 @@ def summarise(frame: pd.DataFrame, measures: Sequence[Measure], window: int) -> 
     """
     tail = frame.tail(final_rows(len(frame)))
 
-    def column(name: str) -> "pd.Series[float]":
-        return _series(frame, name)
+    def column(name: str) -> Column:
+        return _column(frame, name)
 
     def final(name: str) -> float | None:
-        return _mean(_series(tail, name))
+        return _mean(_column(tail, name))
 
     makers: dict[str, Callable[[], float | None]] = {
         "reward_mean": lambda: _mean(column(REWARD)),
@@ -39,7 +42,7 @@ def summarise(frame: pd.DataFrame, measures: Sequence[Measure], window: int) -> 
         "kl_final": lambda: final(KL),
         "kl_spikes": lambda: _sum(column("crash/kl_spike")),
         "entropy_final": lambda: final(ENTROPY),
-        "gold_gap": lambda: _gap(_greatest(column(GOLD).rolling(window).mean().dropna()), final(GOLD)),
+        "gold_gap": lambda: _gap(_greatest(rolling_mean(column(GOLD), window)), final(GOLD)),
         "length_final": lambda: final("response/length_mean"),
         "eos_final": lambda: final("response/eos_rate"),
         "value_bias": lambda: final("critic/bias"),
@@ -49,12 +52,23 @@ def summarise(frame: pd.DataFrame, measures: Sequence[Measure], window: int) -> 
     return {m.key: makers[m.key]() if m.key in makers else final(m.key) for m in measures}
 
 
-def around_rolling_mean(series: "pd.Series[float]", window: int) -> "pd.Series[float]":
+def around_rolling_mean(values: Column, window: int) -> Column:
     """``x_t`` minus the mean of the ``window`` values around it: what is left of noise without the trend.
 
     Whole windows only, so that the ends, where the mean would be one-sided, do not count as noise.
     """
-    return (series - series.rolling(window, center=True).mean()).dropna()
+    means = rolling_mean(values, window)
+    before = window // 2
+    noise: Column = values[before : before + len(means)] - means
+    return noise
+
+
+def rolling_mean(values: Column, window: int) -> Column:
+    """Mean of each whole window of ``window`` values; empty where there are fewer."""
+    if len(values) < window:
+        return np.empty(0)
+    means: Column = np.lib.stride_tricks.sliding_window_view(values, window).mean(axis=1)
+    return means
 
 
 def crash_updates(frame: pd.DataFrame) -> dict[str, list[int]]:
@@ -66,31 +80,33 @@ def crash_updates(frame: pd.DataFrame) -> dict[str, list[int]]:
     }
 
 
-def _series(frame: pd.DataFrame, name: str) -> "pd.Series[float]":
+def _column(frame: pd.DataFrame, name: str) -> Column:
     """The metric without the rows that lack it; empty where no row has it or it is no number."""
     if name not in frame or frame[name].dtype == object:
-        return pd.Series(dtype=np.float64)
-    return frame[name].dropna()
+        return np.empty(0)
+    values = frame[name].to_numpy(dtype=np.float64)
+    known: Column = values[~np.isnan(values)]
+    return known
 
 
-def _mean(series: "pd.Series[float]") -> float | None:
-    return float(series.mean()) if len(series) else None
+def _mean(values: Column) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
-def _sum(series: "pd.Series[float]") -> float | None:
-    return float(series.sum()) if len(series) else None
+def _sum(values: Column) -> float | None:
+    return float(values.sum()) if len(values) else None
 
 
-def _median(series: "pd.Series[float]") -> float | None:
-    return float(series.median()) if len(series) else None
+def _median(values: Column) -> float | None:
+    return float(np.median(values)) if len(values) else None
 
 
-def _greatest(series: "pd.Series[float]") -> float | None:
-    return float(series.max()) if len(series) else None
+def _greatest(values: Column) -> float | None:
+    return float(values.max()) if len(values) else None
 
 
-def _deviation(series: "pd.Series[float]") -> float | None:
-    return float(series.std(ddof=1)) if len(series) > 1 else None
+def _deviation(values: Column) -> float | None:
+    return float(values.std(ddof=1)) if len(values) > 1 else None
 
 
 def _gap(peak: float | None, final: float | None) -> float | None:

@@ -199,7 +199,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything."""
+    """Everything. ``arms``: the baseline first. ``focus``: how many of them, from the first, are drawn at once."""
 
     title: str
     made: str
@@ -215,6 +215,7 @@ class Report:
     notes: Sequence[str]
     measures: Sequence[Measure]
     arms: Sequence[ArmRow]
+    focus: int
     comparisons: Sequence[Comparison]
     crash_comparisons: Sequence[CrashComparison]
     rankings: Sequence[Ranking]
