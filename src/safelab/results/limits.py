@@ -11,6 +11,9 @@ from safelab.results.verdict import INDICATIVE_BELOW, SIGNIFICANT
 LISTED = 12
 """Most items of one kind that are spelt out."""
 
+RANKED = 5
+"""Arms of a ranking that are spelt out in a sentence; the table has them all."""
+
 KL_APART = 1.5
 """Ratio of final KL between arms beyond which their rewards are not at comparable cost."""
 
@@ -96,8 +99,13 @@ def _policy(rankings: Sequence[Ranking], measure: Measure) -> list[str]:
     orders = {tuple(row.arms) for row in rankings}
     if len(orders) < 2:
         return []
-    shown = "; ".join(f"{row.policy}: {' > '.join(row.arms)}" for row in rankings)
+    shown = "; ".join(f"{row.policy}: {' > '.join(_first(row.arms))}" for row in rankings)
     return [f"The ranking in {measure.label.lower()} depends on what a crashed run counts for ({shown})."]
+
+
+def _first(arms: Sequence[str]) -> list[str]:
+    """The head of a ranking, which is what a reader compares."""
+    return list(arms) if len(arms) <= RANKED else [*arms[:RANKED], "…"]
 
 
 def _damage(damaged: Sequence[object]) -> str:

@@ -9,6 +9,8 @@ INDICATIVE_BELOW = 5
 """Pairs below which a comparison only indicates."""
 
 SIGNIFICANT = 0.05
+ALIKE = 1.1
+"""Ratio of deviations up to which two arms vary alike."""
 NAMED = 6
 """Most arms that get a sentence of their own."""
 
@@ -95,7 +97,8 @@ def _crashes(arms: Sequence[ArmRow]) -> list[str]:
     known = [arm for arm in arms if arm.counted and "crash/reward" in arm.crashed]
     if not known:
         return []
-    fallen = [f"{arm.name} in {text.crashed(arm.crashed['crash/reward'])} runs" for arm in known if _k(arm, "reward")]
+    worst_first = sorted((arm for arm in known if _k(arm, "reward")), key=lambda arm: -_k(arm, "reward"))
+    fallen = [f"{arm.name} in {text.crashed(arm.crashed['crash/reward'])} runs" for arm in worst_first]
     whole = [arm.name for arm in known if not _k(arm, "reward")]
     said = f"Reward crashed for {text.listed(fallen)}" if fallen else "No run had a reward crash"
     rest = f"; not for {text.listed(whole)}" if fallen and whole else ""
@@ -114,7 +117,8 @@ def _gold(arms: Sequence[ArmRow], measures: Sequence[Measure]) -> list[str]:
         (best, first), (worst, last) = scored[0], scored[-1]
         levels = f"{first.name} ends highest ({text.number(best, measure.digits)}) and {last.name} lowest"
         said.append(f"By the gold score, which no arm optimises, {levels} ({text.number(worst, measure.digits)}).")
-    hacked = [f"{a.name} in {text.crashed(a.crashed['crash/hacking'])} runs" for _, a in scored if _k(a, "hacking")]
+    worst_first = sorted((arm for _, arm in scored if _k(arm, "hacking")), key=lambda arm: -_k(arm, "hacking"))
+    hacked = [f"{arm.name} in {text.crashed(arm.crashed['crash/hacking'])} runs" for arm in worst_first]
     if hacked:
         said.append(
             f"The reward stayed up while the gold score fell (reward hacking) for {text.listed(hacked)}: "
@@ -130,12 +134,16 @@ def _steadiness(arms: Sequence[ArmRow], base: ArmRow, measures: Sequence[Measure
     if not own:
         return []
     others = [(arm, mean) for arm in arms if arm is not base and (mean := arm.estimates[measure.key].mean)]
-    shown = [f"{arm.name} {text.number(mean, measure.digits)} ({_times(mean / own)})" for arm, mean in others[:NAMED]]
-    if not shown:
+    if not others:
         return []
+    far = sorted((mean / own, arm.name) for arm, mean in others if not 1 / ALIKE < mean / own < ALIKE)
+    shown = [f"{name} {text.number(ratio * own, measure.digits)} ({_times(ratio)})" for ratio, name in far]
+    rest = f"all {len(others)} others" if not far else f"the {len(others) - len(far)} others"
+    alike = f"{rest if len(others) > 1 else others[0][0].name} within {100 * (ALIKE - 1):.0f} % of that"
+    parts = [*shown[:NAMED], *([alike] if len(far) < len(others) else [])]
     level = text.number(own, measure.digits)
     own_part = f"reward varies around its rolling mean by {level} in {base.name}"
-    return [f"From update to update, {own_part}; {text.listed(shown, NAMED)}."]
+    return [f"From update to update, {own_part}; {text.listed(parts, NAMED + 1)}."]
 
 
 def _times(ratio: float) -> str:
