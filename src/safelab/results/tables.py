@@ -121,8 +121,8 @@ def _differences_table(report: Report) -> tuple[list[str], list[list[str]]]:
             row.arm,
             text.estimate(row.difference, primary, signed=True),
             str(row.difference.n),
-            text.number(row.p, 3),
-            text.number(row.p_holm, 3),
+            text.p_alone(row.p),
+            text.p_alone(row.p_holm),
             text.chance(row),
         ]
         for row in report.comparisons

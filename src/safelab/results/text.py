@@ -57,6 +57,11 @@ def p_value(value: float | None) -> str:
     return "p < 0.001" if value < 0.001 else f"p = {value:.3f}".rstrip("0").rstrip(".")
 
 
+def p_alone(value: float | None) -> str:
+    """``0.250``, ``<0.001``: a p-value in a column that says so."""
+    return "<0.001" if value is not None and value < 0.001 else number(value, 3)
+
+
 def chance(row: Comparison) -> str:
     """``0.89 [0.40, 0.99]``: a probability of improvement."""
     return f"{number(row.improvement, 2)} {interval(row.improvement_low, row.improvement_high, 2)}".strip()
