@@ -32,8 +32,8 @@ def test_a_group_is_its_name_and_an_override_is_found_with_or_without_plus(runs:
     assert arms(runs, by=["critic"]) == {"double": [0, 1], "single": [0, 1]}
     assert arms(runs, by=["change"]) == {"one_head": [0, 1], "–": [0, 1]}
     assert arms(runs, by=["algorithm", "critic.heads"]) == {
-        "algorithm=safe,critic.heads=2": [0, 1],
-        "algorithm=safe,critic.heads=–": [0, 1],
+        "safe,critic.heads=2": [0, 1],
+        "safe,critic.heads=–": [0, 1],
     }
     assert arms(runs, by=["controller.gate"]) == {"none": [0, 1], "–": [0, 1]}
 

@@ -50,7 +50,7 @@ def where(records: Sequence[RunRecord], conditions: Sequence[str]) -> list[RunRe
 
 
 def arms_by(records: Sequence[RunRecord], keys: Sequence[str]) -> list[str]:
-    """The arm of each run, named by what it has under ``keys``: ``safe`` for one key, ``critic=single,seed=0`` for two.
+    """The arm of each run, named by what it has under ``keys``: ``safe``, or ``safe,no_gate,critic.heads=2`` for three.
 
     Raises:
         DataError: no run has a key, or runs of one seed that were trained as different arms would become one.
@@ -59,7 +59,7 @@ def arms_by(records: Sequence[RunRecord], keys: Sequence[str]) -> list[str]:
         _known(key, records, "--by")
     found = [[settings(record).get(key, ABSENT) for key in keys] for record in records]
     names = [
-        values[0] if len(keys) == 1 else ",".join(f"{k}={v}" for k, v in zip(keys, values, strict=True))
+        ",".join(_named(key, value, alone=len(keys) == 1) for key, value in zip(keys, values, strict=True))
         for values in found
     ]
     trained_as: dict[tuple[str, int], str] = {}
@@ -71,6 +71,11 @@ def arms_by(records: Sequence[RunRecord], keys: Sequence[str]) -> list[str]:
                 f"{record.info.arm} (seed {record.info.seed}); add a key, or leave runs out with --where"
             )
     return names
+
+
+def _named(key: str, value: str, alone: bool) -> str:
+    """A value that is a name speaks for itself; a number among others needs its key."""
+    return value if alone or value[:1].isalpha() and value not in ("True", "False", "null") else f"{key}={value}"
 
 
 def _matches(value: str, patterns: Sequence[str]) -> bool:
