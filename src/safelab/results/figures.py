@@ -111,7 +111,7 @@ def seeds(report: Report) -> Figure | None:
     figure, axes = _grid(len(shown), columns=len(shown), width=8.4, height=height, share_y=True)
     for place, measure in zip(axes, shown, strict=True):
         _dots(place, measure, report)
-    axes[0].set_yticks(range(len(report.arms)), [text.short(arm.name) for arm in report.arms])
+    axes[0].set_yticks(range(len(report.arms)), [text.short(arm.name, 36) for arm in report.arms])
     axes[0].invert_yaxis()
     return figure
 

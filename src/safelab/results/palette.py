@@ -17,4 +17,6 @@ MARKERS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross
 
 def slot(index: int) -> tuple[int, str, str]:
     """Colour number, dash and marker (Plotly's names) of the arm number ``index``; 0 is the baseline."""
-    return index % len(LIGHT), DASHES[index // len(LIGHT) % len(DASHES)], MARKERS[index % len(MARKERS)]
+    turn = index // len(LIGHT)
+    # One marker on with each round, so that no two arms of a round and the next share colour and marker.
+    return index % len(LIGHT), DASHES[turn % len(DASHES)], MARKERS[(index + turn) % len(MARKERS)]

@@ -75,7 +75,7 @@ def arms_by(records: Sequence[RunRecord], keys: Sequence[str]) -> list[str]:
 
 def _named(key: str, value: str, alone: bool) -> str:
     """A value that is a name speaks for itself; a number among others needs its key."""
-    return value if alone or value[:1].isalpha() and value not in ("True", "False", "null") else f"{key}={value}"
+    return value if alone or (value[:1].isalpha() and value not in ("True", "False", "null")) else f"{key}={value}"
 
 
 def _matches(value: str, patterns: Sequence[str]) -> bool:
