@@ -11,6 +11,7 @@ def build(said: list[str]):
         "dtype": "float32",
         "max_prompt_tokens": 64,
         "sampling_temperature": 1.0,
+        "adapter": {"name": "none"},
     }
     return build_option("policy", options, world_context(said))
 

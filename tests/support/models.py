@@ -2,6 +2,7 @@
 
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer
@@ -50,9 +51,14 @@ def model_directory(tied: bool = False) -> Path:
     return directory
 
 
-def tiny_policy(sampling_temperature: float = 1.0, tied: bool = False) -> CausalPolicy:
-    """A fresh policy with these weights."""
-    options = LoadOptions(dtype="float32", max_prompt_tokens=16, sampling_temperature=sampling_temperature)
+def tiny_policy(sampling_temperature: float = 1.0, tied: bool = False, **adapter: Any) -> CausalPolicy:
+    """A fresh policy with these weights; ``adapter``: its option and numbers, none if nothing is said."""
+    options = LoadOptions(
+        dtype="float32",
+        max_prompt_tokens=16,
+        sampling_temperature=sampling_temperature,
+        adapter=adapter or {"name": "none"},
+    )
     return load(str(model_directory(tied)), options, context())
 
 

@@ -1,5 +1,7 @@
 """The one place where token probabilities are computed: rollout, reference and training all pass through here."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,10 +19,13 @@ class CausalReader:
     """Reads a ``transformers`` causal model through its hidden states; see ``contracts.CausalModel``.
 
     log pi(y | x) = log_softmax(logits / sampling_temperature), always in float32.
+
+    ``inside`` is entered for every pass: the reference of a LoRA policy is its model with the adapter off.
     """
 
     module: Any
     sampling_temperature: float
+    inside: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def hidden(
         self,
@@ -33,15 +38,17 @@ class CausalReader:
         sequence_ids, sequence_mask = flat_sequences(prompt_ids, prompt_mask, ids, mask)
         # Counting from the first real token, as ``generate`` does: padding on the left moves no position.
         positions = (sequence_mask.long().cumsum(dim=1) - 1).clamp(min=0)
-        output = backbone(self.module)(
-            input_ids=sequence_ids, attention_mask=sequence_mask.long(), position_ids=positions, use_cache=False
-        )
+        with self.inside():
+            output = backbone(self.module)(
+                input_ids=sequence_ids, attention_mask=sequence_mask.long(), position_ids=positions, use_cache=False
+            )
         states: Tensor = output.last_hidden_state
         return states[:, prompt_ids.shape[1] - 1 :]
 
     def log_probs(self, hidden: Float[Tensor, "b t d"]) -> Float[Tensor, "b t vocab"]:
         """log_softmax of the logits over the temperature, in float32."""
-        logits: Tensor = self.module.get_output_embeddings()(hidden)
+        with self.inside():
+            logits: Tensor = self.module.get_output_embeddings()(hidden)
         return torch.log_softmax(logits.float() / self.sampling_temperature, dim=-1)
 
     def token_stats(

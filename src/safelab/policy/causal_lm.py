@@ -1,9 +1,8 @@
-"""Any causal language model that ``transformers`` loads, trained in full, with a frozen copy as reference."""
+"""Any causal language model that ``transformers`` loads, trained in full or through an adapter."""
 
-import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import torch
 from jaxtyping import Bool, Int
@@ -13,22 +12,28 @@ from torch import Tensor
 from safelab.contracts import Context
 from safelab.errors import ConfigError
 from safelab.options import Options as BaseOptions
+from safelab.plugins import build_option
+from safelab.policy._adapted import Adapted, Adapter
 from safelab.policy._reading import CausalReader, head_is_plain
 from safelab.types import PromptBatch
 
 
 class Options(BaseOptions):
-    """``path``: a local directory or a hub name. ``max_prompt_tokens``: longer prompts lose their beginning."""
+    """``path``: a local directory or a hub name. ``max_prompt_tokens``: longer prompts lose their beginning.
+
+    ``adapter``: which weights train, see ``policy/adapter``.
+    """
 
     name: str
     path: str
     dtype: Literal["float32", "bfloat16"]
     max_prompt_tokens: Annotated[int, Field(ge=1)]
     sampling_temperature: Annotated[float, Field(gt=0)]
+    adapter: Mapping[str, Any]
 
 
 def build(options: Options, context: Context) -> "CausalPolicy":
-    """Load weights and tokenizer, check that they can be read, and freeze a copy as the reference."""
+    """Load weights and tokenizer, check that they can be read, and say what trains and what the reference is."""
     return load(options.path, options, context)
 
 
@@ -38,6 +43,7 @@ class LoadOptions(BaseOptions):
     dtype: Literal["float32", "bfloat16"]
     max_prompt_tokens: int
     sampling_temperature: float
+    adapter: Mapping[str, Any]
 
 
 def load(path: str, options: Options | LoadOptions, context: Context) -> "CausalPolicy":
@@ -66,17 +72,19 @@ def load(path: str, options: Options | LoadOptions, context: Context) -> "Causal
     module = module.to(context.device).eval()
     if not head_is_plain(module, context.device):
         raise ConfigError(f"policy.path must have logits that are head(hidden), and {path!r} scales or caps them")
-    return CausalPolicy(module, tokenizer, options.sampling_temperature, options.max_prompt_tokens)
+    adapter = cast(Adapter, build_option("policy/adapter", options.adapter, context))
+    return CausalPolicy(adapter.adapt(module), tokenizer, options.sampling_temperature, options.max_prompt_tokens)
 
 
 class CausalPolicy:
     """``contracts.Policy`` over a ``transformers`` model."""
 
-    def __init__(self, module: Any, tokenizer: Any, sampling_temperature: float, max_prompt_tokens: int) -> None:
-        self.module = module
-        self.model = CausalReader(module, sampling_temperature)
-        self.reference = CausalReader(frozen_copy(module), sampling_temperature)
-        self.hidden_size = int(module.config.hidden_size)
+    def __init__(self, adapted: Adapted, tokenizer: Any, sampling_temperature: float, max_prompt_tokens: int) -> None:
+        self.module = adapted.trained
+        self.model = CausalReader(adapted.inner, sampling_temperature)
+        self.reference = CausalReader(adapted.reference, sampling_temperature, adapted.as_reference)
+        self.hidden_size = int(adapted.inner.config.hidden_size)
+        self._adapted = adapted
         self._tokenizer = tokenizer
         self._eos = int(tokenizer.eos_token_id)
         self._pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
@@ -85,7 +93,7 @@ class CausalPolicy:
         self._temperature = sampling_temperature
         # The checkpoint's own sampling defaults (top-k, penalties) would make the sampled distribution another
         # than the scored one.
-        module.generation_config = self._plain_sampling()
+        adapted.inner.generation_config = self._plain_sampling()
 
     def _plain_sampling(self, **settings: Any) -> Any:
         from transformers import GenerationConfig
@@ -110,7 +118,7 @@ class CausalPolicy:
         for index, row in enumerate(rows):
             ids[index, width - len(row) :] = torch.tensor(row)
             mask[index, width - len(row) :] = True
-        device = self.module.device
+        device = self._adapted.inner.device
         group_seq = torch.tensor(groups, device=device)
         return PromptBatch(texts=tuple(texts), ids=ids.to(device), mask=mask.to(device), group_seq=group_seq)
 
@@ -122,7 +130,7 @@ class CausalPolicy:
     @torch.no_grad()
     def generate(self, prompts: PromptBatch, max_new_tokens: int) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
         """Plain sampling with a key-value cache: no top-k, no top-p, no penalty."""
-        sequences = self.module.generate(
+        sequences = self._adapted.inner.generate(
             input_ids=prompts.ids,
             attention_mask=prompts.mask.long(),
             generation_config=self._plain_sampling(max_new_tokens=max_new_tokens, use_cache=True),
@@ -137,20 +145,10 @@ class CausalPolicy:
         return ((ids == self._eos) & mask).any(dim=1)
 
     def save(self, directory: Path) -> None:
-        """``config.json``, ``model.safetensors`` and tokenizer, as ``from_pretrained`` reads them."""
-        self.module.save_pretrained(directory)
+        """Weights or adapter, and tokenizer, as ``from_pretrained`` of ``transformers`` or ``peft`` reads them."""
+        self._adapted.save(directory)
         self._tokenizer.save_pretrained(directory)
 
     def restore(self, directory: Path) -> None:
         """The weights of a directory that ``save`` wrote."""
-        from transformers import AutoModelForCausalLM
-
-        saved = AutoModelForCausalLM.from_pretrained(directory, dtype=self.module.dtype)
-        self.module.load_state_dict(saved.state_dict())
-
-
-def frozen_copy(module: Any) -> Any:
-    """The starting weights, never trained."""
-    reference = copy.deepcopy(module)
-    reference.requires_grad_(False)
-    return reference.eval()
+        self._adapted.restore(directory)

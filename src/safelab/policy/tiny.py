@@ -1,6 +1,7 @@
 """The embedded default: a small Llama-style model that the project trains by itself on product reviews."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -19,6 +20,7 @@ class Options(BaseOptions):
     dtype: Literal["float32", "bfloat16"]
     max_prompt_tokens: Annotated[int, Field(ge=1)]
     sampling_temperature: Annotated[float, Field(gt=0)]
+    adapter: Mapping[str, Any]
 
 
 def build(options: Options, context: Context) -> CausalPolicy:

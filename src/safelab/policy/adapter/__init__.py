@@ -1,0 +1,1 @@
+"""Nested group `policy/adapter`: which weights of the policy train."""
