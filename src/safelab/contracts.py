@@ -78,6 +78,9 @@ class Policy(Protocol):
     def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:
         """Prompts as tokens, padded on the left."""
 
+    def count_tokens(self, text: str) -> int:
+        """Tokens of ``text`` as a prompt, before any cut."""
+
     def decode(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
         """Response text without special tokens."""
 

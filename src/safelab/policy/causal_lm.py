@@ -122,6 +122,10 @@ class CausalPolicy:
         group_seq = torch.tensor(groups, device=device)
         return PromptBatch(texts=tuple(texts), ids=ids.to(device), mask=mask.to(device), group_seq=group_seq)
 
+    def count_tokens(self, text: str) -> int:
+        """Tokens of ``text`` as a prompt, before any cut."""
+        return len(self._tokenizer(text)["input_ids"])
+
     def decode(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
         """Response text without special tokens."""
         rows = [row[keep].tolist() for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]

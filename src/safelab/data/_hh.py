@@ -1,0 +1,69 @@
+"""The format of HH-RLHF: gzipped JSON lines with the texts ``chosen`` and ``rejected``, two ends of one dialogue.
+
+Both texts are a dialogue of turns that begin with ``\\n\\nHuman:`` and ``\\n\\nAssistant:``; they share all but the
+last answer. Ref: Bai et al. 2022, arXiv 2204.05862; the data set Anthropic/hh-rlhf (MIT).
+"""
+
+import gzip
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from safelab.errors import DataError
+
+ASSISTANT = "\n\nAssistant:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One preference: the dialogue up to the last ``Assistant:``, and two answers to it, the better one first."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+def read_pairs(path: Path) -> list[Pair]:
+    """Every preference of a file, gzipped or not.
+
+    Raises:
+        DataError: the file cannot be read, or a record is none of this format; with its line.
+    """
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataError(f"data.path must be a readable file of HH-RLHF, got {path} ({reason})") from error
+    pairs = [_pair(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
+    if not pairs:
+        raise DataError(f"data.path must hold at least one record, got {path} with none")
+    return pairs
+
+
+def first_turn(pair: Pair) -> str:
+    """The first human turn only, up to and with the first ``Assistant:``, as SAFE's released code cuts its prompts."""
+    head, mark, _ = pair.prompt.partition(ASSISTANT)
+    return head + mark
+
+
+def last_turn(pair: Pair) -> str:
+    """The whole dialogue up to and with the last ``Assistant:``, which is what the two answers answer."""
+    return pair.prompt
+
+
+def _pair(line: str, where: str) -> Pair:
+    try:
+        record = json.loads(line)
+        chosen, rejected = record["chosen"], record["rejected"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{where}: a record must be a JSON object with chosen and rejected, got {line[:60]!r}"
+        ) from error
+    if not (isinstance(chosen, str) and isinstance(rejected, str)) or ASSISTANT not in chosen:
+        raise DataError(f"{where}: chosen and rejected must be dialogues with a turn {ASSISTANT.strip()!r}")
+    prompt, mark, answer = chosen.rpartition(ASSISTANT)
+    other = rejected.rpartition(ASSISTANT)[2]
+    return Pair(prompt=prompt + mark, chosen=answer, rejected=other)
