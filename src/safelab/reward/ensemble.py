@@ -1,0 +1,74 @@
+"""Several rewards as one: their weighted mean, their least, or their mean less their disagreement.
+
+    mean: sum_i w_i r_i / sum_i w_i        min: min_i r_i        mean_minus_std: mean - std_coef * deviation over i
+
+The least, and the penalised mean, are what over-optimisation of one model finds hardest to fool.
+Ref: Coste et al. 2023, arXiv 2310.02743, section 3 (mean, worst case, uncertainty-weighted).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from safelab.contracts import Context, Reward
+from safelab.errors import ConfigError
+from safelab.options import Options as BaseOptions
+from safelab.plugins import build_option
+
+
+class Options(BaseOptions):
+    """``members``: each a reward's configuration (``name`` and its keys).
+
+    ``weights``: for the mean, null for equal ones. ``std_coef``: how much of the deviation over members ``mean_minus_std`` takes off.
+    """
+
+    name: str
+    members: Annotated[list[Mapping[str, Any]], Field(min_length=2)]
+    combine: Literal["mean", "min", "mean_minus_std"]
+    weights: list[Annotated[float, Field(gt=0)]] | None
+    std_coef: Annotated[float, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _one_weight_each(self) -> Self:
+        if self.weights is not None and len(self.weights) != len(self.members):
+            raise ValueError(f"must have one weight for each of {len(self.members)} members, got {len(self.weights)}")
+        return self
+
+
+def build(options: Options, context: Context) -> "Ensemble":
+    """Every member, each by its own option.
+
+    Raises:
+        ConfigError: a member is wrong, with its number.
+    """
+    members: list[Reward] = []
+    for number, member in enumerate(options.members):
+        try:
+            members.append(build_option("reward", member, context))
+        except ConfigError as error:
+            raise ConfigError(f"reward.members[{number}]: {error}") from error
+    return Ensemble(members, options)
+
+
+class Ensemble:
+    """``contracts.Reward``."""
+
+    def __init__(self, members: Sequence[Reward], options: Options) -> None:
+        self._members = members
+        self._options = options
+
+    def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
+        """The members' rewards combined, response by response."""
+        table = np.array([member.score(prompts, responses, ended) for member in self._members])
+        options = self._options
+        if options.combine == "min":
+            combined = table.min(axis=0)
+        elif options.combine == "mean":
+            combined = np.average(table, axis=0, weights=options.weights)
+        else:
+            mean = np.average(table, axis=0, weights=options.weights)
+            combined = mean - options.std_coef * table.std(axis=0, ddof=1)
+        rewards: list[float] = combined.tolist()
+        return rewards

@@ -1,0 +1,56 @@
+"""Combinations by hand; a member that is wrong is named by its number."""
+
+from typing import Any
+
+import pytest
+
+from safelab.errors import ConfigError
+from safelab.plugins import build_option
+from support.models import context
+
+
+def lengths(prompts: list[str], responses: list[str]) -> list[float]:
+    return [float(len(text)) for text in responses]
+
+
+def vowels(prompts: list[str], responses: list[str]) -> list[float]:
+    return [float(sum(char in "aeiou" for char in text)) for text in responses]
+
+
+MEMBERS = [{"name": f"{__name__}:lengths"}, {"name": f"{__name__}:vowels"}]
+
+
+@pytest.fixture(autouse=True)
+def importable(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, __name__, sys.modules.get(__name__) or __import__(__name__))
+
+
+def ensemble(**changes: Any) -> Any:
+    options = {"name": "ensemble", "members": MEMBERS, "combine": "mean", "weights": None, "std_coef": 0.5}
+    return build_option("reward", {**options, **changes}, context())
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, [2.5, 2.0]),
+        ({"weights": [3.0, 1.0]}, [3.25, 2.0]),
+        ({"combine": "min"}, [1.0, 2.0]),
+        # deviations of (4, 1) and (2, 2): 3 / sqrt 2 and 0
+        ({"combine": "mean_minus_std"}, [2.5 - 0.5 * 3 / 2**0.5, 2.0]),
+    ],
+)
+def test_combinations_by_hand(changes: dict[str, Any], expected: list[float]) -> None:
+    assert ensemble(**changes).score(["", ""], ["xxxa", "ae"], [True, True]) == pytest.approx(expected)
+
+
+def test_a_wrong_member_is_named_by_its_number() -> None:
+    with pytest.raises(ConfigError, match=r"reward\.members\[1\]: .*did you mean 'function'"):
+        ensemble(members=[MEMBERS[0], {"name": "functoin"}])
+
+
+def test_a_weight_for_each() -> None:
+    with pytest.raises(ConfigError, match="one weight for each of 2 members, got 1"):
+        ensemble(weights=[1.0])
