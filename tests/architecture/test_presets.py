@@ -21,10 +21,17 @@ OPTIONS = sorted(
     if path.parent != CONF and path.parent.name not in ("algorithm", "sweep")
 )
 # Folders that the primary configuration has no entry for: their presets are added, with a +.
-ADDED = ("change", "debug", "experiment")
+ADDED = ("change", "debug", "experiment", "tuned")
 
 # What stands in for a value that only the user can give.
-STAND_INS = {"policy.path": "a/model", "data.path": "prompts.txt", "reward.name": "builtins:len"}
+STAND_INS = {
+    "policy.path": "a/model",
+    "data.path": "prompts.txt",
+    "reward.name": "builtins:len",
+    "reward.path": "a/classifier",
+    "reward.url": "http://localhost:8000",
+    "reward.members": "[{name: released_heuristic},{name: 'builtins:len'}]",
+}
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +58,7 @@ def test_an_algorithm_is_sound(hydra: Hydra, name: str) -> None:
     assert faults(hydra, f"algorithm={name}") == []
 
 
-@pytest.mark.parametrize(("group", "name"), OPTIONS, ids="/".join)
+@pytest.mark.parametrize(("group", "name"), OPTIONS, ids=["=".join(option) for option in OPTIONS])
 def test_an_option_is_sound_in_some_algorithm(hydra: Hydra, group: str, name: str) -> None:
     choice = f"+{group}={name}" if group in ADDED else f"{group}={name}"
     told = {}

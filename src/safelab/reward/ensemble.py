@@ -21,7 +21,8 @@ from safelab.plugins import build_option
 class Options(BaseOptions):
     """``members``: each a reward's configuration (``name`` and its keys).
 
-    ``weights``: for the mean, null for equal ones. ``std_coef``: how much of the deviation over members ``mean_minus_std`` takes off.
+    ``weights``: for the mean, null for equal ones. ``std_coef``: how much of the deviation over members
+    ``mean_minus_std`` takes off.
     """
 
     name: str
