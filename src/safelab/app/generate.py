@@ -1,0 +1,74 @@
+"""``safelab generate``: let a run's policy write."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from safelab.app.checkpoints import config_of, parts_of, weights_of
+from safelab.errors import ConfigError
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print a response to each prompt; returns the exit code.
+
+    Raises:
+        UserError: a wrong argument, no run, or no checkpoint.
+    """
+    flags = parser().parse_args(list(arguments))
+    config = config_of(flags.run)
+    weights = weights_of(flags.run, flags.checkpoint)
+    if flags.max_new_tokens is not None:
+        config["rollout"]["max_new_tokens"] = flags.max_new_tokens
+
+    from safelab.app.console import progress
+    from safelab.results.load import printable
+    from safelab.training.seeding import stream
+
+    with progress() as say:
+        parts = parts_of(config, say)
+    parts.policy.restore(weights)
+    for number, prompt in enumerate(prompts(flags.prompt)):
+        batch = parts.policy.encode([prompt] * flags.count, range(flags.count))
+        with stream(flags.seed, "generate", number):
+            rollout = parts.sampler.rollout(parts.policy, batch)
+        for response in rollout.responses:
+            # Line breaks are kept; other control characters of a model could drive the terminal.
+            print("\n".join(printable(line) for line in response.splitlines()))
+    return 0
+
+
+def prompts(given: Sequence[str]) -> Iterator[str]:
+    """Those of the command line, else one per line of standard input."""
+    if given:
+        yield from given
+        return
+    if sys.stdin.isatty():
+        print("one prompt per line; Ctrl-D ends", file=sys.stderr)
+    for line in sys.stdin:
+        if line.strip():
+            yield line.rstrip("\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The arguments."""
+    made = argparse.ArgumentParser(prog="safelab generate", description="Let a run's policy write.")
+    made.error = _refuse  # type: ignore[method-assign]
+    made.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    made.add_argument("prompt", nargs="*", metavar="PROMPT", help="prompts (lines of standard input)")
+    made.add_argument("--checkpoint", metavar="NAME", help="which one, as update_000050 (the newest whole one)")
+    made.add_argument("--max-new-tokens", type=_positive, metavar="N", help="longest response (as in training)")
+    made.add_argument("--count", type=_positive, default=1, metavar="N", help="responses to each prompt (1)")
+    made.add_argument("--seed", type=int, default=0, help="of the sampling (0)")
+    return made
+
+
+def _positive(value: str) -> int:
+    if not value.isdigit() or int(value) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {value!r}")
+    return int(value)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"safelab generate: {message}; safelab generate --help says more")
