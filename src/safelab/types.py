@@ -46,12 +46,14 @@ class TokenStats:
     """What one forward pass says of the response tokens, in nats.
 
     ``logp_tok``: log-probability of each sampled token. ``entropy_tok``: of the full next-token distribution.
-    ``kl_exact_tok``: sum over the vocabulary of p (log p - log p_ref); None where no reference was given.
+    ``kl_exact_tok``: sum over the vocabulary of p (log p - log p_ref); ``logp_ref_tok``: the reference's
+    log-probability of the same token, without gradient. Both are None where no reference was given.
     """
 
     logp_tok: Float[Tensor, "b t"]
     entropy_tok: Float[Tensor, "b t"]
     kl_exact_tok: Float[Tensor, "b t"] | None = None
+    logp_ref_tok: Float[Tensor, "b t"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

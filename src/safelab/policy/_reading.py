@@ -10,7 +10,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from safelab.contracts import CausalModel
-from safelab.maths.divergence import entropy, exact_kl
+from safelab.maths.divergence import entropy
+from safelab.policy._vocabulary import ChunkedStats, log_probs, plain_stats, tokens_per_chunk, vocabulary_of
 from safelab.types import TokenStats, flat_sequences
 
 
@@ -48,8 +49,7 @@ class CausalReader:
     def log_probs(self, hidden: Float[Tensor, "b t d"]) -> Float[Tensor, "b t vocab"]:
         """log_softmax of the logits over the temperature, in float32."""
         with self.inside():
-            logits: Tensor = self.module.get_output_embeddings()(hidden)
-        return torch.log_softmax(logits.float() / self.sampling_temperature, dim=-1)
+            return log_probs(self.module.get_output_embeddings(), hidden, self.sampling_temperature)
 
     def token_stats(
         self,
@@ -57,16 +57,42 @@ class CausalReader:
         ids: Int[Tensor, "b t"],
         reference: tuple[CausalModel, Float[Tensor, "b t d"]] | None = None,
     ) -> TokenStats:
-        """Log-probability of each sampled token, entropy, and exact KL to the reference if one is given."""
-        logp = self.log_probs(hidden)
-        kl = None
+        """Log-probability of each sampled token, entropy, and with a reference exact KL and its log-probability.
+
+        A small batch is read as it stands, a large one in pieces: see ``_vocabulary``.
+        """
+        head = self.module.get_output_embeddings()
+        vocabulary = vocabulary_of(head)
+        if ids.numel() <= tokens_per_chunk(ids.numel(), vocabulary):
+            return self._whole_stats(hidden, ids, reference)
+        seen = None
         if reference is not None:
             model, hidden_ref = reference
-            with torch.no_grad():
-                logp_ref = model.log_probs(hidden_ref)
-            kl = exact_kl(logp, logp_ref)
-        logp_tok = logp.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
-        return TokenStats(logp_tok=logp_tok, entropy_tok=entropy(logp), kl_exact_tok=kl)
+            seen = (model.log_probs, hidden_ref.flatten(0, 1))
+        with self.inside():
+            columns = ChunkedStats.apply(  # type: ignore[no-untyped-call]
+                hidden.flatten(0, 1), ids.flatten(), head, self.sampling_temperature, seen, *head.parameters()
+            )
+        logp_tok, entropy_tok, kl_tok, logp_ref_tok = (column.view_as(ids) for column in columns)
+        if reference is None:
+            return TokenStats(logp_tok=logp_tok, entropy_tok=entropy_tok)
+        return TokenStats(logp_tok=logp_tok, entropy_tok=entropy_tok, kl_exact_tok=kl_tok, logp_ref_tok=logp_ref_tok)
+
+    def _whole_stats(
+        self,
+        hidden: Float[Tensor, "b t d"],
+        ids: Int[Tensor, "b t"],
+        reference: tuple[CausalModel, Float[Tensor, "b t d"]] | None,
+    ) -> TokenStats:
+        logp = self.log_probs(hidden)
+        if reference is None:
+            logp_tok = logp.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
+            return TokenStats(logp_tok=logp_tok, entropy_tok=entropy(logp))
+        model, hidden_ref = reference
+        with torch.no_grad():
+            logp_ref = model.log_probs(hidden_ref)
+        logp_tok, entropy_tok, kl_tok, logp_ref_tok = plain_stats(logp, ids, logp_ref)
+        return TokenStats(logp_tok=logp_tok, entropy_tok=entropy_tok, kl_exact_tok=kl_tok, logp_ref_tok=logp_ref_tok)
 
 
 def backbone(module: Any) -> nn.Module:
