@@ -57,6 +57,14 @@ class TokenStats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """The policy's forward pass over a rollout, with its graph: hidden states, and what they say of the tokens."""
+
+    hidden: Float[Tensor, "b t1 d"]
+    stats: TokenStats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
     """A rollout with everything measured on it before the update; nothing here carries gradient.
 

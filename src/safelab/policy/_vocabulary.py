@@ -1,6 +1,6 @@
 """Statistics over the vocabulary, some tokens at a time: the logits of a whole batch never exist in float32.
 
-    forward     z = head(h) / T,  log p = log_softmax(z)    ->  log p[id],  H = -sum p log p,  KL = sum p (log p - log q)
+    forward     z = head(h) / T,  log p = log_softmax(z)  ->  log p[id],  H = -sum p log p,  KL = sum p (log p - log q)
     backward    dL/dz = g_logp (onehot(id) - p) - g_H p (log p + H) + g_KL p (log p - log q - KL)
 
 The backward pass computes a chunk's logits anew instead of keeping them, and its gradient in closed form instead of
@@ -31,9 +31,7 @@ def tokens_per_chunk(tokens: int, vocabulary: int) -> int:
     return max(1, SMALL // vocabulary, -(-tokens // CHUNKS))
 
 
-def plain_stats(
-    logp: Float[Tensor, "*n vocab"], ids: Int[Tensor, "*n"], logp_ref: Float[Tensor, "*n vocab"]
-) -> Stats:
+def plain_stats(logp: Float[Tensor, "*n vocab"], ids: Int[Tensor, "*n"], logp_ref: Float[Tensor, "*n vocab"]) -> Stats:
     """``log p[id]``, entropy, exact KL and ``log q[id]`` of tokens whose distributions are at hand."""
     index = ids.unsqueeze(-1)
     return (

@@ -14,6 +14,7 @@ from safelab.errors import ConfigError
 from safelab.options import Options as BaseOptions
 from safelab.plugins import build_option
 from safelab.policy._adapted import Adapted, Adapter
+from safelab.policy._decoding import sample
 from safelab.policy._reading import CausalReader, head_is_plain
 from safelab.types import PromptBatch
 
@@ -91,11 +92,11 @@ class CausalPolicy:
         tokenizer.pad_token_id = self._pad
         self._max_prompt_tokens = max_prompt_tokens
         self._temperature = sampling_temperature
-        # The checkpoint's own sampling defaults (top-k, penalties) would make the sampled distribution another
-        # than the scored one.
+        # Saved with the weights: the checkpoint's own sampling defaults (top-k, penalties) would make what
+        # ``generate`` samples from them elsewhere another distribution than the trained one.
         adapted.inner.generation_config = self._plain_sampling()
 
-    def _plain_sampling(self, **settings: Any) -> Any:
+    def _plain_sampling(self) -> Any:
         from transformers import GenerationConfig
 
         return GenerationConfig(
@@ -106,7 +107,6 @@ class CausalPolicy:
             eos_token_id=self._eos,
             pad_token_id=self._pad,
             bos_token_id=self._tokenizer.bos_token_id,
-            **settings,
         )
 
     def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:
@@ -131,15 +131,17 @@ class CausalPolicy:
         rows = [row[keep].tolist() for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]
         return tuple(self._tokenizer.decode(row, skip_special_tokens=True) for row in rows)
 
-    @torch.no_grad()
     def generate(self, prompts: PromptBatch, max_new_tokens: int) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
         """Plain sampling with a key-value cache: no top-k, no top-p, no penalty."""
-        sequences = self._adapted.inner.generate(
-            input_ids=prompts.ids,
-            attention_mask=prompts.mask.long(),
-            generation_config=self._plain_sampling(max_new_tokens=max_new_tokens, use_cache=True),
+        ids = sample(
+            self._adapted.inner,
+            prompts.ids,
+            prompts.mask,
+            max_new_tokens=max_new_tokens,
+            sampling_temperature=self._temperature,
+            end=self._eos,
+            pad=self._pad,
         )
-        ids: Tensor = sequences[:, prompts.ids.shape[1] :]
         # Not "ids != pad": where padding is the end token, that would drop the end from loss and KL.
         ends_before = (ids == self._eos).long().cumsum(dim=1) - (ids == self._eos).long()
         return ids, ends_before == 0

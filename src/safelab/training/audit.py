@@ -24,7 +24,7 @@ from safelab.training import stages
 from safelab.training.components import Components
 from safelab.training.losses import counts, loss_terms
 from safelab.training.seeding import stream
-from safelab.types import Plan, Rollout, Scored, TrainBatch
+from safelab.types import Pass, Plan, Rollout, Scored, TrainBatch
 
 T_BOUND = 3.0
 """A chance of about one in a thousand that noise alone passes."""
@@ -63,9 +63,11 @@ class Audit:
         return all(term.acts for term in self.terms)
 
 
-def step_zero(parts: Components, plan: Plan, batch: TrainBatch) -> dict[str, dict[str, float]]:
+def step_zero(
+    parts: Components, plan: Plan, batch: TrainBatch, seen: Pass | None = None
+) -> dict[str, dict[str, float]]:
     """The cheap part, for every run's first update: value and gradient norms of each term that is in the loss."""
-    weighted = loss_terms(parts, plan, batch, counts(batch), train_policy=True).weighted
+    weighted = loss_terms(parts, plan, batch, counts(batch), train_policy=True, seen=seen).weighted
     return {name: norms(parts, value) for name, value in weighted.items()}
 
 

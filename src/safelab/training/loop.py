@@ -14,8 +14,8 @@ from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.rows import metric_row, sample_records
 from safelab.training.state import Counters, TrainState
-from safelab.training.update import UpdateStats, cap_update, run_epoch, weights_of
-from safelab.types import Plan, Rollout, Signals, TrainBatch
+from safelab.training.update import UpdateStats, cap_update, micro_batches, reuses_pass, run_epoch, weights_of
+from safelab.types import Pass, Plan, Rollout, Signals, TrainBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,15 +47,16 @@ def train_update(parts: Components, state: TrainState) -> Step:
     with clock.span("reward"):
         reward_seq, gold_seq = stages.score_rewards(parts, rollout)
     with clock.span("update"):
-        scored = stages.score_tokens(parts, rollout, reward_seq, gold_seq)
+        scored, first_pass = stages.score_with_pass(parts, rollout, reward_seq, gold_seq, keep=reuses_pass(parts))
         signals = stages.observe(scored)
         if parts.controller.step_every == "rollout":
             state = replace(state, controller=parts.controller.step(state.controller, signals))
         plan = parts.controller.plan(state.controller)
         shaping, shaped = parts.shaping.step(state.shaping, rollout, reward_seq)
         batch = stages.make_batch(parts, scored, shaped.reward_seq, plan)
-        events = start_audit(parts, plan, batch) if update == 0 else []
-        state, stats = optimise(parts, state, batch, plan, signals)
+        events = start_audit(parts, plan, batch, first_pass) if update == 0 else []
+        state, stats = optimise(parts, state, batch, plan, signals, first_pass)
+        del first_pass  # with its graph, before the next rollout
     if update == 0:
         check_start(signals, stats)
 
@@ -72,13 +73,16 @@ def train_update(parts: Components, state: TrainState) -> Step:
 
 
 def optimise(
-    parts: Components, state: TrainState, batch: TrainBatch, plan: Plan, signals: Signals
+    parts: Components, state: TrainState, batch: TrainBatch, plan: Plan, signals: Signals, first_pass: Pass | None
 ) -> tuple[TrainState, UpdateStats]:
-    """The epochs over one rollout, and what they did. A controller of the released kind is stepped after each."""
+    """The epochs over one rollout, and what they did. A controller of the released kind is stepped after each.
+
+    ``first_pass`` is the pass that scored the rollout, where it can serve the first epoch.
+    """
     stats = UpdateStats()
     before: list[Tensor] = [] if parts.controller.preview_max_kl is None else weights_of(state.policy)
     for epoch in range(parts.optimizer.epochs):
-        terms = run_epoch(parts, state, batch, plan, epoch, stats)
+        terms = run_epoch(parts, state, batch, plan, epoch, stats, first_pass if epoch == 0 else None)
         if parts.controller.step_every == "epoch":
             # As released: the same reward and entropy again, with the KL of this epoch's own pass.
             seen = replace(signals, kl_ref_token_k1=terms.sums["kl_ref_k1"] / terms.tokens)
@@ -100,9 +104,11 @@ def advance(counters: Counters, rollout: Rollout) -> Counters:
     )
 
 
-def start_audit(parts: Components, plan: Plan, batch: TrainBatch) -> list[dict[str, Any]]:
-    """Which terms the loss has at update 0 and what they reach; ``safelab audit`` does it in full."""
-    return [{"update": 0, "kind": "audit", "kl_route": parts.controller.route, "terms": step_zero(parts, plan, batch)}]
+def start_audit(parts: Components, plan: Plan, batch: TrainBatch, first_pass: Pass | None) -> list[dict[str, Any]]:
+    """Which terms the loss of the first micro-batch has and what they reach; ``safelab audit`` does it in full."""
+    piece = next(micro_batches(batch, parts.optimizer.micro_batch_size))
+    terms = step_zero(parts, plan, piece, first_pass)
+    return [{"update": 0, "kind": "audit", "kl_route": parts.controller.route, "terms": terms}]
 
 
 def check_start(signals: Signals, stats: UpdateStats) -> None:

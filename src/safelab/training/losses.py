@@ -9,7 +9,7 @@ from torch import Tensor
 from safelab.maths.divergence import clamp_log_ratio, k1, k2, k3, ratio_k1
 from safelab.maths.masked import masked_sum
 from safelab.training.components import Components
-from safelab.types import Plan, TrainBatch
+from safelab.types import Pass, Plan, TokenStats, TrainBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,17 +52,18 @@ class Terms:
         return torch.stack(list(self.weighted.values())).sum()
 
 
-def loss_terms(parts: Components, plan: Plan, batch: TrainBatch, whole: Counts, train_policy: bool) -> Terms:
+def loss_terms(
+    parts: Components, plan: Plan, batch: TrainBatch, whole: Counts, train_policy: bool, seen: Pass | None = None
+) -> Terms:
     """Forward pass and loss of ``batch``, which is a minibatch or a piece of one (``whole`` counts the minibatch).
 
         total = policy + coef_v value + kl_coef KL - coef_e H      (the KL only where its route is the loss)
 
-    With ``train_policy`` False only the critic's term is there (its warm-up).
+    With ``train_policy`` False only the critic's term is there (its warm-up). ``seen`` is the forward pass, if it
+    was made already and no weight has moved since.
     """
-    hidden = parts.policy.model.hidden(batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
     route = parts.controller.route
-    reference = (parts.policy.reference, batch.hidden_ref) if route == "loss_exact" and plan.kl_coef != 0.0 else None
-    stats = parts.policy.model.token_stats(hidden[:, :-1], batch.ids, reference)
+    hidden, stats = forward(parts, plan, batch) if seen is None else (seen.hidden, seen.stats)
     log_ratio_tok = stats.logp_tok - batch.logp_old_tok
     log_ratio_ref_tok = stats.logp_tok - batch.logp_ref_tok
 
@@ -94,6 +95,15 @@ def loss_terms(parts: Components, plan: Plan, batch: TrainBatch, whole: Counts, 
             kl_old_k3_sum=masked_sum(k3(-log_ratio_tok), batch.mask),
             kl_ref_k1_sum=masked_sum(log_ratio_ref_tok, batch.mask),
         )
+
+
+def forward(parts: Components, plan: Plan, batch: TrainBatch) -> tuple[Tensor, TokenStats]:
+    """Hidden states and token statistics of the policy; the exact KL only where its gradient is wanted."""
+    model = parts.policy.model
+    hidden = model.hidden(batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
+    exact = parts.controller.route == "loss_exact" and plan.kl_coef != 0.0
+    reference = (parts.policy.reference, batch.hidden_ref) if exact else None
+    return hidden, model.token_stats(hidden[:, :-1], batch.ids, reference)
 
 
 def _route_kl(

@@ -12,7 +12,7 @@ from safelab.maths.divergence import k1
 from safelab.maths.masked import masked_mean
 from safelab.training.components import Components
 from safelab.training.seeding import stream
-from safelab.types import Plan, PromptBatch, Rollout, Scored, Signals, TrainBatch
+from safelab.types import Pass, Plan, PromptBatch, Rollout, Scored, Signals, TrainBatch
 
 
 def draw_prompts(parts: Components, cursor: int) -> PromptBatch:
@@ -44,27 +44,70 @@ def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor |
     return torch.tensor(rewards, device=device), None if gold is None else torch.tensor(gold, device=device)
 
 
-@torch.no_grad()
 def score_tokens(parts: Components, rollout: Rollout, reward_seq: Tensor, gold_seq: Tensor | None) -> Scored:
     """One pass of the policy and one of the reference: log-probabilities, entropy, exact KL and values."""
-    prompts, ids, mask = rollout.prompts, rollout.ids, rollout.mask
+    scored, _ = score_with_pass(parts, rollout, reward_seq, gold_seq, keep=False)
+    return scored
+
+
+def score_with_pass(
+    parts: Components, rollout: Rollout, reward_seq: Tensor, gold_seq: Tensor | None, *, keep: bool
+) -> tuple[Scored, Pass | None]:
+    """``score_tokens``, and with ``keep`` the policy's pass with its graph, which can serve as the first to train on.
+
+    Without it the passes go in micro-batches, so that memory does not grow with the rollout.
+    """
+    if keep:
+        hidden_ref, seen = _passes(parts, rollout, None)
+        pieces = [_measured(parts, rollout, hidden_ref, seen, None)]
+    else:
+        seen = None
+        with torch.no_grad():
+            pieces = [
+                _measured(parts, rollout, *_passes(parts, rollout, rows), rows)
+                for rows in slices(len(rollout.ids), parts.optimizer.micro_batch_size)
+            ]
+    whole = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]} if len(pieces) > 1 else pieces[0]
+    return Scored(rollout=rollout, reward_seq=reward_seq, gold_seq=gold_seq, **whole), seen
+
+
+def slices(count: int, size: int | None) -> list[slice | None]:
+    """Rows of each micro-batch; None stands for all of them as they are."""
+    if size is None or size >= count:
+        return [None]
+    return [slice(start, start + size) for start in range(0, count, size)]
+
+
+def _passes(parts: Components, rollout: Rollout, rows: slice | None) -> tuple[Tensor, Pass]:
+    """Reference and policy on some rows: the reference's hidden states, and what the policy's pass gives."""
+    prompts = rollout.prompts
+    tensors = (prompts.ids, prompts.mask, rollout.ids, rollout.mask)
+    inputs = tensors if rows is None else tuple(tensor[rows] for tensor in tensors)
     model, reference = parts.policy.model, parts.policy.reference
-    hidden = model.hidden(prompts.ids, prompts.mask, ids, mask)
-    hidden_ref = reference.hidden(prompts.ids, prompts.mask, ids, mask)[:, :-1]
-    stats = model.token_stats(hidden[:, :-1], ids, (reference, hidden_ref))
+    with torch.no_grad():
+        hidden_ref = reference.hidden(*inputs)[:, :-1]
+    hidden = model.hidden(*inputs)
+    return hidden_ref, Pass(hidden=hidden, stats=model.token_stats(hidden[:, :-1], inputs[2], (reference, hidden_ref)))
+
+
+@torch.no_grad()
+def _measured(
+    parts: Components, rollout: Rollout, hidden_ref: Tensor, seen: Pass, rows: slice | None
+) -> dict[str, Tensor]:
+    """What ``Scored`` keeps of the passes on some rows."""
+    hidden, stats = seen.hidden.detach(), seen.stats
+    mask = rollout.mask if rows is None else rollout.mask[rows]
     assert stats.kl_exact_tok is not None
-    return Scored(
-        rollout=rollout,
-        reward_seq=reward_seq,
-        gold_seq=gold_seq,
-        logp_old_tok=stats.logp_tok,
-        logp_ref_tok=reference.token_stats(hidden_ref, ids).logp_tok,
-        entropy_old_tok=stats.entropy_tok,
-        kl_exact_tok=stats.kl_exact_tok,
-        hidden_ref=hidden_ref,
-        heads_old=parts.critic.heads(hidden, mask),
-        bootstrap_heads=parts.critic.bootstrap(hidden, mask),
-    )
+    assert stats.logp_ref_tok is not None
+    return {
+        "logp_old_tok": stats.logp_tok.detach(),
+        "logp_ref_tok": stats.logp_ref_tok,
+        "entropy_old_tok": stats.entropy_tok.detach(),
+        "kl_exact_tok": stats.kl_exact_tok.detach(),
+        "hidden_ref": hidden_ref,
+        "heads_old": parts.critic.heads(hidden, mask),
+        "bootstrap_heads": parts.critic.bootstrap(hidden, mask),
+    }
 
 
 def observe(scored: Scored) -> Signals:

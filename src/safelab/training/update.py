@@ -15,7 +15,7 @@ from safelab.maths.seeds import generator
 from safelab.training.components import Components
 from safelab.training.losses import Counts, Terms, counts, loss_terms
 from safelab.training.state import TrainState
-from safelab.types import Plan, TrainBatch
+from safelab.types import Pass, Plan, TrainBatch
 
 
 @dataclass(slots=True)
@@ -59,17 +59,32 @@ class MinibatchTerms:
 
 
 def run_epoch(
-    parts: Components, state: TrainState, batch: TrainBatch, plan: Plan, epoch: int, stats: UpdateStats
+    parts: Components,
+    state: TrainState,
+    batch: TrainBatch,
+    plan: Plan,
+    epoch: int,
+    stats: UpdateStats,
+    seen: Pass | None = None,
 ) -> MinibatchTerms:
-    """One pass over the batch: an optimiser step per minibatch. Returns the last minibatch's terms."""
+    """One pass over the batch: an optimiser step per minibatch. Returns the last minibatch's terms.
+
+    ``seen``: the forward pass over the whole batch, if it was made already (see ``reuses_pass``).
+    """
     train_policy = state.counters.update >= parts.critic.warmup_updates
     terms = None
     for rows in minibatches(parts, len(batch), state.counters.update, epoch):
         minibatch = batch if rows is None else batch.rows(rows.to(batch.ids.device))
-        terms = step(parts, state, minibatch, plan, train_policy)
+        terms = step(parts, state, minibatch, plan, train_policy, seen)
         stats.add(terms)
     assert terms is not None
     return terms
+
+
+def reuses_pass(parts: Components) -> bool:
+    """Whether the pass that scores the rollout is also the first that trains: an update is one batch in one piece."""
+    size = parts.optimizer.micro_batch_size
+    return parts.optimizer.minibatches == 1 and (size is None or size >= parts.sampler.batch_size)
 
 
 def minibatches(parts: Components, size: int, update: int, epoch: int) -> Iterator[Int[Tensor, "n"] | None]:
@@ -81,7 +96,14 @@ def minibatches(parts: Components, size: int, update: int, epoch: int) -> Iterat
     yield from order.tensor_split(parts.optimizer.minibatches)
 
 
-def step(parts: Components, state: TrainState, minibatch: TrainBatch, plan: Plan, train_policy: bool) -> MinibatchTerms:
+def step(
+    parts: Components,
+    state: TrainState,
+    minibatch: TrainBatch,
+    plan: Plan,
+    train_policy: bool,
+    seen: Pass | None = None,
+) -> MinibatchTerms:
     """Backward pass of a minibatch, piece by piece, and one step of both optimisers.
 
     Raises:
@@ -93,7 +115,7 @@ def step(parts: Components, state: TrainState, minibatch: TrainBatch, plan: Plan
     whole = counts(minibatch)
     pieces = []
     for piece in micro_batches(minibatch, parts.optimizer.micro_batch_size):
-        terms = loss_terms(parts, plan, piece, whole, train_policy)
+        terms = loss_terms(parts, plan, piece, whole, train_policy, seen)
         terms.total.backward()  # type: ignore[no-untyped-call]
         pieces.append(terms)
     norms = {

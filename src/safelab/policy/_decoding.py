@@ -1,0 +1,56 @@
+"""Plain sampling with a key-value cache: what ``generate`` does with its processors off, without its set-up per token.
+
+    x_i ~ softmax(logits_i / T)    until each row gave the end token or ``max_new_tokens`` are there
+
+The same random numbers are drawn in the same order, so the responses are those of ``generate``.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+
+@torch.no_grad()
+def sample(
+    module: Any,
+    prompt_ids: Int[Tensor, "b p"],
+    prompt_mask: Bool[Tensor, "b p"],
+    *,
+    max_new_tokens: int,
+    sampling_temperature: float,
+    end: int,
+    pad: int,
+) -> Int[Tensor, "b t"]:
+    """Response tokens, ``pad`` after a row's end; as many columns as the longest response has tokens."""
+    from transformers import DynamicCache
+
+    cache = DynamicCache(config=module.config)
+    width = prompt_ids.shape[1]
+    mask = torch.ones(len(prompt_ids), width + max_new_tokens, dtype=torch.long, device=prompt_ids.device)
+    mask[:, :width] = prompt_mask
+    positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    columns: list[Tensor] = []
+    ended = torch.zeros(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
+    step_ids, start = prompt_ids, 0
+    for stop in range(width, width + max_new_tokens):
+        output = module(
+            input_ids=step_ids,
+            attention_mask=mask[:, :stop],
+            position_ids=positions[:, start:stop],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits = output.logits[:, -1].float()
+        if sampling_temperature != 1.0:
+            logits = logits / sampling_temperature
+        tokens = torch.multinomial(torch.softmax(logits, dim=-1), num_samples=1).squeeze(1)
+        tokens = torch.where(ended, pad, tokens)
+        columns.append(tokens)
+        ended = ended | (tokens == end)
+        if bool(ended.all()):
+            break
+        step_ids, start = tokens.unsqueeze(1), stop
+    return torch.stack(columns, dim=1)
