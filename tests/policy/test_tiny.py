@@ -11,7 +11,9 @@ def build(said: list[str]):
         "dtype": "float32",
         "max_prompt_tokens": 64,
         "sampling_temperature": 1.0,
-        "adapter": {"name": "none"},
+        "attention": "sdpa",
+        "gradient_checkpointing": False,
+        "adapter": {"name": "none", "reference_dtype": None},
     }
     return build_option("policy", options, world_context(said))
 

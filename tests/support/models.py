@@ -51,13 +51,17 @@ def model_directory(tied: bool = False) -> Path:
     return directory
 
 
-def tiny_policy(sampling_temperature: float = 1.0, tied: bool = False, **adapter: Any) -> CausalPolicy:
+def tiny_policy(
+    sampling_temperature: float = 1.0, tied: bool = False, gradient_checkpointing: bool = False, **adapter: Any
+) -> CausalPolicy:
     """A fresh policy with these weights; ``adapter``: its option and numbers, none if nothing is said."""
     options = LoadOptions(
         dtype="float32",
+        attention="sdpa",
+        gradient_checkpointing=gradient_checkpointing,
         max_prompt_tokens=16,
         sampling_temperature=sampling_temperature,
-        adapter=adapter or {"name": "none"},
+        adapter=adapter or {"name": "none", "reference_dtype": None},
     )
     return load(str(model_directory(tied)), options, context())
 

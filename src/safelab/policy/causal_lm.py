@@ -1,6 +1,7 @@
 """Any causal language model that ``transformers`` loads, trained in full or through an adapter."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
@@ -14,20 +15,26 @@ from safelab.errors import ConfigError
 from safelab.options import Options as BaseOptions
 from safelab.plugins import build_option
 from safelab.policy._adapted import Adapted, Adapter
+from safelab.policy._checkpointing import checkpointing
 from safelab.policy._decoding import sample
 from safelab.policy._reading import CausalReader, head_is_plain
 from safelab.types import PromptBatch
+
+Attention = Literal["sdpa", "eager", "flash_attention_2"]
 
 
 class Options(BaseOptions):
     """``path``: a local directory or a hub name. ``max_prompt_tokens``: longer prompts lose their beginning.
 
-    ``adapter``: which weights train, see ``policy/adapter``.
+    ``attention``: the implementation that ``transformers`` runs. ``gradient_checkpointing``: layers are computed
+    again in the backward pass instead of kept. ``adapter``: which weights train, see ``policy/adapter``.
     """
 
     name: str
     path: str
     dtype: Literal["float32", "bfloat16"]
+    attention: Attention
+    gradient_checkpointing: bool
     max_prompt_tokens: Annotated[int, Field(ge=1)]
     sampling_temperature: Annotated[float, Field(gt=0)]
     adapter: Mapping[str, Any]
@@ -42,6 +49,8 @@ class LoadOptions(BaseOptions):
     """What of the options is needed once the weights have a path."""
 
     dtype: Literal["float32", "bfloat16"]
+    attention: Attention
+    gradient_checkpointing: bool
     max_prompt_tokens: int
     sampling_temperature: float
     adapter: Mapping[str, Any]
@@ -60,7 +69,15 @@ def load(path: str, options: Options | LoadOptions, context: Context) -> "Causal
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
-        module = AutoModelForCausalLM.from_pretrained(path, dtype=getattr(torch, options.dtype))
+        module = AutoModelForCausalLM.from_pretrained(
+            path, dtype=getattr(torch, options.dtype), attn_implementation=options.attention
+        )
+    except ImportError as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"policy.attention must be an implementation that is installed, got {options.attention!r}: {reason}; "
+            "use sdpa"
+        ) from error
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(
@@ -74,15 +91,24 @@ def load(path: str, options: Options | LoadOptions, context: Context) -> "Causal
     if not head_is_plain(module, context.device):
         raise ConfigError(f"policy.path must have logits that are head(hidden), and {path!r} scales or caps them")
     adapter = cast(Adapter, build_option("policy/adapter", options.adapter, context))
-    return CausalPolicy(adapter.adapt(module), tokenizer, options.sampling_temperature, options.max_prompt_tokens)
+    adapted = adapter.adapt(module)
+    around = checkpointing(module) if options.gradient_checkpointing else nullcontext
+    return CausalPolicy(adapted, tokenizer, options.sampling_temperature, options.max_prompt_tokens, around)
 
 
 class CausalPolicy:
     """``contracts.Policy`` over a ``transformers`` model."""
 
-    def __init__(self, adapted: Adapted, tokenizer: Any, sampling_temperature: float, max_prompt_tokens: int) -> None:
+    def __init__(
+        self,
+        adapted: Adapted,
+        tokenizer: Any,
+        sampling_temperature: float,
+        max_prompt_tokens: int,
+        around: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         self.module = adapted.trained
-        self.model = CausalReader(adapted.inner, sampling_temperature)
+        self.model = CausalReader(adapted.inner, sampling_temperature, around)
         self.reference = CausalReader(adapted.reference, sampling_temperature, adapted.as_reference)
         self.hidden_size = int(adapted.inner.config.hidden_size)
         self._adapted = adapted

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from safelab.contracts import Context
 from safelab.options import Options as BaseOptions
-from safelab.policy.causal_lm import CausalPolicy, LoadOptions, load
+from safelab.policy.causal_lm import Attention, CausalPolicy, LoadOptions, load
 from safelab.world.artifacts import ensure_language_model
 from safelab.world.options import WorldOptions
 
@@ -18,6 +18,8 @@ class Options(BaseOptions):
     name: str
     world: WorldOptions
     dtype: Literal["float32", "bfloat16"]
+    attention: Attention
+    gradient_checkpointing: bool
     max_prompt_tokens: Annotated[int, Field(ge=1)]
     sampling_temperature: Annotated[float, Field(gt=0)]
     adapter: Mapping[str, Any]
