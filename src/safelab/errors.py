@@ -1,6 +1,6 @@
 """The exceptions that a user may meet: each is one message, and the command line ends with code 2 (user) or 1 (run)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 
@@ -26,6 +26,17 @@ class DataError(UserError):
 
 class RunFailed(SafelabError):
     """A run started properly and cannot go on (a non-finite loss, a reward that raises)."""
+
+
+class RewardFailed(RunFailed):
+    """No reward could be had for a batch; no weight has moved since the last update.
+
+    ``batch``: the prompts and responses that were to be scored.
+    """
+
+    def __init__(self, message: str, batch: Mapping[str, Sequence[str]]) -> None:
+        super().__init__(message)
+        self.batch = batch
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

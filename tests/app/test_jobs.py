@@ -17,7 +17,7 @@ def composed(config: dict, overrides: list[str] | None = None, algorithm: str | 
 
 
 def job(**config) -> Job:
-    base = {"experiment": "e", "arm": "a", "seed": 0, "output_dir": "out"}
+    base = {"experiment": "e", "arm": "a", "seed": 0, "output_dir": "out", "resume": {"mode": "auto", "allow": []}}
     return Job(config={**base, **config}, overrides=(f"seed={config.get('seed', 0)}",))
 
 

@@ -95,3 +95,84 @@ def test_a_failed_run_says_why(tmp_path: Path) -> None:
     info = json.loads((outcome.directory / "run.json").read_text())
     assert outcome.status == info["status"] == "failed"
     assert "must be finite" in info["reason"]
+
+
+def failing_later(prompts: list[str], responses: list[str]) -> list[float]:
+    """Fails at the third batch, once."""
+    CALLS.append(len(responses))
+    if len(CALLS) == 3:
+        raise OSError("the scorer went away")
+    return [float(len(text)) for text in responses]
+
+
+CALLS: list[int] = []
+
+
+def test_a_reward_that_fails_loses_no_update_and_shows_its_batch(tmp_path: Path) -> None:
+    import sys
+
+    sys.modules.setdefault("failing_reward", sys.modules[__name__])
+    name = "reward.name='failing_reward:failing_later'"
+    CALLS.append(0)
+    CALLS.append(0)
+    CALLS.append(0)  # never at three: the run that is compared with
+    (tmp_path / "whole").mkdir()
+    _, whole = run(small(tmp_path / "whole", name, "updates=4", "checkpoint.every=0"))
+    CALLS.clear()
+    (tmp_path / "cut").mkdir()
+    config = small(tmp_path / "cut", name, "updates=4", "checkpoint.every=0")
+    outcome, rows = run(config)
+    assert (outcome.status, len(rows)) == ("failed", 2)
+    assert "the scorer went away" in str(outcome.reason)
+    batch = json.loads((outcome.directory / "failed_reward.json").read_text())
+    assert len(batch["prompts"]) == len(batch["responses"]) == 8
+    resumed, rows = run(config)
+    assert resumed.status == "finished"
+    assert numbers(rows) == numbers(whole)
+
+
+def test_a_time_limit_saves_and_ends_and_the_run_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "cut").mkdir()
+    _, whole = run(small(tmp_path / "whole", "algorithm=safe"))
+    config = small(tmp_path / "cut", "algorithm=safe")
+    outcome, rows = run({**config, "limit": {"minutes": 1e-9}})
+    assert (outcome.status, outcome.expected, len(rows)) == ("interrupted", True, 1)
+    assert outcome.reason == "limit.minutes=1e-09 was reached after update 0"
+    _, rows = run(config)
+    assert numbers(rows) == numbers(whole)
+
+
+def test_resume_never_refuses_a_run_and_must_refuses_none(tmp_path: Path) -> None:
+    never = {"resume": {"mode": "never", "allow": []}}
+    must = {"resume": {"mode": "must", "allow": []}}
+    config = small(tmp_path, "updates=2", "checkpoint.every=1")
+    with pytest.raises(ConfigError, match=r"got must: .* holds no run with a whole checkpoint"):
+        run({**config, **must})
+    assert not (tmp_path / "outputs").exists()
+    run({**config, **never})
+    with pytest.raises(ConfigError, match=r"got never: .* holds a run"):
+        run({**config, **never, "updates": 3})
+    _, rows = run({**config, **must, "updates": 3})
+    assert [row["update"] for row in rows] == [0, 1, 2]
+
+
+def test_what_resume_allows_may_differ_and_is_written_down(tmp_path: Path) -> None:
+    run(small(tmp_path, "updates=2"))
+    changed = ["updates=3", "optimizer.lr=1e-3", "guard=stop"]
+    with pytest.raises(ConfigError, match=r"go on all the same with 'resume\.allow=\[guard.crashes"):
+        run(small(tmp_path, *changed))
+    config = small(tmp_path, *changed, "resume.allow=[optimizer.lr,guard]")
+    outcome, rows = run(config)
+    assert [row["policy/lr"] for row in rows] == [3e-4, 3e-4, 1e-3]
+    events = [json.loads(line) for line in (outcome.directory / "events.jsonl").read_text().splitlines()]
+    (event,) = [event for event in events if event["kind"] == "config_changed"]
+    assert event["changes"]["optimizer.lr"] == [3e-4, 1e-3]
+    assert yaml.safe_load((outcome.directory / "config.yaml").read_text())["guard"]["name"] == "stop"
+
+
+def test_a_guard_ends_a_run_as_diverged(tmp_path: Path) -> None:
+    outcome, rows = run(small(tmp_path, "guard=stop", "guard.kl_ceiling=1e-9", "optimizer.lr=1e-2", "updates=5"))
+    assert outcome.status == json.loads((outcome.directory / "run.json").read_text())["status"] == "diverged"
+    assert len(rows) < 5
+    assert "above 1e-09" in str(outcome.reason)

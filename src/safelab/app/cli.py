@@ -17,6 +17,7 @@ COMMANDS = {
     "watch": ("safelab.app.watch", "the same, redrawn while they run"),
     "evaluate": ("safelab.app.evaluate", "a run's checkpoint on held-out prompts, against where it started"),
     "generate": ("safelab.app.generate", "let a run's policy write"),
+    "reproduce": ("safelab.app.reproduce", "run a run again and compare its rows to the last bit"),
     "replay": ("safelab.app.replay", "step a controller over recorded signals, without a model"),
     "audit": ("safelab.app.audit", "which terms of a loss act, and which are only logged"),
     "pretrain": ("safelab.app.pretrain", "make the embedded world (language and reward model) alone"),

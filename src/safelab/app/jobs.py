@@ -17,11 +17,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from safelab.app.mistakes import missing, unresolved
 from safelab.errors import ConfigError, UserError
-from safelab.runlog.schema import RUN_FILE
 
 # What these change is where, when or how a run is recorded, not what it computes: they make no arm of their own.
 NOT_IN_ARM = ("seed", "updates", "output_dir", "experiment", "arm", "device", "threads", "algorithm", "sweep")
-NOT_IN_ARM_TREES = ("tracker", "checkpoint", "samples", "hydra")
+NOT_IN_ARM_TREES = ("tracker", "checkpoint", "samples", "resume", "limit", "hydra")
 
 LONGEST_ARM = 100
 """Characters; file systems allow 255 bytes, and reports want names that can be read."""
@@ -163,12 +162,10 @@ def _unwritable(directory: Path) -> str | None:
 
 def _other_run(job: Job) -> str | None:
     """What the run in the job's directory was told otherwise, if it is another run under the same name."""
-    from safelab.training.run import refuse_other_config  # imports torch, which --cfg and --help do without
+    from safelab.training.run import changed_keys  # imports torch, which --cfg and --help do without
 
-    if not (job.directory / RUN_FILE).exists():
-        return None
     try:
-        refuse_other_config(job.directory, job.config)
+        changed_keys(job.directory, job.config)
     except UserError as error:
         return str(error)
     return None

@@ -74,10 +74,13 @@ def single(job: Job) -> int:
     """One run, here and now."""
     preflight([job])
     outcome = run(job)
+    if outcome.expected:
+        print(f"{outcome.reason}; the same command goes on from there: {outcome.directory}")
+        return 0
     if outcome.status == "interrupted":
         print(f"interrupted: {outcome.reason}; the same command goes on from there", file=sys.stderr)
         return cli.INTERRUPTED
-    if outcome.status == "failed":
+    if outcome.status in ("failed", "diverged"):
         raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})")
     print(f"{'finished already' if outcome.status == 'skipped' else 'finished'}: {outcome.directory}")
     return 0
@@ -116,7 +119,7 @@ class Task:
         """
         job = to_job(config, HydraConfig.get())
         outcome = run(job)
-        if outcome.status in ("failed", "interrupted"):
+        if outcome.status in ("failed", "diverged", "interrupted") and not outcome.expected:
             raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})")
         return outcome.final_reward
 

@@ -47,7 +47,7 @@ def work(job: Job, gpu: str | None, log: Path, answer: Connection, lifeline: Con
         print(f"error: {error}", file=sys.stderr)
         report = Report(failure=str(error), final_reward=None)
     else:
-        failed = outcome.status in ("failed", "interrupted")
+        failed = outcome.status in ("failed", "diverged", "interrupted") and not outcome.expected
         report = Report(failure=outcome.reason if failed else None, final_reward=outcome.final_reward)
     with suppress(BrokenPipeError):  # the parent is gone
         answer.send(report)

@@ -1,8 +1,8 @@
-"""Ends a run whose numbers are lost: a NaN or an infinity in one of the named metrics never heals."""
+"""Ends a run that is lost: a number that is not finite, a crash by the report's own definitions, too high a KL."""
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -10,35 +10,49 @@ from safelab.contracts import Context
 from safelab.errors import RunFailed, nearest
 from safelab.options import Options as BaseOptions
 
+CrashName = Literal["reward", "kl_spike", "kl_explosion", "entropy_collapse", "hacking"]
+
 
 class Options(BaseOptions):
-    """``metrics``: names as in ``metrics.jsonl``."""
+    """``metrics``: names as in ``metrics.jsonl`` that must stay finite. ``crashes``: flags of a row that end the run.
+
+    ``kl_ceiling``: exact KL to the reference, in nats per response token, above which it ends; None for none.
+    """
 
     name: str
     metrics: Annotated[list[str], Field(min_length=1)]
+    crashes: list[CrashName]
+    kl_ceiling: Annotated[float, Field(gt=0)] | None
 
 
 def build(options: Options, context: Context) -> "StopGuard":
     """The guard; it holds no state."""
-    return StopGuard(tuple(options.metrics))
+    return StopGuard(options)
 
 
 class StopGuard:
     """``contracts.Guard``."""
 
-    def __init__(self, metrics: tuple[str, ...]) -> None:
-        self._metrics = metrics
+    def __init__(self, options: Options) -> None:
+        self._options = options
 
     def verdict(self, row: Mapping[str, Any]) -> str | None:
-        """Which metric is not finite, and at which update.
+        """What is wrong, and at which update; the first that is found.
 
         Raises:
             RunFailed: a watched metric is not in the row, so that it would be watched in vain.
         """
-        for name in self._metrics:
+        options = self._options
+        for name in options.metrics:
             if name not in row:
                 raise RunFailed(f"guard.metrics must name metrics of this run, got {name!r}: {nearest(name, row)}")
             value = row[name]
             if value is not None and not math.isfinite(value):
                 return f"{name} was {value} at update {row['update']}"
+        for crash in options.crashes:
+            if row.get(f"crash/{crash}"):
+                return f"crash/{crash} began at update {row['update']}"
+        kl = row["kl/ref_token_exact"]
+        if options.kl_ceiling is not None and kl > options.kl_ceiling:
+            return f"kl/ref_token_exact was {kl:.3g}, above {options.kl_ceiling:g}, at update {row['update']}"
         return None

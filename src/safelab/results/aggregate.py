@@ -33,7 +33,7 @@ def arm_row(name: str, runs: Sequence[LoadedRun], values: Values, measures: Sequ
         name=name,
         started=len(statuses),
         finished=statuses.count("finished"),
-        failed=statuses.count("failed"),
+        failed=statuses.count("failed") + statuses.count("diverged"),
         unfinished=statuses.count("running") + statuses.count("interrupted"),
         counted=len(counted),
         seeds=sorted(run.seed for run in counted),

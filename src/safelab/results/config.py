@@ -6,7 +6,19 @@ from safelab.results.load import Evidence
 from safelab.results.model import Difference
 from safelab.results.select import ABSENT, as_text
 
-ALWAYS_DIFFERENT = ("arm", "seed", "output_dir", "experiment", "device", "threads", "tracker", "checkpoint", "samples")
+ALWAYS_DIFFERENT = (
+    "arm",
+    "seed",
+    "output_dir",
+    "experiment",
+    "device",
+    "threads",
+    "tracker",
+    "checkpoint",
+    "samples",
+    "resume",
+    "limit",
+)
 """First parts of keys that tell runs apart without telling methods apart."""
 
 

@@ -15,6 +15,8 @@ from safelab.results.model import CrashPolicy
 
 POLICIES: tuple[CrashPolicy, ...] = ("last_value", "floor", "exclude")
 FLOORED = (REWARD, GOLD)
+BROKEN = ("failed", "diverged")
+"""How a run is said to have ended before its time."""
 
 
 def crash_update(run: LoadedRun) -> int | None:
@@ -23,7 +25,7 @@ def crash_update(run: LoadedRun) -> int | None:
     first = crash_updates(frame).get("crash/reward", [])
     if first:
         return first[0]
-    return int(frame["update"].max()) + 1 if run.record.info.status == "failed" and len(frame) else None
+    return int(frame["update"].max()) + 1 if run.record.info.status in BROKEN and len(frame) else None
 
 
 def floors(evidence: Evidence) -> dict[str, float]:
@@ -44,7 +46,7 @@ def under_policy(run: LoadedRun, policy: CrashPolicy, floor: dict[str, float]) -
         return frame
     if policy == "exclude":
         return None
-    if run.record.info.status == "failed":
+    if run.record.info.status in BROKEN:
         frame = to_the_end(frame, run.record.info.updates)
     if policy == "floor":
         frame = frame.assign(**{name: frame[name].where(frame["update"] < crash, floor[name]) for name in floor})

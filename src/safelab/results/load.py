@@ -17,7 +17,7 @@ from safelab.runlog.long_form import is_long_form, read_long_form
 from safelab.runlog.reader import RunRecord, find_runs, read_run
 from safelab.runlog.schema import RunInfo
 
-STATUS_RANK = {"finished": 0, "failed": 1, "interrupted": 2, "running": 3}
+STATUS_RANK = {"finished": 0, "failed": 1, "diverged": 1, "interrupted": 2, "running": 3}
 """Which of two runs of one arm and seed counts: the lower."""
 
 
@@ -132,6 +132,6 @@ def _counts(record: RunRecord) -> tuple[bool, str]:
         return False, f"{status} after {rows} of {planned} updates: drawn, not counted"
     if rows == 0:
         return False, f"{status} without a single readable update"
-    if status == "failed":
-        return True, f"failed after {rows} of {planned} updates"
+    if status in ("failed", "diverged"):
+        return True, f"{status} after {rows} of {planned} updates"
     return True, "" if rows >= planned else f"finished, but {planned - rows} of {planned} updates cannot be read"

@@ -24,7 +24,14 @@ TAIL = 64 * 1024
 SHORTEST_NAME, NUMBERS = 16, 63
 """Least characters of an arm's name, and those that the other columns take at their widest."""
 
-STYLES = {"finished": "green", "running": "cyan", "interrupted": "yellow", "gone": "red", "failed": "red"}
+STYLES = {
+    "finished": "green",
+    "running": "cyan",
+    "interrupted": "yellow",
+    "gone": "red",
+    "diverged": "red",
+    "failed": "red",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

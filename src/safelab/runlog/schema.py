@@ -29,7 +29,8 @@ LINE_FILES = (METRICS_FILE, SAMPLES_FILE, EVENTS_FILE)
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 """How a value that JSON cannot hold is written: as this text."""
 
-Status = Literal["running", "finished", "failed", "interrupted"]
+Status = Literal["running", "finished", "failed", "diverged", "interrupted"]
+"""``diverged``: the guard ended it; ``failed``: something broke; ``interrupted``: a signal, or the time was up."""
 
 
 class RunInfo(State):

@@ -83,6 +83,10 @@ class RunWriter:
         """Append one event (``update`` among its keys) to ``events.jsonl``."""
         self._append(EVENTS_FILE, event)
 
+    def replace_config(self, config: Mapping[str, Any]) -> None:
+        """What a run goes on with, where it was allowed to differ."""
+        replace_text(self.directory / CONFIG_FILE, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+
     def update_info(self, **changes: Any) -> None:
         """Change ``run.json``: written beside, brought to the disk, renamed."""
         self.info = RunInfo.model_validate({**self.info.model_dump(), **changes})

@@ -57,8 +57,11 @@ def newest(directory: Path) -> tuple[Path | None, list[Path]]:
     return None, damaged
 
 
-def load(parts: Components, state: TrainState, path: Path) -> TrainState:
-    """The state that ``save`` wrote to ``path``; modules and optimisers of ``state`` take its tensors in place."""
+def load(parts: Components, state: TrainState, path: Path, saved_rates: bool = True) -> TrainState:
+    """The state that ``save`` wrote to ``path``; modules and optimisers of ``state`` take its tensors in place.
+
+    ``saved_rates``: whether learning rates and the like are the checkpoint's, or those that ``state`` was made with.
+    """
     parts.policy.restore(path / "policy")
     tensors = load_file(path / "tensors.safetensors")
     saved = json.loads((path / "state.json").read_text())
@@ -71,7 +74,11 @@ def load(parts: Components, state: TrainState, path: Path) -> TrainState:
         for key, tensor in part(tensors, f"optimizer.{name}.").items():
             index, slot = key.split(".")
             slots.setdefault(int(index), {})[slot] = tensor
+        fresh = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
         optimizer.load_state_dict({"state": slots, "param_groups": saved["param_groups"][name]})
+        if not saved_rates:
+            for group, own in zip(optimizer.param_groups, fresh, strict=True):
+                group.update(own)
     return replace(state, **{name: restored(getattr(state, name), saved[name]) for name in SMALL_STATES})
 
 

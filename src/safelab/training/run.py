@@ -1,11 +1,12 @@
 """One run from its directory's making to its last line: the rim around the loop."""
 
+import json
 import os
 import platform
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -14,10 +15,10 @@ from typing import Any, Literal
 import torch
 import yaml
 
-from safelab.errors import ConfigError, RunFailed
+from safelab.errors import ConfigError, RewardFailed, RunFailed
 from safelab.runlog.flat import leaves
 from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, RUN_FILE, RunInfo
-from safelab.runlog.writer import RunWriter, read_info
+from safelab.runlog.writer import RunWriter, read_info, replace_text
 from safelab.training import checkpoint
 from safelab.training.components import Components
 from safelab.training.interrupt import asked_to_stop
@@ -28,21 +29,38 @@ from safelab.training.state import TrainState, initial_state
 
 LIBRARIES = ("safelab", "torch", "transformers", "hydra-core", "omegaconf", "numpy")
 
-MAY_CHANGE = ("updates", "checkpoint", "samples", "tracker", "threads", "output_dir")
+MAY_CHANGE = ("updates", "checkpoint", "samples", "tracker", "threads", "output_dir", "resume", "limit")
 """Keys that a run may go on with changed: none of them moves a number of the rows that are there."""
 
 
-Ended = Literal["finished", "failed", "interrupted"]
+Ended = Literal["finished", "failed", "diverged", "interrupted"]
+
+FAILED_BATCH = "failed_reward.json"
+"""Beside ``run.json``: the prompts and responses for which no reward could be had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """How a run ended. ``final_reward``: mean reward of its last update, None if it made none."""
+    """How a run ended. ``final_reward``: mean reward of its last update, None if it made none.
+
+    ``expected``: whether an interrupted run ended as ``limit.minutes`` asked.
+    """
 
     status: Ended | Literal["skipped"]
     directory: Path
     reason: str | None
     final_reward: float | None
+    expected: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """How following a run ended: status, why, its last row."""
+
+    status: Ended
+    reason: str | None
+    row: Mapping[str, Any]
+    expected: bool = False
 
 
 def is_finished(settings: Settings) -> bool:
@@ -63,60 +81,74 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
     torch.set_num_threads(parts.settings.threads)
     started = time.perf_counter()
     state, writer = open_run(parts, config, overrides, command)
-    status: Ended = "failed"
-    reason: str | None = None
-    row: Mapping[str, Any] = {}
+    end = End(status="failed", reason=None, row={})
     with writer:
         parts.tracker.start(writer.directory, config, writer.info.model_dump())
         try:
-            status, reason, row = follow(parts, state, writer)
+            end = follow(parts, state, writer)
         except RunFailed as error:
-            reason = str(error)
+            end = replace(end, reason=str(error))
         except KeyboardInterrupt:
-            status, reason = "interrupted", "stopped at once by a second signal"
+            end = replace(end, status="interrupted", reason="stopped at once by a second signal")
         except BaseException as error:
-            reason = f"{type(error).__name__}: {error}"
+            end = replace(end, reason=f"{type(error).__name__}: {error}")
             raise
         finally:
             seconds = (writer.info.seconds or 0.0) + time.perf_counter() - started
-            last = {"last_update": row["update"]} if row else {}
-            writer.update_info(status=status, reason=reason, ended=now(), seconds=seconds, **last)
-            parts.tracker.finish(status)
+            last = {"last_update": end.row["update"]} if end.row else {}
+            writer.update_info(status=end.status, reason=end.reason, ended=now(), seconds=seconds, **last)
+            parts.tracker.finish(end.status)
     return Outcome(
-        status=status, directory=writer.directory, reason=reason, final_reward=row.get("reward/mean") if row else None
+        status=end.status,
+        directory=writer.directory,
+        reason=end.reason,
+        final_reward=end.row.get("reward/mean"),
+        expected=end.expected,
     )
 
 
-def follow(parts: Components, state: TrainState, writer: RunWriter) -> tuple[Ended, str | None, Mapping[str, Any]]:
-    """Write down what the loop yields until it ends, the guard objects, or a signal comes."""
+def follow(parts: Components, state: TrainState, writer: RunWriter) -> End:
+    """Write down what the loop yields until it ends, the guard objects, the time is up, or a signal comes."""
     settings = parts.settings
     checkpoints = writer.directory / CHECKPOINT_DIR
+    began = time.monotonic()
     row: Mapping[str, Any] = {}
     title = f"{shortened(settings.arm)} seed {settings.seed}"
+
+    def keep() -> None:
+        checkpoint.save(parts, state, checkpoints, settings.checkpoint.keep)
+
     with asked_to_stop() as signal_name, display(title, state.counters.update, settings.updates) as show:
-        for step in train_loop(parts, state):
-            state, row = step.state, step.row
-            writer.row(row)
-            writer.samples(row["update"], step.samples)
-            for event in step.events:
-                writer.event(event)
-            parts.tracker.log(row)
-            show(row)
-            objection = parts.guard.verdict(row)
-            if objection is not None:
-                writer.event({"update": row["update"], "kind": "guard", "reason": objection})
-                return "failed", f"stopped by the guard: {objection}", row
-            stopping = signal_name()
-            done = state.counters.update
-            if (
-                stopping
-                or done == settings.updates
-                or (settings.checkpoint.every and done % settings.checkpoint.every == 0)
-            ):
-                checkpoint.save(parts, state, checkpoints, settings.checkpoint.keep)
-            if stopping and done < settings.updates:
-                return "interrupted", f"{stopping} after update {row['update']}", row
-    return "finished", None, row
+        try:
+            for step in train_loop(parts, state):
+                state, row = step.state, step.row
+                writer.row(row)
+                writer.samples(row["update"], step.samples)
+                for event in step.events:
+                    writer.event(event)
+                parts.tracker.log(row)
+                show(row)
+                objection = parts.guard.verdict(row)
+                if objection is not None:
+                    writer.event({"update": row["update"], "kind": "guard", "reason": objection})
+                    return End(status="diverged", reason=f"stopped by the guard: {objection}", row=row)
+                done = state.counters.update
+                late = settings.limit.minutes is not None and time.monotonic() - began >= 60 * settings.limit.minutes
+                stopping = signal_name() or (f"limit.minutes={settings.limit.minutes:g} was reached" if late else None)
+                every = settings.checkpoint.every
+                if stopping or done == settings.updates or (every and done % every == 0):
+                    keep()
+                if stopping and done < settings.updates:
+                    reason = f"{stopping} after update {row['update']}"
+                    return End(status="interrupted", reason=reason, row=row, expected=signal_name() is None)
+        except RewardFailed as error:
+            # Nothing has moved since the last update, so what was trained is kept, with the batch to look at.
+            if state.counters.update > 0:
+                keep()
+            replace_text(writer.directory / FAILED_BATCH, json.dumps(error.batch, indent=1) + "\n")
+            shown = f"{error}; the batch is in {FAILED_BATCH}, and the same command goes on from the last update"
+            return End(status="failed", reason=shown, row=row)
+    return End(status="finished", reason=None, row=row)
 
 
 def shortened(arm: str, width: int = 40) -> str:
@@ -128,37 +160,56 @@ def open_run(
     parts: Components, config: Mapping[str, Any], overrides: Sequence[str], command: str
 ) -> tuple[TrainState, RunWriter]:
     """A fresh run, or the newest whole checkpoint of the unfinished one that is there."""
-    directory = parts.settings.directory
+    settings = parts.settings
+    directory = settings.directory
     state = initial_state(parts)
-    if (directory / RUN_FILE).exists():
-        refuse_other_config(directory, config)
-        path, damaged = checkpoint.newest(directory / CHECKPOINT_DIR)
-        for bad in damaged:
-            notice(f"damaged checkpoint, passed over: {bad}")
-        if path is not None:
-            state = checkpoint.load(parts, state, path)
-            writer = RunWriter.reopen(directory, state.counters.update)
-            writer.update_info(
-                status="running", updates=parts.settings.updates, pid=os.getpid(), reason=None, ended=None
+    changes = changed_keys(directory, config)
+    path, damaged = checkpoint.newest(directory / CHECKPOINT_DIR)
+    for bad in damaged:
+        notice(f"damaged checkpoint, passed over: {bad}")
+    if path is None or not (directory / RUN_FILE).exists():
+        if settings.resume.mode == "must":
+            raise ConfigError(
+                f"resume must be auto or never, got must: {directory} holds no run with a whole checkpoint"
             )
-            return state, writer
-    return state, RunWriter.create(directory, config, overrides, fresh_info(parts, overrides, command))
+        return state, RunWriter.create(directory, config, overrides, fresh_info(parts, overrides, command))
+    state = checkpoint.load(parts, state, path, saved_rates=not any(key.startswith("optimizer.") for key in changes))
+    writer = RunWriter.reopen(directory, state.counters.update)
+    writer.update_info(status="running", updates=settings.updates, pid=os.getpid(), reason=None, ended=None)
+    if changes:
+        writer.event({"update": state.counters.update, "kind": "config_changed", "changes": changes})
+        writer.replace_config(config)
+    return state, writer
 
 
-def refuse_other_config(directory: Path, config: Mapping[str, Any]) -> None:
-    """Raise ConfigError, with the differences, unless the run there has this configuration."""
+def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What ``resume.allow`` lets differ from the run that is there: key to [there, now]; empty where there is none.
+
+    Raises:
+        ConfigError: another key differs, or ``resume`` is ``never`` and a run is there.
+    """
+    if not (directory / RUN_FILE).exists():
+        return {}
+    if config["resume"]["mode"] == "never":
+        raise ConfigError(
+            f"resume must be auto or must, got never: {directory} holds a run; choose another arm, experiment or "
+            "output_dir, or remove it"
+        )
     there, here = leaves(yaml.safe_load((directory / CONFIG_FILE).read_text())), leaves(config)
     changed = sorted(
         key
         for key in there.keys() | here.keys()
         if there.get(key) != here.get(key) and key.split(".")[0] not in MAY_CHANGE
     )
-    if changed:
-        differences = "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} now" for key in changed)
+    allowed = config["resume"]["allow"]
+    refused = [key for key in changed if not any(key == name or key.startswith(f"{name}.") for name in allowed)]
+    if refused:
+        differences = "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} now" for key in refused)
         raise ConfigError(
-            f"{directory} must hold a run of this configuration, got another ({differences}); "
-            "choose another experiment or arm, or remove that directory"
+            f"{directory} must hold a run of this configuration, got another ({differences}); choose another "
+            f"experiment or arm, remove that directory, or go on all the same with 'resume.allow=[{','.join(refused)}]'"
         )
+    return {key: [there.get(key), here.get(key)] for key in changed}
 
 
 def fresh_info(parts: Components, overrides: Sequence[str], command: str) -> RunInfo:

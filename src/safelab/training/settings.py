@@ -1,7 +1,7 @@
 """The run's own keys at the top of the configuration: what belongs to no group."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -22,6 +22,22 @@ class SampleOptions(Options):
     count: Annotated[int, Field(ge=1)]
 
 
+class ResumeOptions(Options):
+    """What to do where the run's directory holds a run. ``allow``: keys (or groups) that may differ from it.
+
+    ``auto`` goes on with an unfinished one, ``never`` refuses it, ``must`` refuses a directory without one.
+    """
+
+    mode: Literal["auto", "never", "must"]
+    allow: list[str]
+
+
+class LimitOptions(Options):
+    """``minutes``: of wall time, after which the run saves itself and ends; None for no limit."""
+
+    minutes: Annotated[float, Field(gt=0)] | None
+
+
 class Settings(Options):
     """Top-level keys. ``device``: cpu, cuda, cuda:N, or auto (a GPU if there is one)."""
 
@@ -34,6 +50,8 @@ class Settings(Options):
     threads: Annotated[int, Field(ge=1)]
     checkpoint: CheckpointOptions
     samples: SampleOptions
+    resume: ResumeOptions
+    limit: LimitOptions
 
     @property
     def directory(self) -> Path:

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from safelab.contracts import Evidence
-from safelab.errors import RunFailed
+from safelab.errors import RewardFailed, RunFailed
 from safelab.maths.divergence import k1
 from safelab.maths.masked import masked_mean
 from safelab.training.components import Components
@@ -31,14 +31,19 @@ def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor |
     """Reward and, where there is an evaluator, the held-out score of each response.
 
     Raises:
-        RunFailed: a reward is not finite.
+        RewardFailed: the reward raised, or one is not finite; with the batch.
     """
     texts, responses = rollout.prompts.texts, rollout.responses
     ended = rollout.ended_seq.tolist()
-    rewards = parts.reward.score(texts, responses, ended)
+    batch = {"prompts": texts, "responses": responses}
+    try:
+        rewards = parts.reward.score(texts, responses, ended)
+    except RunFailed as error:
+        raise RewardFailed(str(error), batch) from error
     for prompt, reward in zip(texts, rewards, strict=True):
         if not math.isfinite(reward):
-            raise RunFailed(f"reward must be finite, got {reward} for the prompt {prompt[:80]!r}; mend the reward")
+            said = f"reward must be finite, got {reward} for the prompt {prompt[:80]!r}; mend the reward"
+            raise RewardFailed(said, batch)
     gold = parts.evaluator.score(texts, responses, ended)
     device = rollout.ids.device
     return torch.tensor(rewards, device=device), None if gold is None else torch.tensor(gold, device=device)
