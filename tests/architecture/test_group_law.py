@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 CONF, SOURCE, TESTS = ROOT / "conf", ROOT / "src" / "safelab", ROOT / "tests"
 
 # Folders of conf that hold presets over groups, or keys that no module serves; they have no package.
-PRESETS = {"algorithm", "change", "experiment", "sweep", "tuned", "resume", "debug", "world", "detectors"}
+PRESETS = {"algorithm", "change", "experiments", "sweep", "tuned", "resume", "debug", "world", "detectors"}
 # Packages of src/safelab that are no group.
 LIBRARY = {"app", "maths", "results", "runlog", "training", "world"}
 

@@ -21,7 +21,7 @@ OPTIONS = sorted(
     if path.parent != CONF and path.parent.name not in ("algorithm", "sweep")
 )
 # Folders that the primary configuration has no entry for: their presets are added, with a +.
-ADDED = ("change", "debug", "experiment", "tuned")
+ADDED = ("change", "debug", "experiments", "tuned")
 
 # What stands in for a value that only the user can give.
 STAND_INS = {
@@ -88,3 +88,14 @@ def test_the_demo_is_what_it_says(hydra: Hydra) -> None:
     arms = {job.config["arm"] for job in jobs}
     assert arms == {"ppo_released", "safe_released", "ppo", "ppo_matched", "safe"}
     assert all(len({job.config["seed"] for job in jobs if job.config["arm"] == arm}) >= 3 for arm in arms)
+
+
+@pytest.mark.parametrize(("name", "algorithm"), [("paper_main", "safe"), ("paper_main_ppo", "ppo_matched")])
+def test_the_papers_setting_is_what_it_says(hydra: Hydra, name: str, algorithm: str) -> None:
+    job = to_job(compose(hydra, [f"+experiment={name}"]))
+    assert job.config["arm"] == algorithm
+    assert job.config["experiment"] == "paper_main"
+    assert job.config["policy"]["path"] == "Qwen/Qwen2.5-3B"
+    assert (job.config["rollout"]["batch_size"], job.config["updates"]) == (16, 2000)
+    # A folder's name is still a folder's name.
+    assert to_job(compose(hydra, [f"+experiment={name}", "experiment=mine"])).config["experiment"] == "mine"

@@ -19,7 +19,18 @@ from safelab.app.mistakes import missing, unresolved
 from safelab.errors import ConfigError, UserError
 
 # What these change is where, when or how a run is recorded, not what it computes: they make no arm of their own.
-NOT_IN_ARM = ("seed", "updates", "output_dir", "experiment", "arm", "device", "threads", "algorithm", "sweep")
+NOT_IN_ARM = (
+    "seed",
+    "updates",
+    "output_dir",
+    "experiment",
+    "experiments",
+    "arm",
+    "device",
+    "threads",
+    "algorithm",
+    "sweep",
+)
 NOT_IN_ARM_TREES = ("tracker", "checkpoint", "samples", "resume", "limit", "hydra")
 
 LONGEST_ARM = 100
