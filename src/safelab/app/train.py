@@ -28,6 +28,9 @@ from safelab.errors import ConfigError, RunFailed
 if TYPE_CHECKING:
     from safelab.training.run import Outcome
 
+DRY, NOT_DRY = "dry_run=true", "dry_run=false"
+"""Not keys of the configuration: what they ask for belongs to no run."""
+
 MANY_JOBS = 30
 """From here on the checks take long enough (about 0.2 s a job) to be announced."""
 
@@ -41,12 +44,18 @@ def main(arguments: Sequence[str]) -> int:
     """
     flags = parse(arguments)
     name = flags.config_name or CONFIG_NAME
-    overrides: list[str] = list(flags.overrides)
+    overrides = [override for override in flags.overrides if override not in (DRY, NOT_DRY)]
+    dry = DRY in flags.overrides
+    flags.overrides = overrides
     with opened(flags.config_dir, flags.config_path) as hydra:
         if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
             return show(hydra, flags, name)
         if flags.multirun or hydra.get_mode(name, overrides) == RunMode.MULTIRUN:
+            if dry:
+                raise ConfigError("dry_run=true must come without -m, got a sweep; look at one of its jobs")
             return sweep(hydra, overrides, name)
+        if dry:
+            return estimate(to_job(compose(hydra, overrides, name=name)))
         return single(to_job(compose(hydra, overrides, name=name)))
 
 
@@ -68,6 +77,14 @@ def show(hydra: Hydra, flags: Namespace, name: str) -> int:
     except SystemExit as end:  # Hydra has said why, as for an unknown --package
         return ConfigError.exit_code if end.code else 0
     return 0
+
+
+def estimate(job: Job) -> int:
+    """Check a run and say what it would be and need; nothing is made."""
+    from safelab.app import dry_run
+
+    check_options([job])
+    return dry_run.show(job.config)
 
 
 def single(job: Job) -> int:

@@ -1,0 +1,67 @@
+"""TRL 1.12's PPOTrainer on the benchmark's model: one update for each line on standard input, its milliseconds out.
+
+Runs in an environment of its own (``scripts/bench/update.py`` makes it); imports nothing of safelab.
+"""
+
+import gc
+import sys
+import time
+from pathlib import Path
+
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
+from trl.experimental.ppo import PPOConfig, PPOTrainer
+
+
+class OneAtATime(TrainerCallback):
+    """Waits for a line before each update and says how long the last one took."""
+
+    def __init__(self) -> None:
+        self.started = 0.0
+
+    def on_train_begin(self, args, state, control, **more):
+        """Before the first update."""
+        self.wait()
+
+    def on_step_end(self, args, state, control, **more):
+        """After each."""
+        print(f"ms {1e3 * (time.perf_counter() - self.started)}", flush=True)
+        self.wait()
+
+    def wait(self) -> None:
+        """Until a line comes; end with the input."""
+        if not sys.stdin.readline().strip():
+            sys.exit(0)
+        self.started = time.perf_counter()
+
+
+def main() -> None:
+    """Build the trainer and train until the input ends."""
+    directory, batch, response, epochs, threads, collect = sys.argv[1:7]
+    torch.set_num_threads(int(threads))
+    if collect == "no":
+        gc.collect = lambda *arguments: 0
+    tokenizer = AutoTokenizer.from_pretrained(directory, padding_side="left")
+    texts = (Path(directory) / "prompts.txt").read_text().splitlines()
+    rows = [{"input_ids": tokenizer(text)["input_ids"]} for text in texts]
+    policy = AutoModelForCausalLM.from_pretrained(directory)
+    value = AutoModelForSequenceClassification.from_pretrained(directory, num_labels=1)
+    reward = AutoModelForSequenceClassification.from_pretrained(directory, num_labels=1, num_hidden_layers=1)
+    arguments = PPOConfig(
+        output_dir=str(Path(directory) / "trl"), per_device_train_batch_size=int(batch), num_mini_batches=1,
+        total_episodes=1_000_000, response_length=int(response), num_ppo_epochs=int(epochs), use_cpu=True, bf16=False,
+        num_sample_generations=0, report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True,
+        gradient_checkpointing=False, local_rollout_forward_batch_size=int(batch), stop_token="eos",
+    )  # fmt: skip
+    trainer = PPOTrainer(
+        args=arguments, processing_class=tokenizer, model=policy,
+        ref_model=AutoModelForCausalLM.from_pretrained(directory), reward_model=reward, value_model=value,
+        train_dataset=Dataset.from_list(rows), eval_dataset=Dataset.from_list(rows[: int(batch)]),
+        callbacks=[OneAtATime()],
+    )  # fmt: skip
+    sys.stdout.flush()
+    trainer.train()
+
+
+main()
