@@ -22,8 +22,7 @@ BROKEN = ("failed", "diverged")
 def crash_update(run: LoadedRun) -> int | None:
     """Where a run first crashed: the first reward crash, else where it failed; None if neither."""
     frame = run.record.metrics
-    first = crash_updates(frame).get("crash/reward", [])
-    if first:
+    if first := crash_updates(frame, ["crash/reward"]).get("crash/reward"):
         return first[0]
     return int(frame["update"].max()) + 1 if run.record.info.status in BROKEN and len(frame) else None
 

@@ -23,13 +23,13 @@ def summarise(frame: pd.DataFrame, measures: Sequence[Measure], window: int) -> 
         measures: which.
         window: updates of the rolling mean.
     """
-    tail = frame.tail(final_rows(len(frame)))
+    last = final_rows(len(frame))
 
     def column(name: str) -> Column:
-        return _column(frame, name)
+        return _known(_column(frame, name))
 
     def final(name: str) -> float | None:
-        return _mean(_column(tail, name))
+        return _mean(_known(_column(frame, name)[-last:]))
 
     makers: dict[str, Callable[[], float | None]] = {
         "reward_mean": lambda: _mean(column(REWARD)),
@@ -71,20 +71,23 @@ def rolling_mean(values: Column, window: int) -> Column:
     return means
 
 
-def crash_updates(frame: pd.DataFrame) -> dict[str, list[int]]:
-    """Updates at which each kind of crash began; a kind that the run did not look for is absent."""
+def crash_updates(frame: pd.DataFrame, kinds: Sequence[str] = CRASHES) -> dict[str, list[int]]:
+    """Updates at which each of ``kinds`` began; a kind that the run did not look for is absent."""
+    updates = frame["update"].to_numpy()
     return {
-        kind: [int(update) for update in frame["update"].to_numpy()[frame[kind].to_numpy() == 1]]
-        for kind in CRASHES
-        if kind in frame
+        kind: [int(update) for update in updates[frame[kind].to_numpy() == 1]] for kind in kinds if kind in frame
     }
 
 
 def _column(frame: pd.DataFrame, name: str) -> Column:
-    """The metric without the rows that lack it; empty where no row has it or it is no number."""
-    if name not in frame or frame[name].dtype == object:
+    """The metric, NaN in the rows that lack it; empty where no row has it or it is no number."""
+    if name not in frame or (found := frame[name]).dtype == object:
         return np.empty(0)
-    values = frame[name].to_numpy(dtype=np.float64)
+    values: Column = found.to_numpy(dtype=np.float64)
+    return values
+
+
+def _known(values: Column) -> Column:
     known: Column = values[~np.isnan(values)]
     return known
 

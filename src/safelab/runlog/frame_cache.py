@@ -69,7 +69,8 @@ def _read(place: Path, stamp: Mapping[str, int]) -> Parsed | None:
         return None
     frame = table.replace_schema_metadata(None).to_pandas()
     return Parsed(
-        frame=frame.astype(dict.fromkeys(about["text"], object)),
+        # ``astype`` copies everything, even for nothing.
+        frame=frame.astype(dict.fromkeys(about["text"], object)) if about["text"] else frame,
         damaged=[Damage(**each) for each in about["damaged"]],
         non_finite=about["non_finite"],
     )
