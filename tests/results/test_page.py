@@ -5,6 +5,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,7 +37,12 @@ def hostile_runs(make_run: MakeRun, tmp_path: Path) -> None:
             text,
             0,
             rewards=[0.5, 0.6],
-            columns={"crash/reward": [0, 1], "kl/ref_token_exact": [0.0, 0.1], text: [0.5, 0.6]},
+            columns={
+                "crash/reward": [0, 1],
+                "kl/ref_token_exact": [0.0, 0.1],
+                "controller/phase": [text, "other"],
+                text: [0.5, 0.6],
+            },
             directory=tmp_path / "runs" / str(number),
             experiment=text,
             overrides=[text],
@@ -93,7 +99,9 @@ def test_hostile_text_is_shown_as_it_is(hostile: Report) -> None:
 def test_names_in_figures_are_escaped_for_plotly_too(hostile: Report) -> None:
     drawn = figures(hostile)
     names = {str(trace.get("name", "")) for charts in drawn.values() for chart in charts for trace in chart["traces"]}
-    labels = {label for chart in drawn["crashes"] for label in chart["layout"]["yaxis"]["categoryarray"]}
+    rows = [*drawn["crashes"], *drawn["phases"]]
+    labels = {label for chart in rows for label in chart["layout"]["yaxis"]["categoryarray"]}
+    assert len(rows) == 2
     assert any("&lt;" in name for name in names)
     assert not [text for text in names | labels if "<" in text]
 
@@ -143,6 +151,40 @@ def test_every_drawn_and_printed_number_is_in_report_json(make_run: MakeRun, tmp
         found = arm["estimates"]["reward_mean"]
         bounds = f"[{found['low']:.3f}, {found['high']:.3f}]"
         assert f'data-value="{found["mean"]}">{found["mean"]:.3f}<span class="ci">{bounds}' in page
+
+
+def numbers_in(value: object) -> set[float]:
+    """Every number anywhere in a JSON value."""
+    if isinstance(value, dict):
+        return set().union(*map(numbers_in, value.values()))
+    if isinstance(value, list):
+        return set().union(*map(numbers_in, value))
+    return {float(value)} if isinstance(value, int | float) and not isinstance(value, bool) else set()
+
+
+def test_every_cell_of_every_table_is_in_report_json(make_run: MakeRun, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for arm in ("ppo", "safe"):
+        for seed in range(3):
+            names = ("kl/ref_token_exact", "reward/gold_mean", "time/total_s", "policy/entropy_token", "critic/bias")
+            columns = {name: rng.random(30).tolist() for name in names}
+            make_run(arm, seed, rewards=rng.random(30).tolist(), columns={**columns, "crash/reward": [0] * 29 + [1]})
+    report = build_report(load([tmp_path]), Choices())
+    page, saved = render(report), numbers_in(json.loads(to_json(report)))
+    cells = [attrs["data-value"] for _, attrs in parsed(page).seen if attrs.get("data-value")]
+    assert len(cells) > 100
+    assert not [cell for cell in cells if float(str(cell)) not in saved]
+    # Equal KL, the overhead and the crash test are among them, not only the arms' means.
+    safe = next(row for row in report.equal_kl if row.arm == "safe")
+    assert {str(safe.gold.mean), str(report.overheads["safe"].mean)} <= set(cells)
+
+
+def test_of_many_runs_the_timeline_has_those_with_a_crash(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed in range(70):
+        make_run("ppo", seed, columns={"crash/reward": [0, int(seed % 10 == 0)]})
+    (chart,) = figures(build_report(load([tmp_path]), Choices()))["crashes"]
+    assert chart["unit"] == "the 7 of 70 runs that had one"
+    assert chart["layout"]["yaxis"]["categoryarray"] == [f"ppo {seed}" for seed in range(60, -1, -10)]
 
 
 def test_smoothing_by_hand() -> None:

@@ -100,6 +100,29 @@ def test_many_clear_seeds_are_called_clear(make_run: MakeRun, tmp_path: Path) ->
     assert found.arms[0].estimates["reward_mean"].iqm is not None
 
 
+def test_the_headline_says_what_the_corrected_test_confirms(make_run: MakeRun, tmp_path: Path) -> None:
+    # Six pairs: the floor 0.031 passes alone, and times two arms no more.
+    for seed in range(6):
+        make_run("ppo", seed, rewards=[0.5])
+        make_run("a", seed, rewards=[0.6 + 0.001 * seed])
+    assert "confirms" not in build_report(load([tmp_path]), Choices()).verdict[0]
+    for seed in range(6):
+        make_run("b", seed, rewards=[0.4 - 0.001 * seed])
+    said = build_report(load([tmp_path]), Choices()).verdict[0]
+    assert said.endswith("The test corrected over all arms confirms none of these differences.")
+
+
+def test_overhead_by_hand(make_run: MakeRun, tmp_path: Path) -> None:
+    # Medians 1, 2 and 2, 2 seconds: ratios 2 and 1, whose geometric mean is the root of 2.
+    for arm, seconds in (("ppo", (1.0, 2.0)), ("safe", (2.0, 2.0))):
+        for seed, each in enumerate(seconds):
+            make_run(arm, seed, columns={"time/total_s": [each, each]})
+    found = build_report(load([tmp_path]), Choices()).overheads["safe"]
+    assert found.mean == pytest.approx(41.42135623730951)
+    assert found.low is not None
+    assert found.low < 0
+
+
 def test_the_first_metric_leads(make_run: MakeRun, tmp_path: Path) -> None:
     for seed in (0, 1):
         for arm, kl in (("ppo", 0.1), ("safe", 0.3)):

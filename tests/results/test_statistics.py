@@ -166,5 +166,15 @@ def test_how_many_crashes_it_takes(n: int, needed: int) -> None:
     assert fisher_p(needed - 1, n, 0, n) >= 0.05
 
 
+@pytest.mark.parametrize(("n", "rate", "power"), [(5, 0.8, 0.7373), (10, 0.7, 0.9527), (10, 0.5, 0.6230)])
+def test_power_of_the_crash_test_against_none(n: int, rate: float, power: float) -> None:
+    """Against 0 of n the test finds what has at least 4 of 5 or 5 of 10: the binomial tail beyond, by hand."""
+    found = sum(stats.binom.pmf(k, n, rate) for k in range(n + 1) if fisher_p(k, n, 0, n) < 0.05)
+    needed = {5: 4, 10: 5}[n]
+    by_hand = sum(math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(needed, n + 1))
+    assert found == pytest.approx(by_hand, abs=1e-9)
+    assert found == pytest.approx(power, abs=5e-4)
+
+
 def test_three_runs_can_never_show_a_difference_in_crashes() -> None:
     assert fisher_floor(3, 3) == pytest.approx(0.1)

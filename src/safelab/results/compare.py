@@ -1,10 +1,11 @@
 """Arms against the baseline: paired differences, permutation tests, probability of improvement, crash tests."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from safelab.results.aggregate import Values, numbers
-from safelab.results.model import ArmRow, Comparison, CrashComparison, Measure
+from safelab.results.model import ArmRow, Comparison, CrashComparison, Estimate, Measure
 from safelab.results.statistics import (
     estimate,
     fisher_floor,
@@ -41,6 +42,31 @@ def paired(
     """Arm minus baseline, by seed, where both have the measure."""
     pairs = {seed: (arm[seed][key], base[seed][key]) for seed in sorted(arm.keys() & base.keys())}
     return {seed: left - right for seed, (left, right) in pairs.items() if left is not None and right is not None}
+
+
+def overheads(values: Values, baseline: str) -> dict[str, Estimate]:
+    """Per cent by which an update of each other arm takes longer than one of ``baseline`` on the same seed."""
+    return {arm: percent(log_ratios(values[arm], values[baseline], "update_s")) for arm in values if arm != baseline}
+
+
+def log_ratios(
+    arm: Mapping[int, Mapping[str, float | None]], base: Mapping[int, Mapping[str, float | None]], key: str
+) -> list[float]:
+    """Log of arm over baseline of each seed that both have; its mean is the log of the geometric mean ratio."""
+
+    def logs(values: Mapping[int, Mapping[str, float | None]]) -> dict[int, dict[str, float | None]]:
+        return {
+            seed: {key: math.log(v) if (v := row[key]) is not None and v > 0 else None} for seed, row in values.items()
+        }
+
+    return list(paired(logs(arm), logs(base), key).values())
+
+
+def percent(ratios: Sequence[float]) -> Estimate:
+    """Mean and interval of log ratios as changes in per cent."""
+    found = estimate(ratios)
+    mean, low, high = (None if v is None else 100 * math.expm1(v) for v in (found.mean, found.low, found.high))
+    return Estimate(n=found.n, mean=mean, low=low, high=high)
 
 
 def _compare(values: Values, arm: str, baseline: str, measure: Measure) -> Comparison:

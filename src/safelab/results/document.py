@@ -8,7 +8,8 @@ from pathlib import Path
 from safelab import __version__
 from safelab.errors import DataError, nearest
 from safelab.results.aggregate import arm_row, rankings, values_by_run
-from safelab.results.compare import compare, compare_crashes
+from safelab.results.budget import at_equal_kl
+from safelab.results.compare import compare, compare_crashes, overheads
 from safelab.results.config import differences
 from safelab.results.curves import panels, updates_per_point
 from safelab.results.definitions import constants_of, definitions
@@ -18,6 +19,7 @@ from safelab.results.measures import PRIMARY, chosen
 from safelab.results.metrics import CRASHES, crash_updates, summarise
 from safelab.results.model import ArmRow, Comparison, CrashPolicy, Measure, Report, RunRow
 from safelab.results.paper import beside_paper
+from safelab.results.phases import phases
 from safelab.results.samples import samples
 from safelab.results.verdict import verdict
 from safelab.runlog.schema import strict_json
@@ -54,6 +56,7 @@ def build_report(evidence: Evidence, choices: Choices) -> Report:
     comparisons, crashes = compare(values, baseline, measures), compare_crashes(arms, baseline)
     arms = in_order(arms, comparisons, measures[0])
     ranks = rankings(evidence, measures[0], choices.window)
+    equal_kl = at_equal_kl(evidence, arms, baseline, choices.window)
     constants, same_constants = constants_of(evidence)
     return Report(
         title=title(evidence),
@@ -65,7 +68,7 @@ def build_report(evidence: Evidence, choices: Choices) -> Report:
         window=choices.window,
         updates_per_point=updates_per_point(evidence),
         crash_policy=choices.crash_policy,
-        verdict=verdict(arms, comparisons, baseline, measures),
+        verdict=verdict(arms, comparisons, baseline, measures, equal_kl),
         limits=limits(arms, comparisons, crashes, ranks, measures[0]),
         notes=notes(evidence, same_constants),
         measures=[m for m in measures if any(arm.estimates[m.key].n for arm in arms) or m.key == PRIMARY],
@@ -74,6 +77,9 @@ def build_report(evidence: Evidence, choices: Choices) -> Report:
         comparisons=comparisons,
         crash_comparisons=crashes,
         rankings=ranks,
+        equal_kl=equal_kl,
+        overheads=overheads(values, baseline),
+        phases=phases(evidence, [arm.name for arm in arms]),
         paper=beside_paper(choices.paper, arms, values),
         panels=panels(evidence, [name for name in choices.metrics if name in evidence.columns]),
         definitions=definitions(constants, [kind for kind in CRASHES if any(kind in arm.crashed for arm in arms)]),

@@ -53,6 +53,10 @@ def render(report: Report) -> str:
             style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
             policy=content_policy(library, script),
             compared={(row.arm, row.measure): row for row in report.comparisons},
+            budgets=sorted({row.kl for row in report.equal_kl}),
+            timed=any(found.n for found in report.overheads.values()),
+            gold_known=any(row.gold.n for row in report.equal_kl),
+            kept={(row.arm, row.kl): row for row in report.equal_kl},
             crash_compared={(row.arm, row.kind): row for row in report.crash_comparisons},
         )
     )
@@ -75,6 +79,7 @@ def content_policy(*scripts: str) -> str:
 def _style(report: Report) -> dict[str, Any]:
     slots = [slot(index) for index in range(len(report.arms))]
     return {
+        "palette": {"light": LIGHT, "dark": DARK},
         "arms": [arm.name for arm in report.arms],
         "colours": {"light": [LIGHT[c] for c, _, _ in slots], "dark": [DARK[c] for c, _, _ in slots]},
     }

@@ -91,7 +91,7 @@ def _unequal_kl(arms: Sequence[ArmRow]) -> list[str]:
     (low, near), (high, far) = min(levels), max(levels)
     return [
         f"The arms end at different KL, from {text.number(low, 2)} ({near}) to {text.number(high, 2)} ({far}) nats per "
-        "token: a difference in reward is not one at equal KL. Reward against KL is drawn below."
+        "token: a difference in reward is not one at equal KL, which has a table of its own below."
     ]
 
 

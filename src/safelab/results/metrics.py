@@ -26,10 +26,10 @@ def summarise(frame: pd.DataFrame, measures: Sequence[Measure], window: int) -> 
     last = final_rows(len(frame))
 
     def column(name: str) -> Column:
-        return _known(_column(frame, name))
+        return _known(numbers_of(frame, name))
 
     def final(name: str) -> float | None:
-        return _mean(_known(_column(frame, name)[-last:]))
+        return _mean(_known(numbers_of(frame, name)[-last:]))
 
     makers: dict[str, Callable[[], float | None]] = {
         "reward_mean": lambda: _mean(column(REWARD)),
@@ -74,12 +74,10 @@ def rolling_mean(values: Column, window: int) -> Column:
 def crash_updates(frame: pd.DataFrame, kinds: Sequence[str] = CRASHES) -> dict[str, list[int]]:
     """Updates at which each of ``kinds`` began; a kind that the run did not look for is absent."""
     updates = frame["update"].to_numpy()
-    return {
-        kind: [int(update) for update in updates[frame[kind].to_numpy() == 1]] for kind in kinds if kind in frame
-    }
+    return {kind: [int(update) for update in updates[frame[kind].to_numpy() == 1]] for kind in kinds if kind in frame}
 
 
-def _column(frame: pd.DataFrame, name: str) -> Column:
+def numbers_of(frame: pd.DataFrame, name: str) -> Column:
     """The metric, NaN in the rows that lack it; empty where no row has it or it is no number."""
     if name not in frame or (found := frame[name]).dtype == object:
         return np.empty(0)

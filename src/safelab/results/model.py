@@ -126,6 +126,18 @@ class CrashComparison:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetRow:
+    """An arm within ``kl``: reward and gold score over seeds, and their paired differences from the baseline."""
+
+    arm: str
+    kl: float
+    reward: Estimate
+    gold: Estimate
+    reward_difference: Estimate
+    gold_difference: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One arm in one panel: mean, least and greatest over the seeds at each step, and the seeds themselves."""
 
@@ -145,6 +157,16 @@ class Panel:
     unit: str
     steps: Sequence[int]
     lines: Sequence[Line]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseLine:
+    """The controller's phase in one arm: of most of its seeds, from update ``first`` to ``last``, span by span."""
+
+    arm: str
+    first: Sequence[int]
+    last: Sequence[int]
+    phase: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +241,9 @@ class Report:
     comparisons: Sequence[Comparison]
     crash_comparisons: Sequence[CrashComparison]
     rankings: Sequence[Ranking]
+    equal_kl: Sequence[BudgetRow]
+    overheads: Mapping[str, Estimate]
+    phases: Sequence[PhaseLine]
     paper: Sequence[PaperRow]
     panels: Sequence[Panel]
     definitions: Sequence[Definition]

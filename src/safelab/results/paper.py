@@ -5,12 +5,12 @@ definitions of variance and of a crash are not known, so ours stand beside them.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from safelab.errors import DataError, nearest
 from safelab.results import text
 from safelab.results.aggregate import Values
-from safelab.results.compare import paired
+from safelab.results.compare import log_ratios, percent
 from safelab.results.model import ArmRow, PaperRow
 from safelab.results.statistics import estimate
 
@@ -58,14 +58,14 @@ def _rows(safe: ArmRow, ppo: ArmRow, values: Values) -> list[PaperRow]:
             pair=f"{safe.name} against {ppo.name}",
             quantity="gain in training-average reward",
             published="+5.15 %",
-            here=_percent(_ratios(left, right, "reward_mean")),
+            here=_percent(log_ratios(left, right, "reward_mean")),
             comparable="direction; the published gain comes without an interval",
         ),
         PaperRow(
             pair=f"{safe.name} against {ppo.name}",
             quantity="reward variance, PPO's over SAFE's",
             published="2.8 times",
-            here=_times([2 * ratio for ratio in _ratios(right, left, "reward_sd_rolling")]),
+            here=_times([2 * ratio for ratio in log_ratios(right, left, "reward_sd_rolling")]),
             comparable="roughly: ours is the variance around a centred rolling mean; theirs is not defined",
         ),
         PaperRow(
@@ -79,35 +79,18 @@ def _rows(safe: ArmRow, ppo: ArmRow, values: Values) -> list[PaperRow]:
             pair=f"{safe.name} against {ppo.name}",
             quantity="overhead in time per update",
             published="1.4 %",
-            here=_percent(_ratios(left, right, "update_s")),
+            here=_percent(log_ratios(left, right, "update_s")),
             comparable="no: runs side by side on a shared machine; a benchmark measures it",
         ),
     ]
 
 
-def _ratios(
-    arm: Mapping[int, Mapping[str, float | None]], base: Mapping[int, Mapping[str, float | None]], key: str
-) -> list[float]:
-    """Log ratio arm over base of each seed that both have; their mean is the log of the geometric mean ratio."""
-
-    def logs(values: Mapping[int, Mapping[str, float | None]]) -> dict[int, dict[str, float | None]]:
-        return {
-            seed: {key: math.log(v) if (v := row[key]) is not None and v > 0 else None} for seed, row in values.items()
-        }
-
-    return list(paired(logs(arm), logs(base), key).values())
-
-
-def _percent(log_ratios: Sequence[float]) -> str:
-    found = estimate(log_ratios)
+def _percent(ratios: Sequence[float]) -> str:
+    found = percent(ratios)
     if found.mean is None:
         return text.NOTHING
-
-    def change(value: float | None) -> float | None:
-        return None if value is None else 100 * math.expm1(value)
-
-    bounds = text.interval(change(found.low), change(found.high), 1, signed=True)
-    return f"{text.number(change(found.mean), 1, signed=True)} % {bounds}".strip()
+    bounds = text.interval(found.low, found.high, 1, signed=True)
+    return f"{text.number(found.mean, 1, signed=True)} % {bounds}".strip()
 
 
 def _times(log_ratios: Sequence[float]) -> str:

@@ -1,7 +1,7 @@
 """The page's interactive figures as Plotly dictionaries. Colours are numbers: the page has them in light and dark.
 
-A trace's ``meta``: ``arm`` (its number), ``role`` (mean, band, seed, path, end, run, event). Names are HTML-escaped,
-because Plotly reads its texts as a kind of HTML.
+A trace's ``meta``: ``arm`` (its number, or -1), ``role`` (mean, band, seed, path, end, run, event, phase). Names are
+HTML-escaped, because Plotly reads its texts as a kind of HTML.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,8 +23,10 @@ EVENT_SYMBOLS = {
     "crash/entropy_collapse": "triangle-down-open",
     "crash/hacking": "diamond-open",
 }
-ROW_PX, FRAME_PX = 22, 110
-"""Height of a run in the timeline, and of what is around the runs."""
+ROW_PX, FRAME_PX, LEGEND_PX = 22, 110, 26
+"""Height of a row in a timeline, of what is around the rows, and of the legend's distance from the first row."""
+ALL_RUNS = 60
+"""Runs up to which the timeline of crashes shows those without any, too."""
 
 
 def figures(report: Report) -> dict[str, list[Figure]]:
@@ -32,6 +34,7 @@ def figures(report: Report) -> dict[str, list[Figure]]:
     return {
         "curves": [curve(panel, report) for panel in report.panels],
         "frontier": frontier(report),
+        "phases": phase_lines(report),
         "crashes": timeline(report),
     }
 
@@ -69,6 +72,9 @@ def timeline(report: Report) -> list[Figure]:
     kinds = [kind for kind in EVENT_SYMBOLS if any(run.crashes.get(kind) for run in runs)]
     if not kinds:
         return []
+    found = len(runs)
+    if found > ALL_RUNS:
+        runs = [run for run in runs if any(run.crashes.values())]
     order = {arm.name: index for index, arm in enumerate(report.arms)}
     runs = sorted(runs, key=lambda run: (-order[run.arm], -run.seed))
     names = {run.key: escape(f"{text.short(run.arm)} {run.seed}") for run in runs}
@@ -98,24 +104,61 @@ def timeline(report: Report) -> list[Figure]:
                 "meta": {"arm": -1, "role": "event"},
             }
         )
+    left_out = f"the {len(runs)} of {found} runs that had one" if len(runs) < found else ""
+    return [_rows_figure("timeline", "Where crashes began", left_out, traces, [names[run.key] for run in runs])]
+
+
+def phase_lines(report: Report) -> list[Figure]:
+    """A bar for each arm, coloured by the phase of its controllers; nothing where there are none."""
+    if not report.phases:
+        return []
+    names = {line.arm: escape(text.short(line.arm)) for line in report.phases}
+    kinds = list(dict.fromkeys(phase for line in report.phases for phase in line.phase))
+    traces = []
+    for number, kind in enumerate(kinds):
+        spans = [
+            (names[line.arm], first, last)
+            for line in report.phases
+            for first, last, phase in zip(line.first, line.last, line.phase, strict=True)
+            if phase == kind
+        ]
+        traces.append(
+            {
+                "type": "scatter",
+                "mode": "lines",
+                "name": escape(kind),
+                "x": [x for _, first, last in spans for x in (first, last + 1, None)],
+                "y": [y for name, _, _ in spans for y in (name, name, None)],
+                "line": {"width": 11},
+                "hovertemplate": f"{escape(kind)}, update %{{x}}<extra>%{{y}}</extra>",
+                "meta": {"arm": -1, "role": "phase", "colour": number},
+            }
+        )
+    return [_rows_figure("phases", "Phase of the controllers", "of most seeds", traces, [*names.values()][::-1])]
+
+
+def _rows_figure(name: str, title: str, unit: str, traces: Sequence[Mapping[str, Any]], rows: Sequence[str]) -> Figure:
+    """Rows over the updates, the last one of ``rows`` on top."""
+    height = FRAME_PX + ROW_PX * len(rows)
     layout = {
         "xaxis": {"title": {"text": "update"}},
-        "yaxis": {"type": "category", "categoryorder": "array", "categoryarray": [names[run.key] for run in runs]},
+        "yaxis": {
+            "type": "category",
+            "categoryorder": "array",
+            "categoryarray": rows,
+            "range": [-0.8, len(rows) - 0.2],
+        },
         "showlegend": True,
+        "legend": {
+            "orientation": "h",
+            "x": 0,
+            "y": 1 + LEGEND_PX / 4 / (ROW_PX * len(rows)),
+            "yanchor": "bottom",
+        },
         "hovermode": "closest",
-        "height": FRAME_PX + ROW_PX * len(runs),
+        "height": height,
     }
-    return [
-        {
-            "id": "timeline",
-            "title": "Where crashes began",
-            "unit": "",
-            "metric": "",
-            "log": "",
-            "traces": traces,
-            "layout": layout,
-        }
-    ]
+    return {"id": name, "title": title, "unit": unit, "metric": "", "log": "", "traces": traces, "layout": layout}
 
 
 def _mean(panel: Panel, line: Line, arm: int) -> dict[str, Any]:

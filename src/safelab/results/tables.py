@@ -59,6 +59,8 @@ def markdown(report: Report) -> str:
     parts += [*_table(*_arms_table(report)), ""]
     if len(report.arms) > 1:
         parts += [f"## Against {_md(report.baseline)}", "", *_table(*_differences_table(report)), ""]
+    if report.equal_kl:
+        parts += ["## At equal KL", "", *_table(*_equal_kl_table(report)), ""]
     if report.paper:
         heads = ["Arms", "Quantity", "Published", "Here", "Comparable?"]
         rows = [[row.pair, row.quantity, row.published, row.here, row.comparable] for row in report.paper]
@@ -127,6 +129,23 @@ def _differences_table(report: Report) -> tuple[list[str], list[list[str]]]:
         ]
         for row in report.comparisons
         if row.measure == primary.key
+    ]
+    return heads, rows
+
+
+def _equal_kl_table(report: Report) -> tuple[list[str], list[list[str]]]:
+    heads = ["Arm", "KL at most (nats/token)", "Reward", "difference", "Gold score", "difference"]
+    rows = [
+        [
+            row.arm,
+            text.number(row.kl, 2),
+            text.number(row.reward.mean, 3),
+            f"{text.number(gap.mean, 3, True)} {text.interval(gap.low, gap.high, 3, True)}".strip(),
+            text.number(row.gold.mean, 2),
+            f"{text.number(lost.mean, 2, True)} {text.interval(lost.low, lost.high, 2, True)}".strip(),
+        ]
+        for row in report.equal_kl
+        for gap, lost in [(row.reward_difference, row.gold_difference)]
     ]
     return heads, rows
 

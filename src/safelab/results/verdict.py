@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from safelab.results import text
-from safelab.results.model import ArmRow, Comparison, Measure
+from safelab.results.model import ArmRow, BudgetRow, Comparison, Estimate, Measure
 
 INDICATIVE_BELOW = 5
 """Pairs below which a comparison only indicates."""
@@ -16,9 +16,13 @@ NAMED = 6
 
 
 def verdict(
-    arms: Sequence[ArmRow], comparisons: Sequence[Comparison], baseline: str, measures: Sequence[Measure]
+    arms: Sequence[ArmRow],
+    comparisons: Sequence[Comparison],
+    baseline: str,
+    measures: Sequence[Measure],
+    equal_kl: Sequence[BudgetRow] = (),
 ) -> list[str]:
-    """Sentences, the most important first: primary measure, crashes, gold score, steadiness."""
+    """Sentences, the most important first: primary measure, crashes, gold score, equal KL, steadiness."""
     base = next(arm for arm in arms if arm.name == baseline)
     if not any(arm.counted for arm in arms):
         return ["No run has finished yet: there are curves to look at, and no numbers to compare."]
@@ -27,6 +31,7 @@ def verdict(
         *_primary(arms, base, rows, measures[0]),
         *_crashes(arms),
         *_gold(arms, measures),
+        *_equal_kl(equal_kl, baseline),
         *_steadiness(arms, base, measures),
     ]
 
@@ -53,7 +58,18 @@ def _headline(base: ArmRow, rows: Sequence[Comparison], measure: Measure) -> str
     if not clear:
         return f"In {_inside(measure)}, {text.listed(unclear)} cannot be told apart from {level}."
     rest = f"; {text.listed(unclear)} cannot be told apart from it" if unclear else ""
-    return f"In {_inside(measure)}, {' and '.join(clear)} {level}{rest}."
+    return f"In {_inside(measure)}, {' and '.join(clear)} {level}{rest}.{_confirmed(rows)}"
+
+
+def _confirmed(rows: Sequence[Comparison]) -> str:
+    """Which of the intervals without zero the test corrected over all arms bears out, where it could bear out any."""
+    apart = [row for row in rows if _way(row) and row.difference.n >= INDICATIVE_BELOW]
+    borne_out = [row.arm for row in apart if row.p_holm is not None and row.p_holm < SIGNIFICANT]
+    if len(borne_out) == len(apart):
+        return ""
+    if not borne_out:
+        return " The test corrected over all arms confirms none of these differences."
+    return f" The test corrected over all arms confirms {text.listed(borne_out)}."
 
 
 def _is(names: Sequence[str]) -> str:
@@ -62,7 +78,11 @@ def _is(names: Sequence[str]) -> str:
 
 def _way(row: Comparison) -> str:
     """``above`` or ``below`` where the interval of the difference leaves out zero, else nothing."""
-    low, high = row.difference.low, row.difference.high
+    return _side(row.difference)
+
+
+def _side(difference: Estimate) -> str:
+    low, high = difference.low, difference.high
     if low is None or high is None:
         return ""
     return "above" if low > 0 else "below" if high < 0 else ""
@@ -125,6 +145,34 @@ def _gold(arms: Sequence[ArmRow], measures: Sequence[Measure]) -> list[str]:
             "there a high reward is no sign of quality."
         )
     return said
+
+
+def _equal_kl(rows: Sequence[BudgetRow], baseline: str) -> list[str]:
+    """Who has more and who less, had training stopped at the middle one of the budgets."""
+    levels = sorted({row.kl for row in rows})
+    if not levels:
+        return []
+    middle = levels[len(levels) // 2]
+    against = [row for row in rows if row.kl == middle and row.reward_difference.n > 1]
+    said = []
+    for name, differences in (
+        ("reward", [(row.arm, row.reward_difference) for row in against]),
+        ("gold score", [(row.arm, row.gold_difference) for row in against if row.gold_difference.n > 1]),
+    ):
+        sides = {way: [pair for pair in differences if _side(pair[1]) == way] for way in ("above", "below")}
+        ordered = {way: sorted(pairs, key=lambda pair: -abs(pair[1].mean or 0.0)) for way, pairs in sides.items()}
+        shown = [
+            f"{text.listed([f'{arm} ({text.number(gap.mean, 2, signed=True)})' for arm, gap in pairs])} "
+            f"{_is([arm for arm, _ in pairs])} {way}"
+            for way, pairs in ordered.items()
+            if pairs
+        ]
+        if differences:
+            said.append(f"in {name}, {' and '.join(shown) if shown else 'no arm can be told apart from'} {baseline}")
+    if not said:
+        return []
+    stopped = f"with each run stopped where its reward is best within {text.number(middle, 2)} nats per token"
+    return [f"At equal KL, {stopped}: {'; '.join(said)} (95 % intervals, not corrected)."]
 
 
 def _steadiness(arms: Sequence[ArmRow], base: ArmRow, measures: Sequence[Measure]) -> list[str]:

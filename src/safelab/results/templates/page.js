@@ -4,7 +4,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const darkMode = window.matchMedia("(prefers-color-scheme: dark)");
 const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const byId = (id) => document.getElementById(id);
-const charts = [...data.charts.curves, ...data.charts.frontier, ...data.charts.crashes];
+const charts = [...data.charts.curves, ...data.charts.phases, ...data.charts.frontier, ...data.charts.crashes];
 const drawn = new Set();
 
 function hidden() {
@@ -20,7 +20,7 @@ function faded(colour, opacity) {
 function styled(trace, colours, off, narrow) {
   const { arm, role } = trace.meta;
   const colour = arm < 0 ? css("--ink") : colours[arm];
-  const shown = { ...trace, visible: !off.has(arm), showlegend: role === "event" };
+  const shown = { ...trace, visible: !off.has(arm), showlegend: role === "event" || role === "phase" };
   if (role === "band") {
     shown.fillcolor = faded(colour, darkMode.matches ? 0.22 : 0.14);
     shown.line = { width: 0 };
@@ -28,6 +28,9 @@ function styled(trace, colours, off, narrow) {
   } else if (role === "seed") {
     shown.line = { ...trace.line, color: faded(colour, 0.55) };
     shown.visible = shown.visible && byId("show-seeds").checked;
+  } else if (role === "phase") {
+    const palette = data.palette[darkMode.matches ? "dark" : "light"];
+    shown.line = { ...trace.line, color: palette[1 + trace.meta.colour % (palette.length - 1)] };
   } else if (role === "run") {
     shown.line = { width: 3, color: faded(colour, 0.45) };
   } else if (role === "event") {
