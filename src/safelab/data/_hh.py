@@ -43,6 +43,30 @@ def read_pairs(path: Path) -> list[Pair]:
     return pairs
 
 
+def locate(path: str, subset: str, split: str) -> Path:
+    """The file itself: a local one, or ``subset/split.jsonl.gz`` of a data set of the hub, fetched into its cache.
+
+    Raises:
+        DataError: there is no such file, and no such data set can be reached.
+    """
+    local = Path(path).expanduser()
+    if local.exists():
+        return local
+    if local.suffix in (".gz", ".jsonl") or path.count("/") != 1:
+        raise DataError(f"data.path must be a file of HH-RLHF or its name on the hub, got {path}, which is neither")
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    name = f"{subset}/{split}.jsonl.gz"
+    try:
+        return Path(hf_hub_download(path, name, repo_type="dataset"))
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise DataError(
+            f"data.path={path} ({name}) must be in the hub's cache or reachable ({type(error).__name__}); "
+            "fetch it first, or give data.path=FILE.jsonl.gz"
+        ) from error
+
+
 def first_turn(pair: Pair) -> str:
     """The first human turn only, up to and with the first ``Assistant:``, as SAFE's released code cuts its prompts."""
     head, mark, _ = pair.prompt.partition(ASSISTANT)

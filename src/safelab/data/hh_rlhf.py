@@ -1,14 +1,13 @@
 """Prompts of HH-RLHF, from a local file in its own format or from the hub."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from safelab.contracts import Context
 from safelab.data._epochs import Epochs
-from safelab.data._hh import Pair, first_turn, last_turn, read_pairs
+from safelab.data._hh import Pair, first_turn, last_turn, locate, read_pairs
 from safelab.errors import DataError
 from safelab.options import Options as BaseOptions
 
@@ -41,7 +40,7 @@ def build(options: Options, context: Context) -> Epochs:
     Raises:
         DataError: no such file or data set, or nothing is left to draw.
     """
-    pairs = read_pairs(locate(options))[: options.limit]
+    pairs = read_pairs(locate(options.path, options.subset, options.split))[: options.limit]
     border = len(pairs) - options.held_out
     kept = pairs[:border] if options.part == "train" else pairs[max(0, border) :]
     prompts = list(dict.fromkeys(CUTS[options.cut](pair) for pair in kept))
@@ -60,29 +59,3 @@ def build(options: Options, context: Context) -> Epochs:
 def fits(prompt: str, max_tokens: int | None, context: Context) -> bool:
     """Whether the policy's tokenizer makes at most ``max_tokens`` of ``prompt``; yes where there is no such bound."""
     return max_tokens is None or context.policy is None or context.policy.count_tokens(prompt) <= max_tokens
-
-
-def locate(options: Options) -> Path:
-    """The file itself: local, or fetched from the hub into its cache.
-
-    Raises:
-        DataError: there is no such file, and no such data set can be reached.
-    """
-    local = Path(options.path).expanduser()
-    if local.exists():
-        return local
-    if local.suffix in (".gz", ".jsonl") or options.path.count("/") != 1:
-        raise DataError(
-            f"data.path must be a file of HH-RLHF or its name on the hub, got {options.path}, which is neither"
-        )
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    name = f"{options.subset}/{options.split}.jsonl.gz"
-    try:
-        return Path(hf_hub_download(options.path, name, repo_type="dataset"))
-    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        raise DataError(
-            f"data.path={options.path} ({name}) must be in the hub's cache or reachable ({type(error).__name__}); "
-            "fetch it first, or give data.path=FILE.jsonl.gz"
-        ) from error

@@ -25,6 +25,20 @@ def texts(template: Template, tokenizer: Any, prompts: Sequence[str], responses:
     return [str(tokenizer.apply_chat_template(chat, tokenize=False)) for chat in chats]
 
 
+def tokenise(template: Template, tokenizer: Any, shown: Sequence[str], max_tokens: int) -> Any:
+    """Texts as a padded batch of tensors, on the side that the tokenizer cuts and pads."""
+    return tokenizer(
+        list(shown),
+        return_tensors="pt",
+        padding=True,
+        truncation=True,
+        max_length=max_tokens,
+        # A chat template has written the special tokens already.
+        add_special_tokens=template == "plain",
+        return_token_type_ids=False,
+    )
+
+
 def one_message(prompt: str) -> list[dict[str, str]]:
     """The whole prompt as the user's."""
     return [{"role": "user", "content": prompt}]

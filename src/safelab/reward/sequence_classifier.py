@@ -12,7 +12,7 @@ from pydantic import Field
 from safelab.contracts import Context
 from safelab.errors import ConfigError
 from safelab.options import Options as BaseOptions
-from safelab.reward._dialogue import Template, check_template, texts
+from safelab.reward._dialogue import Template, check_template, texts, tokenise
 
 
 class Options(BaseOptions):
@@ -92,16 +92,9 @@ class SequenceClassifier:
         rewards = [0.0] * len(shown)
         for start in range(0, len(order), options.batch_size):
             rows = order[start : start + options.batch_size]
-            inputs = self._tokenizer(
-                [shown[row] for row in rows],
-                return_tensors="pt",
-                padding=True,
-                truncation=True,
-                max_length=options.max_tokens,
-                # A chat template has written the special tokens already.
-                add_special_tokens=options.template == "plain",
-                return_token_type_ids=False,
-            ).to(self._model.device)
+            some = [shown[row] for row in rows]
+            inputs = tokenise(options.template, self._tokenizer, some, options.max_tokens)
+            inputs = inputs.to(self._model.device)
             z = self._model(**inputs).logits[:, options.label].float()
             values = torch.sigmoid(z) if options.squash == "sigmoid" else z
             for row, value in zip(rows, values.tolist(), strict=True):

@@ -1,0 +1,104 @@
+"""What ``safelab sft`` and ``safelab reward-model`` share: from the command line to a saved model."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from omegaconf import OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from safelab.app.compose import compose, opened, parse
+from safelab.app.mistakes import missing, unresolved
+from safelab.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+    from safelab.training.supervised import SupervisedOptions
+
+O = TypeVar("O", bound="SupervisedOptions")  # noqa: E741
+
+
+def options_of(arguments: Sequence[str], name: str, usage: str, kind: Callable[[], type[O]]) -> O | None:
+    """The validated options, or None if only help was asked for, which is printed.
+
+    Args:
+        arguments: of the command line.
+        name: of the primary configuration.
+        usage: the help.
+        kind: gives the class of the options; late, because it imports torch.
+
+    Raises:
+        ConfigError: every fault at once.
+    """
+    flags = parse(arguments)
+    if flags.help:
+        print(usage)
+        return None
+    if flags.multirun:
+        raise ConfigError(f"safelab {name.replace('_', '-')} makes one model: -m is for safelab train")
+    with opened(flags.config_dir) as hydra:
+        config = compose(hydra, flags.overrides, name=name).copy()
+    with open_dict(config):
+        config.pop("hydra", None)
+    try:
+        if absent := sorted(OmegaConf.missing_keys(config)):
+            raise ConfigError("\n".join(missing(key) for key in absent))
+        values: Any = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(unresolved(error)) from error
+
+    from pydantic import ValidationError
+
+    from safelab.plugins import describe
+
+    try:
+        return kind()(**values)
+    except ValidationError as error:
+        raise ConfigError("\n".join(describe(error, "", kind().model_fields))) from error
+
+
+def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int:
+    """Train, measure before and after on held-out pairs, save, print; returns the exit code.
+
+    Raises:
+        UserError: the pairs or the model cannot be read, or ``output`` is there already.
+        RunFailed: the loss is not finite.
+    """
+    target = Path(options.output)
+    if target.exists():
+        raise ConfigError(f"output must not exist yet, got {target}; choose another, or remove it")
+    import torch
+
+    from safelab import __version__
+    from safelab.app.build import pick_device
+    from safelab.app.console import progress
+    from safelab.data._hh import locate, read_pairs
+    from safelab.training.seeding import stream
+    from safelab.training.supervised import learn, split
+    from safelab.training.supervised_models import save
+
+    torch.set_num_threads(options.threads)
+    device = pick_device(options.device)
+    chosen = options.pairs
+    pairs, held_out = split(read_pairs(locate(chosen.path, chosen.subset, chosen.split)), chosen)
+    with progress() as say:
+        task = load(options, device)
+        task.model.eval()
+        before = task.measure(held_out, options.micro_batch_size)
+        with stream(options.seed, "supervised"):
+            rows = learn(task, pairs, options, say)
+        after = task.measure(held_out, options.micro_batch_size)
+    record = {
+        "safelab": __version__,
+        "config": options.model_dump(),
+        "pairs": len(pairs),
+        "pairs_held_out": len(held_out),
+        "before": before,
+        "after": after,
+    }
+    save(task, target, title, record, rows)
+    print(f"{title}: {target}")
+    for name, value in after.items():
+        print(f"  {name.replace('_', ' ').ljust(24)} {value:.4g} (before: {before[name]:.4g})")
+    return 0

@@ -1,0 +1,121 @@
+"""Loading what supervised training starts from, and saving what it made in the layout of ``transformers``."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from safelab.errors import ConfigError
+from safelab.reward._dialogue import check_template
+from safelab.training.pair_tasks import BradleyTerry, Sft
+from safelab.training.seeding import stream
+from safelab.training.supervised import RewardModelOptions, SupervisedOptions
+
+
+def load_sft(options: SupervisedOptions, device: torch.device) -> Sft:
+    """A causal model and its tokenizer.
+
+    Raises:
+        ConfigError: nothing loadable there, or no end token.
+    """
+    from transformers import AutoModelForCausalLM
+
+    model, tokenizer, _ = _loaded(AutoModelForCausalLM, options, padding_side="left")
+    if tokenizer.eos_token_id is None:
+        raise ConfigError(f"model must have a tokenizer with an end token, got {options.model!r}; set eos_token in it")
+    return Sft(model.to(device), tokenizer, options.max_tokens)
+
+
+def load_reward_model(options: RewardModelOptions, device: torch.device) -> BradleyTerry:
+    """A classifier with one output, on the model's own layers; a head that it lacks is drawn by the seed.
+
+    Raises:
+        ConfigError: nothing loadable there, more is missing than the head, or no chat template where one is asked for.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    sides = {"padding_side": "right", "truncation_side": "left"}
+    with stream(options.seed, "reward_model", "head"):
+        model, tokenizer, missing = _loaded(AutoModelForSequenceClassification, options, num_labels=1, **sides)
+        heads = [name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")]
+        if lacking := sorted(set(missing) - set(heads)):
+            raise ConfigError(f"model must have all weights but the head, got {options.model!r} without {lacking[0]}")
+        for name in missing:
+            weight = model.get_parameter(name)
+            # z starts with a deviation of about 1: from a head near zero small models learn next to nothing at first.
+            torch.nn.init.normal_(weight, std=weight.shape[-1] ** -0.5) if weight.ndim > 1 else weight.data.zero_()
+    check_template(options.template, tokenizer, options.model)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token_id is None:
+        raise ConfigError(f"model must have a tokenizer with a padding or an end token, got {options.model!r}")
+    model.config.pad_token_id = tokenizer.pad_token_id
+    return BradleyTerry(model.to(device), tokenizer, options.max_tokens, options.template)
+
+
+def save(
+    task: Sft | BradleyTerry, target: Path, title: str, record: Mapping[str, Any], rows: Sequence[Mapping[str, float]]
+) -> None:
+    """Weights, tokenizer, model card, ``training.json`` and ``steps.jsonl``; written beside and renamed when whole."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    task.model.save_pretrained(beside)
+    task.tokenizer.save_pretrained(beside)
+    (beside / "training.json").write_text(json.dumps(record, indent=2) + "\n")
+    (beside / "steps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (beside / "README.md").write_text(card(title, record))
+    beside.rename(target)
+
+
+def card(title: str, record: Mapping[str, Any]) -> str:
+    """The model card: what it is, what was measured, the whole configuration."""
+    measured = [f"| {name} | {value:.4g} | {record['before'][name]:.4g} |" for name, value in record["after"].items()]
+    return "\n".join(
+        [
+            "---",
+            "library_name: transformers",
+            f"base_model: {json.dumps(record['config']['model'])}",
+            "tags: [safelab]",
+            "---",
+            "",
+            f"# {title}",
+            "",
+            f"Trained by safelab {record['safelab']} on {record['pairs']} preference pairs; "
+            f"measured on {record['pairs_held_out']} that were kept back.",
+            "",
+            "| | after | before |",
+            "|---|---|---|",
+            *measured,
+            "",
+            "```json",
+            json.dumps(record["config"], indent=2),
+            "```",
+            "",
+        ]
+    )
+
+
+def _loaded(loader: Any, options: SupervisedOptions, **own: Any) -> tuple[Any, Any, list[str]]:
+    """Model, tokenizer, and the names of weights that the checkpoint lacks."""
+    from transformers import AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    sides = {key: own.pop(key) for key in ("padding_side", "truncation_side") if key in own}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(options.model, **sides)
+        model, loading = loader.from_pretrained(
+            options.model, dtype=getattr(torch, options.dtype), output_loading_info=True, **own
+        )
+    except (OSError, ValueError, RuntimeError) as error:  # the last: weights of another shape
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"model must be a directory or hub name that loads, got {options.model!r}: {reason}"
+        ) from error
+    return model, tokenizer, sorted(loading["missing_keys"])

@@ -1,0 +1,91 @@
+"""``safelab sft`` and ``safelab reward-model`` as a user calls them; what they make serves the next stage."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from support.commands import call_here
+from support.models import model_directory
+from support.pairs import write_pairs
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch, capfd):
+    write_pairs(tmp_path / "pairs.jsonl.gz", 80)
+
+    def act(command: str, *arguments: str):
+        given = ["pairs.path=pairs.jsonl.gz", "pairs.held_out=16", "lr=0.01", "batch_size=8", *arguments]
+        return call_here(tmp_path, monkeypatch, capfd, command, *given)
+
+    return act
+
+
+def test_from_base_model_to_rlhf_to_a_look_at_it(call, tmp_path: Path, monkeypatch, capfd) -> None:
+    done = call("sft", f"model={model_directory()}", "output=sft")
+    assert done.code == 0, done
+    assert "loss held out" in done.out
+    assert "step 8 of 8" in done.err
+    done = call("reward-model", "model=sft", "output=rm")
+    assert done.code == 0, done
+    record = json.loads((tmp_path / "rm" / "training.json").read_text())
+    assert record["after"]["accuracy_held_out"] > 0.7
+    assert (record["pairs"], record["pairs_held_out"]) == (64, 16)
+    assert str(record["config"]["lr"]) in (tmp_path / "rm" / "README.md").read_text()
+    assert len((tmp_path / "rm" / "steps.jsonl").read_text().splitlines()) == 8
+
+    train = [
+        "train", "policy=local", "policy.path=sft", "reward=sequence_classifier", "reward.path=rm",
+        "data=hh_rlhf", "data.path=pairs.jsonl.gz", "data.held_out=16", "rollout.batch_size=8",
+        "rollout.max_new_tokens=4", "updates=2", "arm=all",
+    ]  # fmt: skip
+    done = call_here(tmp_path, monkeypatch, capfd, *train)
+    assert done.code == 0, done
+    done = call_here(tmp_path, monkeypatch, capfd, "evaluate", "outputs/default/all/seed_0", "--count", "16")
+    assert done.code == 0, done
+    assert "16 held-out prompts" in done.out
+
+
+def test_the_same_command_makes_the_same_model(call, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        assert call("reward-model", f"model={model_directory()}", f"output={name}", "pairs.limit=40").code == 0
+    one, two = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two"))
+    assert one == two
+
+
+@pytest.mark.parametrize("command", ["sft", "reward-model"])
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["output=x"], "model must be given, it has no default: add model=..."),
+        (["model=x", "output=."], "output must not exist yet, got ."),
+        (
+            ["model=nowhere/at/all", "output=x"],
+            "model must be a directory or hub name that loads, got 'nowhere/at/all'",
+        ),
+        (["model=x", "output=x", "lr=-1"], "lr must be > 0, got -1"),
+        (["model=x", "output=x", "epoch=2"], "did you mean 'epochs'?"),
+        (["model=x", "output=x", "pairs.path=none.gz"], "data.path must be a file of HH-RLHF"),
+        (["model=x", "output=x", "pairs.held_out=80"], "got 80 records with pairs.held_out=80"),
+        (["model=x", "output=x", "-m"], "makes one model"),
+    ],
+)
+def test_a_mistake(call, tmp_path: Path, command: str, arguments: list[str], said: str) -> None:
+    done = call(command, *arguments)
+    assert done.code == 2, done
+    assert said in done.err
+    assert done.err.count("error:") == 1
+    assert done.made == ["pairs.jsonl.gz"]
+
+
+@pytest.mark.parametrize("command", ["sft", "reward-model"])
+def test_help(call, command: str) -> None:
+    done = call(command, "--help")
+    assert done.code == 0
+    assert f"usage: safelab {command}" in done.out
+
+
+def test_a_chat_template_that_is_not_there_is_refused(call) -> None:
+    done = call("reward-model", f"model={model_directory()}", "output=x", "template=hh_chat")
+    assert done.code == 2
+    assert "has no chat template" in done.err
