@@ -27,12 +27,12 @@ def test_the_table_and_the_file_say_the_same(directory: Path, prompts: Path, cap
     shown = capsys.readouterr().out
     saved = json.loads((directory / "evaluation.json").read_text())
     assert shown.splitlines()[-1] == str(directory / "evaluation.json")
-    assert saved["prompts"] == len(saved["samples"]) == 16
-    assert {sample["prompt"] for sample in saved["samples"]} == {"a a", "b c"}
+    assert saved["prompts"] == 2
+    assert sorted(sample["prompt"] for sample in saved["samples"]) == ["a a", "b c"]
     assert f"{saved['policy']['reward']['mean']:.3f}" in shown
     wins = sum(sample["policy_reward"] > sample["reference_reward"] for sample in saved["samples"])
     assert saved["wins"] == wins
-    assert saved["win_rate"]["mean"] == (wins + saved["ties"] / 2) / 16
+    assert saved["win_rate"]["mean"] == (wins + saved["ties"] / 2) / 2
 
 
 def test_data_without_held_out_prompts_is_refused(directory: Path, capsys) -> None:

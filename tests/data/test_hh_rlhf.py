@@ -53,6 +53,15 @@ def test_what_is_held_out_is_never_drawn(tmp_path: Path) -> None:
     assert len(set(data(path, limit=2).prompts(0, 30))) == 2
 
 
+def test_a_first_turn_that_is_held_out_is_not_drawn_from_another_record(tmp_path: Path) -> None:
+    turns = ["\n\nHuman: a\n\nAssistant: b", "\n\nHuman: c\n\nAssistant: b", "\n\nHuman: a\n\nAssistant: d"]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"chosen": turn, "rejected": turn}) + "\n" for turn in turns))
+    options = {"cut": "first_turn", "held_out": 1}
+    assert set(data(path, **options).prompts(0, 9)) == {"\n\nHuman: c\n\nAssistant:"}
+    assert set(data(path, **options, part="held_out").prompts(0, 9)) == {"\n\nHuman: a\n\nAssistant:"}
+
+
 def test_long_prompts_are_left_out_and_counted(tmp_path: Path) -> None:
     said: list[str] = []
     prompts = data(write(tmp_path / "a.jsonl.gz", 4), said, max_tokens=6).prompts(0, 30)

@@ -150,7 +150,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("run", type=Path, metavar="RUN", help="a run directory")
     made.add_argument("--checkpoint", metavar="NAME", help="which one, as update_000050 (the newest whole one)")
     made.add_argument("--prompts", type=Path, metavar="FILE", help="prompts, one per line (the run's held-out ones)")
-    made.add_argument("--count", type=_positive, default=256, metavar="N", help="prompts, in whole batches (256)")
+    made.add_argument("--count", type=_positive, default=256, metavar="N", help="prompts, each taken once (256)")
     made.add_argument("--samples", type=int, default=3, metavar="N", help="responses to print (3)")
     return made
 

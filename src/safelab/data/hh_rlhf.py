@@ -42,8 +42,11 @@ def build(options: Options, context: Context) -> Epochs:
     """
     pairs = read_pairs(locate(options.path, options.subset, options.split))[: options.limit]
     border = len(pairs) - options.held_out
-    kept = pairs[:border] if options.part == "train" else pairs[max(0, border) :]
-    prompts = list(dict.fromkeys(CUTS[options.cut](pair) for pair in kept))
+    cut = CUTS[options.cut]
+    held_out = dict.fromkeys(cut(pair) for pair in pairs[max(0, border) :])
+    # Dialogues share first turns: a prompt that is kept back is not trained on because another record has it too.
+    train = dict.fromkeys(prompt for prompt in map(cut, pairs[: max(0, border)]) if prompt not in held_out)
+    prompts = list(train if options.part == "train" else held_out)
     short = [prompt for prompt in prompts if fits(prompt, options.max_tokens, context)]
     if len(short) < len(prompts):
         longer = f"{len(prompts) - len(short)} of {len(prompts)} prompts have more than {options.max_tokens} tokens"

@@ -48,27 +48,30 @@ def evaluate(parts: Components, weights: Path, count: int, say: Callable[[str], 
     Args:
         parts: a fresh build of the run; its policy takes the weights.
         weights: ``policy`` folder of a checkpoint.
-        count: prompts; rounded up to whole batches.
+        count: prompts, of which each is taken once.
         say: is told how far it is.
     """
     torch.set_num_threads(parts.settings.threads)
-    batches = -(-count // parts.sampler.batch_size)
-    reference = written(parts, "reference", batches, say)
+    # A finite source repeats itself; a prompt that comes twice would make the intervals too narrow.
+    prompts = list(dict.fromkeys(parts.data.prompts(0, count)))
+    reference = written(parts, "reference", prompts, say)
     parts.policy.restore(weights)
-    return Evaluation(policy=written(parts, "policy", batches, say), reference=reference)
+    return Evaluation(policy=written(parts, "policy", prompts, say), reference=reference)
 
 
-def written(parts: Components, side: str, batches: int, say: Callable[[str], None]) -> Written:
-    """Responses of the policy as it is now to the first ``batches`` of prompts."""
+def written(parts: Components, side: str, prompts: Sequence[str], say: Callable[[str], None]) -> Written:
+    """Responses of the policy as it is now, in batches of ``rollout.batch_size``."""
+    size = parts.sampler.batch_size
     rollouts: list[Rollout] = []
     rewards: list[float] = []
     gold: list[float] = []
     kl: list[float] = []
-    for number in range(batches):
-        say(f"{side}: batch {number + 1} of {batches}")
-        prompts = stages.draw_prompts(parts, number * parts.sampler.batch_size)
-        with stream(parts.settings.seed, "evaluation", side, number):
-            rollout = parts.sampler.rollout(parts.policy, prompts)
+    for start in range(0, len(prompts), size):
+        say(f"{side}: {start} of {len(prompts)} prompts")
+        rows = prompts[start : start + size]
+        batch = parts.policy.encode(rows, range(start, start + len(rows)))
+        with stream(parts.settings.seed, "evaluation", side, start):
+            rollout = parts.sampler.rollout(parts.policy, batch)
         reward_seq, gold_seq = stages.score_rewards(parts, rollout)
         rollouts.append(rollout)
         rewards += reward_seq.tolist()
