@@ -8,7 +8,7 @@ from pydantic import Field
 from safelab.contracts import Context
 from safelab.data._epochs import Epochs
 from safelab.data._hh import Pair, first_turn, last_turn, locate, read_pairs
-from safelab.errors import DataError
+from safelab.data._sides import Part, drawn
 from safelab.options import Options as BaseOptions
 
 CUTS: dict[str, Callable[[Pair], str]] = {"first_turn": first_turn, "last_turn": last_turn}
@@ -29,7 +29,7 @@ class Options(BaseOptions):
     cut: Literal["first_turn", "last_turn"]
     limit: Annotated[int, Field(ge=1)] | None
     held_out: Annotated[int, Field(ge=0)]
-    part: Literal["train", "held_out"]
+    part: Part
     max_tokens: Annotated[int, Field(ge=1)] | None
     seed: Annotated[int, Field(ge=0)]
 
@@ -41,24 +41,5 @@ def build(options: Options, context: Context) -> Epochs:
         DataError: no such file or data set, or nothing is left to draw.
     """
     pairs = read_pairs(locate(options.path, options.subset, options.split))[: options.limit]
-    border = len(pairs) - options.held_out
-    cut = CUTS[options.cut]
-    held_out = dict.fromkeys(cut(pair) for pair in pairs[max(0, border) :])
-    # Dialogues share first turns: a prompt that is kept back is not trained on because another record has it too.
-    train = dict.fromkeys(prompt for prompt in map(cut, pairs[: max(0, border)]) if prompt not in held_out)
-    prompts = list(train if options.part == "train" else held_out)
-    short = [prompt for prompt in prompts if fits(prompt, options.max_tokens, context)]
-    if len(short) < len(prompts):
-        longer = f"{len(prompts) - len(short)} of {len(prompts)} prompts have more than {options.max_tokens} tokens"
-        context.progress(f"data: {longer} and are left out")
-    if not short:
-        raise DataError(
-            f"data must leave at least one prompt, got none of {len(pairs)} records with data.part={options.part}, "
-            f"held_out={options.held_out}, max_tokens={options.max_tokens}; change one of these"
-        )
-    return Epochs(short, options.seed)
-
-
-def fits(prompt: str, max_tokens: int | None, context: Context) -> bool:
-    """Whether the policy's tokenizer makes at most ``max_tokens`` of ``prompt``; yes where there is no such bound."""
-    return max_tokens is None or context.policy is None or context.policy.count_tokens(prompt) <= max_tokens
+    texts = [CUTS[options.cut](pair) for pair in pairs]
+    return drawn(texts, options.held_out, options.part, options.max_tokens, options.seed, context)
