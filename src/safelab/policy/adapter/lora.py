@@ -8,6 +8,7 @@ that changes nothing is none.
 Ref: Hu et al. 2021, arXiv 2106.09685, section 4.1.
 """
 
+import warnings
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any, cast
@@ -66,7 +67,9 @@ class Lora:
             target_modules=options.targets or "all-linear",
         )
         try:
-            with torch.random.fork_rng(devices=[]):
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+                # peft asks transformers by a name that has a newer one; nothing for a user to do.
+                warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
                 torch.manual_seed(derive_seed(self._seed, "lora"))
                 adapted = get_peft_model(module, config)
         except ValueError as error:
