@@ -56,7 +56,7 @@ def draw(signals: Sequence[Signals], rows: Sequence[Mapping[str, Any]], title: s
                 axes.axvspan(span[0] - 0.5, span[-1] + 0.5, color=colour, alpha=0.16, linewidth=0, label=label)
         shown.add(phase)
     if shown & PHASE_COLOURS.keys():
-        reward.legend(loc="lower right", fontsize=8, frameon=False, ncols=4)
+        reward.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), fontsize=8, frameon=False, ncols=4)
     reward.set_title(title, loc="left", fontsize=10)
     for axes in (reward, kl, entropy, penalty):
         axes.spines[["top", "right"]].set_visible(False)
