@@ -1,9 +1,9 @@
 """``safelab audit``: which terms of the loss act, and which are only logged."""
 
-import argparse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from safelab.app.arguments import Parser
 from safelab.app.compose import compose, opened
 from safelab.app.jobs import to_job
 from safelab.errors import ConfigError
@@ -18,13 +18,12 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: wrong arguments or configuration.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="safelab audit",
         usage="safelab audit [overrides] [--batches N] [--kl NATS]",
         description="One batch, every term of the loss: its value, and what of its gradient reaches policy and critic. "
         "A KL penalty is tested on many rollouts: does its expected gradient lower the KL?",
     )
-    parser.error = _refuse  # type: ignore[method-assign]
     parser.add_argument("--batches", type=int, default=32, help="rollouts for the penalty's test (default 32)")
     parser.add_argument("--kl", type=float, default=1.0, help="KL per token to move the policy to (default 1.0)")
     parser.add_argument("--config-dir", help="a folder with your own groups")
@@ -68,7 +67,3 @@ def show(name: str, result: "Audit") -> None:
     for term in result.terms:
         if term.note:
             Console().print(f"{term.term}: {term.note}", soft_wrap=True)
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ConfigError(f"safelab audit: {message}; `safelab audit --help` says what it takes")

@@ -1,12 +1,12 @@
 """``safelab evaluate``: a run's checkpoint on held-out prompts, against the policy that it started from."""
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from safelab.app.arguments import Parser, positive
 from safelab.app.checkpoints import config_of, parts_of, weights_of
 from safelab.errors import ConfigError
 
@@ -139,27 +139,16 @@ def show(name: str, checkpoint: str, summary: Mapping[str, Any], found: "Evaluat
             console.print(Text(f"{side} {reward}: {printable(sample[side].strip())}"))
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The arguments."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="safelab evaluate",
         description="A run's checkpoint on prompts that its training did not draw, against the policy that it "
         "started from: reward, KL, length, distinct-n, win rate by reward.",
     )
-    made.error = _refuse  # type: ignore[method-assign]
     made.add_argument("run", type=Path, metavar="RUN", help="a run directory")
     made.add_argument("--checkpoint", metavar="NAME", help="which one, as update_000050 (the newest whole one)")
     made.add_argument("--prompts", type=Path, metavar="FILE", help="prompts, one per line (the run's held-out ones)")
-    made.add_argument("--count", type=_positive, default=256, metavar="N", help="prompts, each taken once (256)")
+    made.add_argument("--count", type=positive, default=256, metavar="N", help="prompts, each taken once (256)")
     made.add_argument("--samples", type=int, default=3, metavar="N", help="responses to print (3)")
     return made
-
-
-def _positive(value: str) -> int:
-    if not value.isdigit() or int(value) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {value!r}")
-    return int(value)
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ConfigError(f"safelab evaluate: {message}; safelab evaluate --help says more")

@@ -1,13 +1,11 @@
 """``safelab generate``: let a run's policy write."""
 
-import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from safelab.app.arguments import Parser, positive
 from safelab.app.checkpoints import config_of, parts_of, weights_of
-from safelab.errors import ConfigError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -51,24 +49,13 @@ def prompts(given: Sequence[str]) -> Iterator[str]:
             yield line.rstrip("\n")
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The arguments."""
-    made = argparse.ArgumentParser(prog="safelab generate", description="Let a run's policy write.")
-    made.error = _refuse  # type: ignore[method-assign]
+    made = Parser(prog="safelab generate", description="Let a run's policy write.")
     made.add_argument("run", type=Path, metavar="RUN", help="a run directory")
     made.add_argument("prompt", nargs="*", metavar="PROMPT", help="prompts (lines of standard input)")
     made.add_argument("--checkpoint", metavar="NAME", help="which one, as update_000050 (the newest whole one)")
-    made.add_argument("--max-new-tokens", type=_positive, metavar="N", help="longest response (as in training)")
-    made.add_argument("--count", type=_positive, default=1, metavar="N", help="responses to each prompt (1)")
+    made.add_argument("--max-new-tokens", type=positive, metavar="N", help="longest response (as in training)")
+    made.add_argument("--count", type=positive, default=1, metavar="N", help="responses to each prompt (1)")
     made.add_argument("--seed", type=int, default=0, help="of the sampling (0)")
     return made
-
-
-def _positive(value: str) -> int:
-    if not value.isdigit() or int(value) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {value!r}")
-    return int(value)
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ConfigError(f"safelab generate: {message}; safelab generate --help says more")

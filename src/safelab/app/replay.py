@@ -3,11 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import torch
 from omegaconf import OmegaConf
 
+from safelab.app.arguments import Parser
 from safelab.app.compose import compose, explained, opened
 from safelab.app.places import cache_directory
 from safelab.contracts import Context
@@ -21,13 +21,12 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: wrong arguments, configuration or signals.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="safelab replay",
         usage="safelab replay (--signals FILE.csv | RUN_DIR) controller=NAME [overrides] "
         "--output OUT.csv [--figure OUT.png]",
         description="Steps a controller over recorded signals, one row a step: what would this stack have done?",
     )
-    parser.error = _refuse  # type: ignore[method-assign]
     parser.add_argument("--signals", type=Path, help="CSV with reward_mean, kl_ref_token_k1, entropy_token")
     parser.add_argument("--output", type=Path, required=True, help="CSV to write: threshold, penalty, gate, phase, ...")
     parser.add_argument("--figure", type=Path, help="picture to write (png, svg or pdf)")
@@ -69,7 +68,3 @@ def replay_to(
     active = sum(row["active"] for row in rows)
     print(f"{len(rows)} steps, penalty active in {active} of them: {flags.output}")
     return 0
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ConfigError(f"safelab replay: {message}; `safelab replay --help` says what it takes")

@@ -4,18 +4,10 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from safelab.app.arguments import Parser
 from safelab.app.places import cache_directory
-from safelab.errors import ConfigError, DataError
-
-
-class Parser(argparse.ArgumentParser):
-    """argparse whose mistakes are ours: one message, exit code 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage and leaving."""
-        raise ConfigError(f"safelab report: {message}; safelab report --help says more")
+from safelab.errors import DataError
 
 
 def report(argv: Sequence[str]) -> int:

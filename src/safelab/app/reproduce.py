@@ -1,14 +1,14 @@
 """``safelab reproduce``: run a run again from its own record, and compare the rows to the last bit."""
 
-import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from safelab.app.arguments import Parser
 from safelab.app.checkpoints import config_of, parts_of
-from safelab.errors import ConfigError, DataError
+from safelab.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,12 +23,11 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: a wrong argument, or no run with at least one row.
     """
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="safelab reproduce",
         description="Run a run again from its own configuration and compare the rows of metrics.jsonl. On a CPU they "
         "are equal to the last bit; on a GPU, give --tolerance.",
     )
-    parser.error = _refuse  # type: ignore[method-assign]
     parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
     parser.add_argument("--updates", type=int, metavar="N", help="only the first N updates (all that the run made)")
     parser.add_argument("--tolerance", type=float, default=0.0, metavar="X", help="largest relative difference (0)")
@@ -101,7 +100,3 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ConfigError(f"safelab reproduce: {message}; safelab reproduce --help says more")

@@ -6,8 +6,8 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import NoReturn
 
+from safelab.app.arguments import Parser
 from safelab.errors import ConfigError
 
 DEFAULT_FOLDER = "outputs"
@@ -68,13 +68,8 @@ def watch(arguments: Sequence[str]) -> int:
             runs = standings(flags.folders)
 
 
-def _parser(name: str, description: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"safelab {name}", description=description)
-
-    def refuse(message: str) -> NoReturn:
-        raise ConfigError(f"safelab {name}: {message}; safelab {name} --help says more")
-
-    parser.error = refuse  # type: ignore[method-assign]
+def _parser(name: str, description: str) -> Parser:
+    parser = Parser(prog=f"safelab {name}", description=description)
     help_text = f"run directories, folders above some, or globs ({DEFAULT_FOLDER})"
     parser.add_argument("folders", nargs="*", default=[DEFAULT_FOLDER], metavar="DIR", help=help_text)
     return parser

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from safelab.contracts import Context
 from safelab.errors import ConfigError, RunFailed
 from safelab.options import Options as BaseOptions
+from safelab.reward._batches import by_length
 from safelab.reward._dialogue import Template, check_template, texts
 
 
@@ -131,13 +132,7 @@ class ArmoReward:
         """
         options = self._options
         shown = texts(options.template, self._tokenizer, prompts, responses)
-        order = sorted(range(len(shown)), key=lambda index: len(shown[index]))
-        rewards = [0.0] * len(shown)
-        for start in range(0, len(order), options.batch_size):
-            rows = order[start : start + options.batch_size]
-            for row, value in zip(rows, self._rewards([shown[row] for row in rows]), strict=True):
-                rewards[row] = value
-        return rewards
+        return by_length(shown, options.batch_size, self._rewards)
 
     def _rewards(self, shown: Sequence[str]) -> list[float]:
         inputs = self._tokenizer(

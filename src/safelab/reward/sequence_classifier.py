@@ -12,7 +12,8 @@ from pydantic import Field
 from safelab.contracts import Context
 from safelab.errors import ConfigError
 from safelab.options import Options as BaseOptions
-from safelab.reward._dialogue import Template, check_template, texts, tokenise
+from safelab.reward._batches import by_length
+from safelab.reward._dialogue import Template, check_template, texts
 
 
 class Options(BaseOptions):
@@ -88,15 +89,20 @@ class SequenceClassifier:
         """The classifier's output for each response; the end of a response is as its template writes it."""
         options = self._options
         shown = texts(options.template, self._tokenizer, prompts, responses)
-        order = sorted(range(len(shown)), key=lambda index: len(shown[index]))
-        rewards = [0.0] * len(shown)
-        for start in range(0, len(order), options.batch_size):
-            rows = order[start : start + options.batch_size]
-            some = [shown[row] for row in rows]
-            inputs = tokenise(options.template, self._tokenizer, some, options.max_tokens)
-            inputs = inputs.to(self._model.device)
-            z = self._model(**inputs).logits[:, options.label].float()
-            values = torch.sigmoid(z) if options.squash == "sigmoid" else z
-            for row, value in zip(rows, values.tolist(), strict=True):
-                rewards[row] = value
+        return by_length(shown, options.batch_size, self._rewards)
+
+    def _rewards(self, shown: list[str]) -> list[float]:
+        options = self._options
+        inputs = self._tokenizer(
+            shown,
+            return_tensors="pt",
+            padding=True,
+            truncation=True,
+            max_length=options.max_tokens,
+            # A chat template has written the special tokens already.
+            add_special_tokens=options.template == "plain",
+            return_token_type_ids=False,
+        ).to(self._model.device)
+        z = self._model(**inputs).logits[:, options.label].float()
+        rewards: list[float] = (torch.sigmoid(z) if options.squash == "sigmoid" else z).tolist()
         return rewards
