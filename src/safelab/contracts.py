@@ -253,6 +253,7 @@ class OptimizerFactory(Protocol):
     epochs: int
     minibatches: int
     micro_batch_size: int | None
+    target_kl: float | None
 
     def make(self, policy: nn.Module, critic: nn.Module) -> Optimizers:
         """Fresh optimisers over the parameters that require a gradient."""

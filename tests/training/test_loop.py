@@ -176,6 +176,18 @@ def test_the_preview_scales_an_update_down_to_its_cap(tmp_path: Path) -> None:
     assert capped[1]["kl/ref_token_exact"] < 0.02
 
 
+def test_a_target_kl_ends_the_epochs_of_an_update(tmp_path: Path) -> None:
+    settings = ["algorithm=ppo_matched", "optimizer.epochs=6", "optimizer.lr=1e-2"]
+    rows = trained(small(tmp_path, *settings, "optimizer.target_kl=1e-4"))[2]
+    # The first pass is made by the policy that sampled, so its KL is 0; the second sees the first step.
+    assert [row["policy/epochs"] for row in rows] == [2, 2, 2]
+    assert all(row["kl/old_token_k3"] > 0 for row in rows)
+    loose = trained(small(tmp_path, *settings, "optimizer.target_kl=1e9"))[2]
+    assert [row["policy/epochs"] for row in loose] == [6, 6, 6]
+    free = trained(small(tmp_path, *settings))[2]
+    assert numbers(loose, lambda name: name == "policy/epochs") == numbers(free)
+
+
 def test_a_reward_that_is_not_a_number_stops_the_run(tmp_path: Path) -> None:
     parts = parts_of(small(tmp_path))
 

@@ -21,7 +21,8 @@ class Options(BaseOptions):
     """``lr``, ``critic_lr``: step sizes. ``max_grad_norm``: null for no limit.
 
     ``epochs``: passes over a rollout. ``minibatches``: optimiser steps per pass. ``micro_batch_size``: sequences
-    per forward pass, null for the whole minibatch; it changes memory, not numbers.
+    per forward pass, null for the whole minibatch; it changes memory, not numbers. ``target_kl``: of the updated to
+    the sampling policy, in nats per response token (k3); the epochs of an update end once a pass is above it.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Options(BaseOptions):
     epochs: Annotated[int, Field(ge=1)]
     minibatches: Annotated[int, Field(ge=1)]
     micro_batch_size: Annotated[int, Field(ge=1)] | None
+    target_kl: Positive | None
 
 
 def build(options: Options, context: Context) -> "AdamWFactory":
@@ -50,6 +52,7 @@ class AdamWFactory:
         self.epochs = options.epochs
         self.minibatches = options.minibatches
         self.micro_batch_size = options.micro_batch_size
+        self.target_kl = options.target_kl
         self._options = options
 
     def make(self, policy: nn.Module, critic: nn.Module) -> Optimizers:

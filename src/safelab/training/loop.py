@@ -88,6 +88,9 @@ def optimise(
             seen = replace(signals, kl_ref_token_k1=terms.sums["kl_ref_k1"] / terms.tokens)
             state = replace(state, controller=parts.controller.step(state.controller, seen))
             plan = parts.controller.plan(state.controller)
+        stats.epochs += 1
+        if parts.optimizer.target_kl is not None and terms.sums["kl_old_k3"] / terms.tokens > parts.optimizer.target_kl:
+            break
     if parts.controller.preview_max_kl is not None:
         stats.preview_scale = cap_update(parts, before, batch, parts.controller.preview_max_kl)
     return state, stats

@@ -39,6 +39,7 @@ def metric_row(
         **shaped.metrics,
         **kl_metrics(scored, signals, stats),
         **policy_metrics(state, signals, stats),
+        **({} if parts.optimizer.target_kl is None else {"policy/epochs": stats.epochs}),
         **critic_metrics(parts, batch, stats),
         **controller_metrics(plan, stats, parts.controller.preview_max_kl is not None),
         **response_metrics(scored.rollout),

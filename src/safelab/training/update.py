@@ -28,6 +28,7 @@ class UpdateStats:
     ratio_max: float = 0.0
     first_ratio_error: float = math.nan
     preview_scale: float = 1.0
+    epochs: int = 0
 
     def add(self, terms: "MinibatchTerms") -> None:
         """One more minibatch."""
