@@ -119,10 +119,9 @@ def test_padding_has_no_influence(name: str) -> None:
     assert torch.equal(other[junk], torch.zeros_like(other[junk]))
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+# Clip-Cov draws tokens by their place.
+@pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - {"clip_cov"}))
 def test_the_order_of_responses_has_no_influence(name: str) -> None:
-    if name == "clip_cov":
-        pytest.skip("its tokens are drawn by their place")
     made = world()
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     turned = World(batch=made.batch.rows(order), logits=made.logits[order])
