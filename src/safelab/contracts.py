@@ -30,15 +30,16 @@ from safelab.types import (
 )
 
 Need = Literal[
-    "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward",
+    "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward", "sequence_advantage",
     "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "sequence_mean",
 ]  # fmt: skip
 """What an option may ask of the others. Its module says so in ``NEEDS``, and a run that lacks it is refused.
 
 ``values_*``: what the critic gives. ``groups``: several responses per prompt. ``greedy``: a greedy response per prompt.
-``raw_reward``: rewards that no shaping touched. ``*_logp``, ``reference``: who scores the tokens. ``full_logits``:
-distributions over the whole vocabulary. ``whole_minibatch``: it is not cut for accumulation; ``whole_groups``: nor is
-the batch cut into minibatches. ``sequence_mean``: the aggregation that it presumes.
+``raw_reward``: rewards that no shaping touched. ``sequence_advantage``: one advantage per response.
+``*_logp``, ``reference``: who scores the tokens. ``full_logits``: distributions over the whole vocabulary.
+``whole_minibatch``: it is not cut for accumulation; ``whole_groups``: nor is the batch cut into minibatches.
+``sequence_mean``: the aggregation that it presumes.
 """
 
 
@@ -275,7 +276,10 @@ class Evidence:
 
 
 class AdvantageEstimator(Protocol):
-    """``advantage``: from rewards and values to advantages and returns. ``needs``: its module's ``NEEDS``."""
+    """``advantage``: from rewards and values to advantages and returns. ``needs``: its module's ``NEEDS``.
+
+    The module's ``GRAIN`` says whether all tokens of a response bear one advantage, or each its own.
+    """
 
     needs: frozenset[Need]
 
