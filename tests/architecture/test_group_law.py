@@ -16,7 +16,7 @@ PRESETS = {"algorithm", "change", "experiments", "sweep", "tuned", "resume", "de
 # What a command begins with: train, sft, reward-model.
 PRIMARY = {"config.yaml", "sft.yaml", "reward_model.yaml"}
 # Packages of src/safelab that are no group.
-LIBRARY = {"app", "maths", "results", "runlog", "training", "world"}
+LIBRARY = {"app", "corpus", "maths", "results", "runlog", "training", "world"}
 
 
 def group_of(folder: Path, root: Path) -> str:

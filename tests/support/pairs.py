@@ -5,7 +5,7 @@ import json
 import random
 from pathlib import Path
 
-from safelab.data._hh import Pair
+from safelab.types import Pair
 
 CONTEXT = ("a", "b", "c", "d", "e", "f")
 
