@@ -13,6 +13,7 @@ from safelab.app.build import build, validate
 from safelab.contracts import Context
 from safelab.training.components import Components
 from safelab.training.loop import train_loop
+from safelab.training.offline import update_of
 from safelab.training.run import Outcome, train
 from safelab.training.state import TrainState, initial_state
 from support.models import model_directory
@@ -64,7 +65,7 @@ def trained(config: dict[str, Any]) -> tuple[Components, TrainState, list[dict[s
     """Parts, last state and rows of a run that writes nothing."""
     parts = parts_of(config)
     state, rows = initial_state(parts), []
-    for step in train_loop(parts, state):
+    for step in train_loop(parts, state, update_of(parts)):
         state = step.state
         rows.append(step.row)
     return parts, state, rows

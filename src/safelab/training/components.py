@@ -10,7 +10,9 @@ from safelab.contracts import (
     Guard,
     Objective,
     OptimizerFactory,
+    PairSource,
     Policy,
+    Preference,
     PromptSource,
     Reward,
     Sampler,
@@ -23,11 +25,12 @@ from safelab.training.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
-    """One object per group, and the run's own settings."""
+    """One object per group, and the run's own settings. ``pairs`` and ``preference``: None where the run is online."""
 
     settings: Settings
     detectors: DetectorOptions
     data: PromptSource
+    pairs: PairSource | None
     policy: Policy
     reward: Reward
     evaluator: Evaluator
@@ -37,6 +40,7 @@ class Components:
     controller: Controller
     advantage: AdvantageEstimator
     objective: Objective
+    preference: Preference | None
     optimizer: OptimizerFactory
     tracker: Tracker
     guard: Guard

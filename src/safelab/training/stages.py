@@ -1,6 +1,7 @@
 """The stages of one update before the weights move: prompts, rollout, scores, signals, training data."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float
@@ -35,18 +36,30 @@ def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor |
     """
     texts, responses = rollout.prompts.texts, rollout.responses
     ended = rollout.ended_seq.tolist()
-    batch = {"prompts": texts, "responses": responses}
+    device = rollout.ids.device
+    reward_seq = reward_of(parts, texts, responses, ended).to(device)
+    gold = parts.evaluator.score(texts, responses, ended)
+    return reward_seq, None if gold is None else torch.tensor(gold, device=device)
+
+
+def reward_of(
+    parts: Components, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]
+) -> Float[Tensor, "b"]:
+    """The reward of each response, on the CPU.
+
+    Raises:
+        RewardFailed: the reward raised, or one is not finite; with the batch.
+    """
+    batch = {"prompts": prompts, "responses": responses}
     try:
-        rewards = parts.reward.score(texts, responses, ended)
+        rewards = parts.reward.score(prompts, responses, ended)
     except RunFailed as error:
         raise RewardFailed(str(error), batch) from error
-    for prompt, reward in zip(texts, rewards, strict=True):
+    for prompt, reward in zip(prompts, rewards, strict=True):
         if not math.isfinite(reward):
             said = f"reward must be finite, got {reward} for the prompt {prompt[:80]!r}; mend the reward"
             raise RewardFailed(said, batch)
-    gold = parts.evaluator.score(texts, responses, ended)
-    device = rollout.ids.device
-    return torch.tensor(rewards, device=device), None if gold is None else torch.tensor(gold, device=device)
+    return torch.tensor(rewards)
 
 
 def score_tokens(parts: Components, rollout: Rollout, reward_seq: Tensor, gold_seq: Tensor | None) -> Scored:
