@@ -37,9 +37,7 @@ def pair_of(line: str, where: str) -> Pair:
         ) from error
     if not isinstance(record, dict) or any(not isinstance(record.get(name), str) for name in FIELDS):
         held = ", ".join(map(str, record)) if isinstance(record, dict) else type(record).__name__
-        raise DataError(
-            f"{where}: a pair must have prompt, chosen and rejected, each a text; this record holds: {held}"
-        )
+        raise DataError(f"{where}: a pair must have the texts prompt, chosen and rejected; this record holds: {held}")
     if not record["prompt"].strip():
         raise DataError(f"{where}: prompt must be text that is not blank, got {record['prompt']!r}")
     return Pair(**{name: record[name] for name in FIELDS})

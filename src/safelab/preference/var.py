@@ -5,9 +5,9 @@
 The sum runs over the pair, or over all answers of the batch; the weights of the batch add up to its number of pairs
 either way, so that equal rewards weigh 1/2 each. ``pi_ref`` is left out where ``include_ref_prob`` is false: answers
 that were sampled from it bring it along already.
-Deviation: paper and code were not at hand. What Z runs over, whether w keeps pi_ref, beta, and that log pi is summed over
-an answer's tokens instead of averaged are inferred.
-Ref: Du et al. 2025, arXiv 2502.11026.
+Deviation: paper and code were not at hand. What Z runs over, whether w keeps pi_ref, beta, and that log pi is summed
+over an answer's tokens instead of averaged are inferred.
+Ref: VAR, arXiv 2502.11026.
 """
 
 from typing import Annotated, Literal

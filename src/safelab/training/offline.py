@@ -1,9 +1,9 @@
 """The way from preference pairs to row: what ``loop`` is for online runs, for those that learn from pairs.
 
 An update is one batch of pairs and one optimiser step. That a row may stand beside an online one, the policy writes to
-prompts every ``pairs.evaluate_every`` updates, before the update as there, with the same prompts and the same noise as
-an online run of this seed: reward, gold score, KL, entropy and responses are measured by the same functions, and nothing
-is optimised from them.
+prompts every ``pairs.evaluate_every`` updates, before the weights move as there, to the same prompts and with the same
+noise as in an online run of this seed. Reward, gold score, KL, entropy and responses are measured by the same
+functions; nothing is optimised from them.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""From preference pairs to the terms of their loss: tokens, reference, rewards and weights; then one pass of the policy."""
+"""From preference pairs to the terms of their loss: tokens, reference, rewards, weights, and the policy's pass."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -55,8 +55,8 @@ def make_pairs(parts: Components, pairs: Sequence[Pair]) -> PairBatch:
     batch = PairBatch(
         prompt_ids=prompts.ids,
         prompt_mask=prompts.mask,
-        ids=ids.unflatten(0, (-1, 2)),
-        mask=mask.unflatten(0, (-1, 2)),
+        ids=ids.view(len(pairs), 2, -1),
+        mask=mask.view(len(pairs), 2, -1),
         logp_ref=torch.zeros(len(pairs), 2, device=ids.device),
     )
     with torch.no_grad():
