@@ -27,6 +27,7 @@ ADDED = ("change", "debug", "experiments", "tuned")
 STAND_INS = {
     "policy.path": "a/model",
     "data.path": "prompts.txt",
+    "pairs.path": "pairs.jsonl",
     "data.column": "prompt",
     "reward.name": "builtins:len",
     "reward.path": "a/classifier",

@@ -3,7 +3,9 @@
 import gzip
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from safelab.types import Pair
 
@@ -30,3 +32,18 @@ def write_pairs(path: Path, count: int) -> Path:
             record = {"chosen": pair.prompt + pair.chosen, "rejected": pair.prompt + pair.rejected}
             file.write(json.dumps(record) + "\n")
     return path
+
+
+def offline(tmp_path: Path, *overrides: str) -> dict[str, Any]:
+    """``support.runs.small`` as an offline run: twelve pairs of the tiny model's words, the better answer says good."""
+    from support.runs import small
+
+    path = tmp_path / "pairs.jsonl"
+    records = [{"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected} for p in pairs(12)]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    own = ["pairs=jsonl", f"pairs.path={path}", "pairs.batch_size=4", "pairs.evaluate_every=1"]
+    return small(tmp_path, *(overrides or ("algorithm=dpo",)), *(key for key in own if not _told(key, overrides)))
+
+
+def _told(given: str, overrides: Sequence[str]) -> bool:
+    return any(override.split("=")[0] == given.split("=")[0] for override in overrides)
