@@ -3,7 +3,6 @@
 import gzip
 import json
 import random
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +41,4 @@ def offline(tmp_path: Path, *overrides: str) -> dict[str, Any]:
     records = [{"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected} for p in pairs(12)]
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
     own = ["pairs=jsonl", f"pairs.path={path}", "pairs.batch_size=4", "pairs.evaluate_every=1"]
-    return small(tmp_path, *(overrides or ("algorithm=dpo",)), *(key for key in own if not _told(key, overrides)))
-
-
-def _told(given: str, overrides: Sequence[str]) -> bool:
-    return any(override.split("=")[0] == given.split("=")[0] for override in overrides)
+    return small(tmp_path, *own, *(overrides or ["algorithm=dpo"]))
