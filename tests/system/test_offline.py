@@ -56,6 +56,14 @@ def test_the_report_puts_it_beside_an_online_arm(experiment: Path, tmp_path: Pat
     assert own["non_finite"] == {}
 
 
+def test_replay_hears_the_updates_in_which_the_policy_wrote(directory: Path, tmp_path: Path) -> None:
+    answers = tmp_path / "answers.csv"
+    assert main(["replay", str(directory), "controller=safe", "--output", str(answers)]) == 0
+    lines = answers.read_text().splitlines()
+    assert len(lines) == 1 + 3
+    assert "nan" not in "".join(lines)
+
+
 @pytest.mark.parametrize("algorithm", ["dpo", "ipo", "chi_po", "var"])
 def test_audit(algorithm: str, tmp_path: Path, capsys) -> None:
     overrides = [
