@@ -15,6 +15,8 @@ REFUSED = {
     "penalty": ([DPO, "controller=fixed_kl"], "controller.penalty must be none with preference=dpo"),
     "preview": ([DPO, "controller/preview=cap"], "controller.preview must be none with preference=dpo"),
     "shaping": ([DPO, "shaping=running"], "shaping.normaliser must be none with preference=dpo"),
+    "critic": ([DPO, "critic=single"], "critic must be none with preference=dpo, which reads no values, got single"),
+    "staleness": ([DPO, "rollout.staleness=2"], "rollout.staleness must be 0 with preference=dpo"),
     "entropy": ([DPO, "objective.entropy_coef=0.1"], "objective.entropy_coef must be 0 with preference=dpo"),
     "epochs": ([DPO, "optimizer.epochs=2"], "optimizer.epochs must be 1 with preference=dpo, got 2"),
     "minibatches": ([DPO, "optimizer.minibatches=2"], "optimizer.minibatches must be 1 with preference=dpo, got 2"),

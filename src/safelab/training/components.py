@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from safelab.contracts import (
     AdvantageEstimator,
+    Aggregation,
     Controller,
     Critic,
     Evaluator,
@@ -40,6 +41,7 @@ class Components:
     controller: Controller
     advantage: AdvantageEstimator
     objective: Objective
+    aggregation: Aggregation
     preference: Preference | None
     optimizer: OptimizerFactory
     tracker: Tracker

@@ -78,7 +78,7 @@ def offline_update(parts: Components, state: TrainState) -> Step:
 def measure(parts: Components, update: int, clock: Clock) -> Scored:
     """What the policy writes now, scored; the prompts are those that an online run of this seed would have here."""
     with clock.span("rollout"):
-        prompts = stages.draw_prompts(parts, update * parts.sampler.batch_size)
+        prompts = stages.draw_prompts(parts, update * stages.prompts_per_rollout(parts))
         rollout = stages.roll_out(parts, prompts, update)
     with clock.span("reward"):
         reward_seq, gold_seq = stages.score_rewards(parts, rollout)
@@ -111,7 +111,7 @@ def advance(parts: Components, counters: Counters, rollout: Rollout | None) -> C
     written = (0, 0) if rollout is None else (len(rollout.responses), int(rollout.mask.sum()))
     return Counters(
         update=counters.update + 1,
-        cursor=(counters.update + 1) * parts.sampler.batch_size,
+        cursor=(counters.update + 1) * stages.prompts_per_rollout(parts),
         episodes=counters.episodes + written[0],
         tokens=counters.tokens + written[1],
     )

@@ -27,8 +27,10 @@ def pair_misfits(config: Mapping[str, Any]) -> list[str]:
 
 
 def _unheard(config: Mapping[str, Any], preference: str) -> Iterator[str]:
-    """Groups that change the loss of an online run and would change nothing here."""
-    controller, shaping = config["controller"], config["shaping"]
+    """Groups that change an online run and would change nothing here."""
+    controller, shaping, critic = config["controller"], config["shaping"], config["critic"]["name"]
+    if critic != "none":
+        yield f"critic must be none with preference={preference}, which reads no values, got {critic}"
     for part, idle in CONTROLLER_PARTS.items():
         name = controller.get(part, {}).get("name", idle)
         if name != idle:
@@ -40,6 +42,11 @@ def _unheard(config: Mapping[str, Any], preference: str) -> Iterator[str]:
         yield (
             f"shaping.normaliser must be none with preference={preference}, which sees raw rewards or none, "
             f"got {shaping['normaliser']['name']}: take shaping=none"
+        )
+    if config["rollout"].get("staleness"):
+        yield (
+            f"rollout.staleness must be 0 with preference={preference}, which learns from no rollout, "
+            f"got {config['rollout']['staleness']}"
         )
     if config["objective"].get("entropy_coef"):
         yield (

@@ -64,7 +64,8 @@ def make_pairs(parts: Components, pairs: Sequence[Pair]) -> PairBatch:
     batch = replace(batch, logp_ref=logp_ref)
     if preference.needs_reward:
         both = [pair.prompt for pair in pairs for _ in range(2)]
-        batch = replace(batch, reward=stages.reward_of(parts, both, texts, ended).to(ids.device).view(-1, 2))
+        reward_seq = stages.reward_of(parts, both, texts, torch.tensor(ended, device=ids.device))
+        batch = replace(batch, reward=reward_seq.view(-1, 2))
     return replace(batch, weight=preference.weigh(batch))
 
 
