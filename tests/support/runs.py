@@ -21,6 +21,12 @@ from support.models import model_directory
 CONF = Path(__file__).parents[2] / "conf"
 
 
+def algorithms(offline: bool) -> list[str]:
+    """Presets that learn from pairs, or those that learn from rollouts."""
+    flat = {path.stem: path.read_text() for path in (CONF.parent / "tests" / "configs").glob("*.yaml")}
+    return sorted(name for name, text in flat.items() if ('preference.name: "none"' not in text) == offline)
+
+
 def share_of_good(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
     """The reward of the tests: how much of a response is the word ``good``."""
     return [response.split().count("good") / max(1, len(response.split())) for response in responses]

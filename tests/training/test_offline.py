@@ -14,9 +14,14 @@ from safelab.training.pair_stages import draw_pairs, make_pairs, pair_terms, pie
 from safelab.training.state import initial_state
 from safelab.types import Pair, PairBatch
 from support.pairs import offline
-from support.runs import numbers, parts_of, run, small, trained
+from support.runs import algorithms, numbers, parts_of, run, small, trained
 
-ALGORITHMS = ("dpo", "cdpo", "ipo", "chi_po", "var")
+ALGORITHMS = algorithms(offline=True)
+
+
+def test_there_are_algorithms_of_both_kinds() -> None:
+    assert {"dpo", "cdpo", "ipo", "chi_po", "var"} <= {*ALGORITHMS}
+    assert {"ppo", "safe"} <= {*algorithms(offline=False)}
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
