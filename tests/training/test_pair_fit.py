@@ -12,8 +12,9 @@ DPO = "algorithm=dpo"
 REFUSED = {
     "no pairs": ([DPO, "pairs=none"], "pairs must be one of its options with preference=dpo"),
     "no loss": ([DPO, "preference=none"], "preference must be one of its options with pairs=jsonl"),
-    "penalty": ([DPO, "controller=fixed_kl"], "controller.penalty must be none with preference=dpo"),
-    "preview": ([DPO, "controller/preview=cap"], "controller.preview must be none with preference=dpo"),
+    "penalty": ([DPO, "controller=fixed_kl"], "controller must be none with preference=dpo"),
+    "whole stack": ([DPO, "controller=safe"], "controller must be none with preference=dpo"),
+    "preview": ([DPO, "controller/preview=cap"], "controller must be none with preference=dpo"),
     "shaping": ([DPO, "shaping=running"], "shaping.normaliser must be none with preference=dpo"),
     "critic": ([DPO, "critic=single"], "critic must be none with preference=dpo, which reads no values, got single"),
     "staleness": ([DPO, "rollout.staleness=2"], "rollout.staleness must be 0 with preference=dpo"),

@@ -31,13 +31,13 @@ def _unheard(config: Mapping[str, Any], preference: str) -> Iterator[str]:
     controller, shaping, critic = config["controller"], config["shaping"], config["critic"]["name"]
     if critic != "none":
         yield f"critic must be none with preference={preference}, which reads no values, got {critic}"
-    for part, idle in CONTROLLER_PARTS.items():
-        name = controller.get(part, {}).get("name", idle)
-        if name != idle:
-            yield (
-                f"controller.{part} must be {idle} with preference={preference}, whose own beta holds the policy near "
-                f"its reference, got {name}: take controller=none"
-            )
+    named = {part: controller.get(part, {}).get("name", idle) for part, idle in CONTROLLER_PARTS.items()}
+    busy = ", ".join(f"{part}={name}" for part, name in named.items() if name != CONTROLLER_PARTS[part])
+    if busy:
+        yield (
+            f"controller must be none with preference={preference}, whose own beta holds the policy near its "
+            f"reference, got {busy}"
+        )
     if shaping.get("normaliser", {}).get("name", "none") != "none":
         yield (
             f"shaping.normaliser must be none with preference={preference}, which sees raw rewards or none, "
