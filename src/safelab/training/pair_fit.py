@@ -38,10 +38,13 @@ def _unheard(config: Mapping[str, Any], preference: str) -> Iterator[str]:
             f"controller must be none with preference={preference}, whose own beta holds the policy near its "
             f"reference, got {busy}"
         )
+    touched = [key for key in ("missing_end_penalty", "repetition_penalty", "clip") if shaping.get(key)]
     if shaping.get("normaliser", {}).get("name", "none") != "none":
+        touched.append("normaliser")
+    if touched:
         yield (
-            f"shaping.normaliser must be none with preference={preference}, which sees raw rewards or none, "
-            f"got {shaping['normaliser']['name']}: take shaping=none"
+            f"shaping must be none with preference={preference}, which sees raw rewards or none, "
+            f"got one with {', '.join(touched)}"
         )
     if config["rollout"].get("staleness"):
         yield (
