@@ -1,8 +1,8 @@
 """The stability study: every online method at its best learning rate of one grid, then the best of them on stale data.
 
-    python scripts/stability.py tune [--output outputs]     # 3 rates x 2 seeds of their own each; writes conf/stability/
-    safelab train -m +sweep=stability                       # every method, five fresh seeds
-    safelab train -m +sweep=stability_stale                 # the best five, ten seeds, fresh and four updates stale
+    python scripts/stability.py tune                # 5 rates x 2 seeds of their own each; writes conf/stability/
+    safelab train -m +sweep=stability               # every method, five fresh seeds
+    safelab train -m +sweep=stability_stale         # the best five, ten seeds, fresh and four updates stale
 
 Only the learning rate is tuned, on one grid for all, with everything else as each method's preset has it. It is chosen
 by the mean gold score of the last tenth of the updates, because the reward is what gets gamed. Every stage is an
@@ -12,10 +12,11 @@ ordinary sweep: running it again goes on where it stopped.
 import argparse
 from pathlib import Path
 
-from baselines import LEARNING_RATES, TUNING_SEEDS, gold_by_arm, sweep
+from baselines import TUNING_SEEDS, gold_by_arm, sweep
 
 PRESETS = Path(__file__).resolve().parents[1] / "conf" / "stability"
 TUNING = "stability_tuning"
+LEARNING_RATES = ("3e-5", "1e-4", "3e-4", "1e-3", "3e-3")
 
 METHODS = (
     "ppo", "ppo_matched", "safe", "dar", "grpo", "dr_grpo", "rloo", "reinforce_pp", "remax", "dapo", "gspo", "cispo",
@@ -51,7 +52,7 @@ def write(best: dict[str, str]) -> None:
     for method, rate in best.items():
         (PRESETS / f"{method}.yaml").write_text(
             "# @package _global_\n"
-            f"# {method} at the best of three learning rates (seeds {TUNING_SEEDS}, by final gold score); made by\n"
+            f"# {method} at the best of five learning rates (seeds {TUNING_SEEDS}, by final gold score); made by\n"
             "# scripts/stability.py, see docs/log.md.\n"
             f"defaults:\n  - override /algorithm: {method}\n"
             f"optimizer: {{lr: {float(rate):.1e}, critic_lr: {float(rate):.1e}}}\n"

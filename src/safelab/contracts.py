@@ -20,6 +20,8 @@ from safelab.types import (
     Current,
     Grain,
     Greedy,
+    Pair,
+    PairBatch,
     Plan,
     PolicyLoss,
     PromptBatch,
@@ -103,6 +105,14 @@ class Policy(Protocol):
     def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:
         """Prompts as tokens, padded on the left."""
 
+    def encode_responses(
+        self, texts: Sequence[str], ended: Sequence[bool], max_tokens: int | None
+    ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """Responses as tokens, padded on the right, and their mask, in the form of ``generate``.
+
+        The end token follows where ``ended``; a response longer than ``max_tokens`` loses its end.
+        """
+
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` as a prompt, before any cut."""
 
@@ -157,6 +167,42 @@ class Evaluator(Protocol):
 
     def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float] | None:
         """One number per response, or None where there is no such score."""
+
+
+class PairSource(Protocol):
+    """``pairs``: an endless, seeded sequence of preferences to learn from; offline runs only.
+
+    ``batch_size``: pairs per update. ``evaluate_every``: updates between those in which the policy writes, to be
+    measured. ``max_response_tokens``: longer answers lose their end, None for no bound.
+    """
+
+    batch_size: int
+    evaluate_every: int
+    max_response_tokens: int | None
+
+    def pairs(self, cursor: int, count: int) -> list[Pair]:
+        """The pairs number ``cursor`` to ``cursor + count - 1``."""
+
+
+class Preference(Protocol):
+    """``preference``: the loss on pairs, from log-probabilities of whole answers; offline runs only.
+
+    ``needs_reward``: whether it reads ``PairBatch.reward``. Axis ``a``: the chosen answer, then the rejected one.
+    """
+
+    needs_reward: bool
+
+    def weigh(self, batch: PairBatch) -> Float[Tensor, "b a"] | None:
+        """``PairBatch.weight``, from the whole batch before it is cut; None where the loss has none."""
+
+    def loss_pair(self, logp: Float[Tensor, "b a"], batch: PairBatch) -> Float[Tensor, "b"]:
+        """Loss of each pair (minimised), not yet averaged."""
+
+    def implied_reward(self, log_ratio: Float[Tensor, "b a"]) -> Float[Tensor, "b a"]:
+        """The reward whose optimum the policy is, up to a constant of the prompt; log_ratio = logp - logp_ref."""
+
+    def clipped_pair(self, log_ratio: Float[Tensor, "b a"]) -> Bool[Tensor, "b"]:
+        """Where a bound of the loss stops a pair's gradient."""
 
 
 class Normaliser(Protocol):

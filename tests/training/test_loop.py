@@ -15,9 +15,9 @@ from safelab.training.losses import counts, loss_terms
 from safelab.training.state import initial_state
 from safelab.training.update import micro_batches
 from safelab.types import Plan, TrainBatch
-from support.runs import CONF, numbers, parts_of, small, trained
+from support.runs import algorithms, numbers, parts_of, small, trained
 
-ALGORITHMS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
+ALGORITHMS = algorithms(offline=False)
 # Released arms read the last column and average entropy over padding, faults and all.
 RELEASED = {name for name in ALGORITHMS if name.endswith("_released")}
 # Objectives that want a minibatch in one piece, and would be refused otherwise.

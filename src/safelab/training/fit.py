@@ -5,10 +5,13 @@ from typing import Any
 
 from safelab.contracts import Need
 from safelab.plugins import find
+from safelab.training.pair_fit import pair_misfits
 
 
 def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
+    if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
+        return pair_misfits(config)
     return [*_needs(config), *_batch_and_minibatches(config), *_group_mean_of_one(config)]
 
 

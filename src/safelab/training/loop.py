@@ -1,6 +1,6 @@
 """The way from prompt to row, for every arm alike: PPO and SAFE differ only in the parts that the YAML names."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -36,10 +36,12 @@ class Step:
     events: list[dict[str, Any]]
 
 
-def train_loop(parts: Components, state: TrainState) -> Iterator[Step]:
-    """Updates from ``state`` to the last; each is yielded when it is whole."""
+def train_loop(
+    parts: Components, state: TrainState, update: Callable[[Components, TrainState], Step]
+) -> Iterator[Step]:
+    """Updates (of ``offline.update_of``) from ``state`` to the last; each is yielded when it is whole."""
     while state.counters.update < parts.settings.updates:
-        step = train_update(parts, state)
+        step = update(parts, state)
         state = step.state
         yield step
 
