@@ -39,6 +39,8 @@ def test_k1_in_the_loss_has_a_gradient_and_it_is_noise(tmp_path: Path) -> None:
         ["algorithm=ppo"],
         ["algorithm=ppo_matched"],
         ["algorithm=asymmetric_kl"],
+        ["algorithm=dvpo"],
+        ["algorithm=dvpo", "advantage.mode=whitened_gae"],
         ["algorithm=ppo_matched", "controller.route=loss_k2"],
         ["algorithm=ppo_matched", "controller.route=ratio_k1"],
     ],
