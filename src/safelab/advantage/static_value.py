@@ -4,8 +4,9 @@
     whitened_gae    A_t = sum_{s>=t} l^(s-t) (k_s + W_{s+1} - W_s),   W = V before each token, whitened, 0 after the end
 
 k_t is the KL penalty in the reward of token t; the discount is 1. ``static_value`` is the paper's A_t = Q_t; k_t is
-added so that the penalty acts. ``whitened_gae`` is the authors' code, which is not the paper: without a score, and at
-l = 1 and k = 0, it is A_t = -W_t, the value with the sign turned round.
+added so that the penalty acts. ``whitened_gae`` is the authors' code, which is not the paper: without a score and at
+k = 0 it is the mean of the values to come less W_t, and at l = 1 it is -W_t alone, which does not depend on token t, so
+that its expected gradient is 0.
 
 The reward model's score is logged and moves nothing: what the policy learns of preferences is in the value model.
 
