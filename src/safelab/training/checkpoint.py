@@ -1,7 +1,8 @@
 """Checkpoints: the whole ``TrainState`` as safetensors and JSON, written beside, renamed, and proved by hashes.
 
 checkpoints/update_000050/
-policy/  (as ``transformers`` loads it)   tensors.safetensors (critic, its target, optimisers)
+policy/  (as ``transformers`` or ``peft`` loads it, with a model card)
+tensors.safetensors (critic, its target, optimisers)
 state.json (counters, controller, shaping, detectors)   manifest.json (SHA-256 of every file)
 """
 
@@ -19,6 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from safelab.options import restored
+from safelab.training import model_card
 from safelab.training.components import Components
 from safelab.training.state import TrainState
 
@@ -26,13 +28,18 @@ MANIFEST = "manifest.json"
 SMALL_STATES = ("controller", "shaping", "detectors", "counters")
 
 
-def save(parts: Components, state: TrainState, directory: Path, keep: int) -> Path:
-    """Write ``directory/update_<n>`` and drop all but the newest ``keep``. A half-written one never bears that name."""
+def save(parts: Components, state: TrainState, directory: Path, keep: int, card: str) -> Path:
+    """Write ``directory/update_<n>`` and drop all but the newest ``keep``. A half-written one never bears that name.
+
+    ``card``: the model card that lies beside the policy's weights.
+    """
     target = directory / f"update_{state.counters.update:06d}"
     beside = directory / f".{target.name}.{os.getpid()}"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     parts.policy.save(beside / "policy")
+    # Over the blank form that peft leaves there.
+    (beside / "policy" / model_card.FILE).write_text(card, encoding="utf-8")
     save_file(tensors_of(parts, state), beside / "tensors.safetensors")
     small = {name: getattr(state, name).model_dump() for name in SMALL_STATES}
     (beside / "state.json").write_text(json.dumps({**small, "param_groups": param_groups(state)}))
