@@ -59,6 +59,7 @@ def tiny_policy(
         dtype="float32",
         attention="sdpa",
         gradient_checkpointing=gradient_checkpointing,
+        prompt_template="plain",
         max_prompt_tokens=16,
         sampling_temperature=sampling_temperature,
         adapter=adapter or {"name": "none", "reference_dtype": None},

@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from safelab.data._hh import Pair
-from safelab.reward._dialogue import Template, texts, tokenise
+from safelab.dialogue import Template
+from safelab.reward._dialogue import texts, tokenise
 
 IGNORED = -100
 """Label of a position that the loss leaves out."""

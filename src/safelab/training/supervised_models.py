@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
+from safelab.dialogue import check_template
 from safelab.errors import ConfigError
-from safelab.reward._dialogue import check_template
 from safelab.training.model_card import FILE, card
 from safelab.training.pair_tasks import BradleyTerry, Sft
 from safelab.training.seeding import stream
@@ -49,7 +49,7 @@ def load_reward_model(options: RewardModelOptions, device: torch.device) -> Brad
             weight = model.get_parameter(name)
             # z starts with a deviation of about 1: from a head near zero small models learn next to nothing at first.
             torch.nn.init.normal_(weight, std=weight.shape[-1] ** -0.5) if weight.ndim > 1 else weight.data.zero_()
-    check_template(options.template, tokenizer, options.model)
+    check_template("template", options.template, tokenizer, options.model)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:
