@@ -6,8 +6,8 @@ from typing import Any, Literal
 from safelab.errors import ConfigError
 
 Template = Literal["plain", "chat", "hh_chat"]
-"""``plain``: the text as it is. ``chat``: the prompt is a user's message. ``hh_chat``: the turns of an HH-RLHF prompt are
-messages of their own."""
+"""``plain``: the text as it is. ``chat``: the prompt is a user's message. ``hh_chat``: the turns of an HH-RLHF prompt
+are messages of their own."""
 
 TURN = re.compile(r"\n\n(Human|Assistant):")
 
