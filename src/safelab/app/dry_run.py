@@ -48,7 +48,7 @@ def show(config: Mapping[str, Any]) -> int:
         "weights, reference included": found.weights,
         "the optimiser's averages": found.averages,
         "key-value cache (sampling)": found.cache,
-        "activations (update)": found.activations,
+        "activations (update)": found.activations + found.recomputed,
         "logits, in pieces (update)": found.logits,
         "gradients (update)": found.gradients,
         "peak": found.peak,

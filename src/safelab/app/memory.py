@@ -29,6 +29,7 @@ class Need:
     cache: int
     logits: int
     activations: int
+    recomputed: int
     layers: int
     pieces: int
 
@@ -44,7 +45,8 @@ class Need:
         The head's gradient comes first, as a sum and a summand; the last layer's comes when one layer's activations are
         left. From the second piece on, the gradients of those before are there throughout.
         """
-        first = self.activations + self.logits + 2 * self.head_gradients
+        # With checkpointing the last layer is computed again when the logits are gone.
+        first = self.activations + max(self.logits + 2 * self.head_gradients, self.recomputed)
         if self.pieces > 1:
             return self.gradients + first
         return max(first, self.gradients + self.activations // self.layers)
@@ -86,6 +88,7 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
     head_size = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
     per_token = 2 * shape.num_hidden_layers * shape.num_key_value_heads * head_size * module.dtype.itemsize
     chunk = min(rows * response, tokens_per_chunk(rows * response, shape.vocab_size))
+    kept, recomputed = activations(adapted.inner, rows, prompt + response, policy["gradient_checkpointing"])
     head = adapted.inner.get_output_embeddings().parameters()
     return Need(
         parameters=parameters,
@@ -96,8 +99,10 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
         gradients=size_of(trained),
         head_gradients=size_of(weight for weight in head if weight.requires_grad),
         cache=per_token * table["responses per update"] * (prompt + response),
-        logits=(CHUNK_BUFFERS if chunk < rows * response else WHOLE_BUFFERS) * 4 * chunk * shape.vocab_size,
-        activations=activations(adapted.inner, rows, prompt + response, policy["gradient_checkpointing"]),
+        # Float32 values that live for each logit of a piece, see ``policy._vocabulary``: fewer without an exact KL.
+        logits=(6 if config["controller"].get("route") == "loss_exact" else 5) * 4 * chunk * shape.vocab_size,
+        activations=kept,
+        recomputed=recomputed,
         layers=shape.num_hidden_layers,
         pieces=-(-table["responses per minibatch"] // rows),
     )
@@ -108,17 +113,10 @@ def size_of(weights: Iterable[Any]) -> int:
     return sum(weight.numel() * weight.element_size() for weight in weights)
 
 
-CHUNK_BUFFERS = 7
-"""Float32 values that live for each logit of a piece; see ``policy._vocabulary``."""
+def activations(module: Any, rows: int, tokens: int, checkpointing: bool) -> tuple[int, int]:
+    """Bytes that autograd keeps of a forward pass, and what comes back for a while in the backward pass.
 
-WHOLE_BUFFERS = 11
-"""The same where a batch is small enough to be read whole, and autograd keeps each operation's result (measured)."""
-
-
-def activations(module: Any, rows: int, tokens: int, checkpointing: bool) -> int:
-    """Bytes that autograd keeps of a forward pass.
-
-    With checkpointing: the layers' inputs, and of one layer all that it keeps while it is computed again.
+    With checkpointing that is the layers' inputs, and all that one layer keeps while it is computed again.
     """
     import torch
 
@@ -140,9 +138,9 @@ def activations(module: Any, rows: int, tokens: int, checkpointing: bool) -> int
         hidden = backbone(module)(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     whole = sum(size for _, size in kept.values())
     if not checkpointing:
-        return whole
+        return whole, 0
     layers = module.config.num_hidden_layers
-    return int(layers * hidden.untyped_storage().nbytes() + whole // layers)
+    return int(layers * hidden.untyped_storage().nbytes()), whole // layers
 
 
 def fused_attention() -> str:
