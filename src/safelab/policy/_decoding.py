@@ -8,7 +8,7 @@ The same random numbers are drawn in the same order, so the responses are those 
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 
@@ -22,8 +22,12 @@ def sample(
     sampling_temperature: float,
     end: int,
     pad: int,
+    greedy: bool = False,
 ) -> Int[Tensor, "b t"]:
-    """Response tokens, ``pad`` after a row's end; as many columns as the longest response has tokens."""
+    """Response tokens, ``pad`` after a row's end; as many columns as the longest response has tokens.
+
+    With ``greedy`` the likeliest token is taken every time, and no random number is drawn.
+    """
     from transformers import DynamicCache
 
     cache = DynamicCache(config=module.config)
@@ -43,10 +47,7 @@ def sample(
             use_cache=True,
             logits_to_keep=1,
         )
-        logits = output.logits[:, -1].float()
-        if sampling_temperature != 1.0:
-            logits = logits / sampling_temperature
-        tokens = torch.multinomial(torch.softmax(logits, dim=-1), num_samples=1).squeeze(1)
+        tokens = chosen(output.logits[:, -1].float(), sampling_temperature, greedy)
         tokens = torch.where(ended, pad, tokens)
         columns.append(tokens)
         ended = ended | (tokens == end)
@@ -54,3 +55,12 @@ def sample(
             break
         step_ids, start = tokens.unsqueeze(1), stop
     return torch.stack(columns, dim=1)
+
+
+def chosen(logits: Float[Tensor, "b vocab"], sampling_temperature: float, greedy: bool) -> Int[Tensor, "b"]:
+    """One token a row: sampled at the temperature, or the likeliest."""
+    if greedy:
+        return logits.argmax(dim=-1)
+    if sampling_temperature != 1.0:
+        logits = logits / sampling_temperature
+    return torch.multinomial(torch.softmax(logits, dim=-1), num_samples=1).squeeze(1)
