@@ -10,16 +10,17 @@ from jaxtyping import Bool, Int
 from pydantic import Field
 from torch import Tensor
 
-from safelab.contracts import Context
+from safelab.contracts import Context, Decoding
 from safelab.dialogue import Template, check_template
 from safelab.errors import ConfigError
 from safelab.options import Options as BaseOptions
 from safelab.plugins import build_option
 from safelab.policy._adapted import Adapted, Adapter
 from safelab.policy._checkpointing import checkpointing
-from safelab.policy._decoding import sample
+from safelab.policy._decoding import Growing, Memory, sample
 from safelab.policy._prompts import token_rows
 from safelab.policy._reading import CausalReader, head_is_plain
+from safelab.policy._static_cache import Reserved
 from safelab.types import PromptBatch
 
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
@@ -124,6 +125,7 @@ class CausalPolicy:
         self._template = options.prompt_template
         self._max_prompt_tokens = options.max_prompt_tokens
         self._temperature = options.sampling_temperature
+        self._reserved: tuple[tuple[Decoding, int], Reserved] | None = None
         # Saved with the weights: the checkpoint's own sampling defaults (top-k, penalties) would make what
         # ``generate`` samples from them elsewhere another distribution than the trained one.
         adapted.inner.generation_config = self._plain_sampling()
@@ -164,11 +166,11 @@ class CausalPolicy:
         return tuple(self._tokenizer.decode(row, skip_special_tokens=True) for row in rows)
 
     def generate(
-        self, prompts: PromptBatch, max_new_tokens: int, *, greedy: bool = False
+        self, prompts: PromptBatch, max_new_tokens: int, *, greedy: bool = False, decoding: Decoding = "dynamic"
     ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
         """Plain sampling (or the likeliest tokens) with a key-value cache: no top-k, no top-p, no penalty."""
         ids = sample(
-            self._adapted.inner,
+            self._memory(decoding, max_new_tokens),
             prompts.ids,
             prompts.mask,
             max_new_tokens=max_new_tokens,
@@ -180,6 +182,16 @@ class CausalPolicy:
         # Not "ids != pad": where padding is the end token, that would drop the end from loss and KL.
         ends_before = (ids == self._eos).long().cumsum(dim=1) - (ids == self._eos).long()
         return ids, ends_before == 0
+
+    def _memory(self, decoding: Decoding, max_new_tokens: int) -> Memory:
+        """The cache to decode with; one of fixed size stays for the next rollout."""
+        if decoding == "dynamic":
+            return Growing(self._adapted.inner)
+        wanted = (decoding, max_new_tokens)
+        if self._reserved is None or self._reserved[0] != wanted:
+            room = self._max_prompt_tokens + max_new_tokens
+            self._reserved = wanted, Reserved(self._adapted.inner, room, compiled=decoding == "compiled")
+        return self._reserved[1]
 
     def ended(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b"]:
         """Whether the end token is among the response tokens."""
