@@ -20,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from safelab.options import restored
-from safelab.training import model_card, pending
+from safelab.training import model_card, optimizer_slots, pending
 from safelab.training.components import Components
 from safelab.training.state import TrainState
 
@@ -77,10 +77,7 @@ def load(parts: Components, state: TrainState, path: Path, saved_rates: bool = T
     if parts.critic.target is not None:
         parts.critic.target.load_state_dict(part(tensors, "target."))
     for name, optimizer in optimizers_of(state).items():
-        slots: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in part(tensors, f"optimizer.{name}.").items():
-            index, slot = key.split(".")
-            slots.setdefault(int(index), {})[slot] = tensor
+        slots = optimizer_slots.nested(part(tensors, f"optimizer.{name}."))
         fresh = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
         optimizer.load_state_dict({"state": slots, "param_groups": saved["param_groups"][name]})
         if not saved_rates:
@@ -103,8 +100,8 @@ def tensors_of(parts: Components, state: TrainState) -> dict[str, Tensor]:
     for index, rollout in enumerate(state.pending):
         tensors |= {f"pending.{index}.{name}": tensor for name, tensor in pending.tensors_of(rollout).items()}
     for name, optimizer in optimizers_of(state).items():
-        for index, slots in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{name}.{index}.{slot}": tensor for slot, tensor in slots.items()}
+        slots = optimizer_slots.flat(optimizer.state_dict()["state"])
+        tensors |= {f"optimizer.{name}.{key}": tensor for key, tensor in slots.items()}
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
