@@ -1,38 +1,17 @@
 """Rollouts by the policy itself: plain sampling, one pass, key-value cache."""
 
-from typing import Annotated, Self
-
-from pydantic import Field, model_validator
-
 from safelab.contracts import Context, Decoding, Policy
-from safelab.options import Options as BaseOptions
+from safelab.rollout._sampling import SamplingOptions
 from safelab.types import Greedy, PromptBatch, Rollout
 
 
-class Options(BaseOptions):
-    """``batch_size``: responses per update. ``sampling_temperature``: the policy scores with it too.
+class Options(SamplingOptions):
+    """``decoding``: with a cache that grows, or one of fixed size, or that and a compiled step.
 
-    ``samples_per_prompt``: responses to each prompt. ``staleness``: updates by which the writing policy lags.
-    ``decoding``: with a cache that grows, or one of fixed size, or that and a compiled step, on a GPU a captured graph;
-    it changes no response but by rounding.
+    On a GPU the compiled step is captured as a graph. It changes no response but by rounding.
     """
 
-    name: str
-    batch_size: Annotated[int, Field(ge=2)]
-    samples_per_prompt: Annotated[int, Field(ge=1)]
-    staleness: Annotated[int, Field(ge=0)]
-    max_new_tokens: Annotated[int, Field(ge=1)]
-    sampling_temperature: Annotated[float, Field(gt=0)]
     decoding: Decoding
-
-    @model_validator(mode="after")
-    def _whole_groups(self) -> Self:
-        if self.batch_size % self.samples_per_prompt:
-            raise ValueError(
-                "must have a batch_size that is a multiple of samples_per_prompt, "
-                f"got {self.batch_size} and {self.samples_per_prompt}"
-            )
-        return self
 
 
 def build(options: Options, context: Context) -> "HfSampler":
