@@ -91,7 +91,7 @@ def measure(directory: Path, case: Case, how: str) -> dict[str, float]:
     from update import parts_of
 
     from safelab.app.dry_run import need
-    from safelab.training.loop import train_loop
+    from safelab.training.loop import train_loop, train_update
     from safelab.training.state import initial_state
 
     torch.set_num_threads(1)
@@ -104,7 +104,7 @@ def measure(directory: Path, case: Case, how: str) -> dict[str, float]:
     found = {"parameters": foretold.parameters, "foretold": foretold.peak / MIB}
 
     def train() -> None:
-        for _ in train_loop(parts, initial_state(parts)):
+        for _ in train_loop(parts, initial_state(parts), train_update):
             pass
 
     if how == "resident":

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from safelab.training.model_card import LAST, card, flagged, policy_card
+from safelab.training.model_card import LAST, card, flagged, measured, policy_card
 from support.models import model_directory
 from support.runs import run, small
 
@@ -27,7 +27,7 @@ def test_a_finished_run_leaves_a_card_with_its_results(adapter: str, library: st
     }  # fmt: skip
     reward = sum(row["reward/mean"] for row in rows[-LAST:]) / LAST
     assert f"| reward | {rows[0]['reward/mean']:.4g} | {reward:.4g} |" in text
-    assert "mean of updates 2 to 11" in text
+    assert "mean of the last 10 that measured it" in text
     assert "12 of 12 updates (96 responses)" in text
     assert "gold" not in text.split("```")[0]  # this run has no such score
     assert "seed 0" in text
@@ -43,6 +43,11 @@ def test_a_checkpoint_on_the_way_says_how_far_it_is(tmp_path: Path) -> None:
     early, late = sorted((outcome.directory / "checkpoints").iterdir())
     assert "2 of 3 updates" in (early / "policy" / "README.md").read_text()
     assert (late / "policy" / "README.md").read_text() == policy_card(outcome.directory)
+
+
+def test_a_metric_that_is_not_measured_every_time() -> None:
+    rows = [{"reward/mean": 1.0}, {"reward/mean": None}, {}, *({"reward/mean": float(i)} for i in range(10))]
+    assert measured(rows) == {"reward": (1.0, 4.5)}
 
 
 def test_crash_flags_are_counted() -> None:

@@ -61,6 +61,8 @@ def show(config: Mapping[str, Any]) -> int:
 def batches(config: Mapping[str, Any]) -> dict[str, int]:
     """How an update is cut, and what the run adds up to."""
     rollout, optimizer = config["rollout"], config["optimizer"]
+    if config["pairs"]["name"] != "none":
+        return pair_batches(config)
     responses, pieces, epochs = rollout["batch_size"], optimizer["minibatches"], optimizer["epochs"]
     minibatch = -(-responses // pieces)
     micro = min(optimizer["micro_batch_size"] or minibatch, minibatch)
@@ -75,6 +77,22 @@ def batches(config: Mapping[str, Any]) -> dict[str, int]:
         "responses in all": responses * config["updates"],
         "optimiser steps in all": pieces * epochs * config["updates"],
         "response tokens in all, at most": responses * config["updates"] * rollout["max_new_tokens"],
+    }
+
+
+def pair_batches(config: Mapping[str, Any]) -> dict[str, int]:
+    """The same of an offline run, whose responses are measured and not learnt from."""
+    pairs, rollout, updates = config["pairs"], config["rollout"], config["updates"]
+    answers = 2 * pairs["batch_size"]
+    size = config["optimizer"]["micro_batch_size"]
+    return {
+        "pairs per update": pairs["batch_size"],
+        "responses per forward pass": answers if size is None else min(answers, size // 2 * 2),
+        "responses per update": rollout["batch_size"],
+        "updates": updates,
+        "updates that are measured": -(-updates // pairs["evaluate_every"]),
+        "pairs in all": pairs["batch_size"] * updates,
+        "optimiser steps in all": updates,
     }
 
 

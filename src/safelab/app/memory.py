@@ -78,12 +78,13 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
         module = AutoModelForCausalLM.from_config(
             shape, dtype=getattr(torch, policy["dtype"]), attn_implementation=attention
         ).eval()
-    parameters = sum(weight.numel() for weight in module.parameters())
+    parameters = count_of(module.parameters())
     context = Context(seed=0, device=torch.device("meta"), cache=Path())
     adapted = build_option("policy/adapter", policy["adapter"], context).adapt(module)
     every = {id(weight): weight for weight in (*adapted.trained.parameters(), *adapted.reference.parameters())}
     trained = [weight for weight in adapted.trained.parameters() if weight.requires_grad]
-    prompt, response = policy["max_prompt_tokens"], config["rollout"]["max_new_tokens"]
+    prompt, written = policy["max_prompt_tokens"], config["rollout"]["max_new_tokens"]
+    response = max(written, config["pairs"].get("max_response_tokens") or 0)
     rows = table["responses per forward pass"]
     head_size = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
     per_token = 2 * shape.num_hidden_layers * shape.num_key_value_heads * head_size * module.dtype.itemsize
@@ -92,20 +93,25 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
     head = adapted.inner.get_output_embeddings().parameters()
     return Need(
         parameters=parameters,
-        trained=sum(weight.numel() for weight in trained),
+        trained=count_of(trained),
         weights=size_of(every.values()),
-        # AdamW's two averages, each in the weight's own type.
-        averages=2 * size_of(trained),
+        # AdamW's two averages, each in the weight's own type, or a byte each.
+        averages=2 * (size_of(trained) if config["optimizer"]["name"] != "adamw_8bit" else count_of(trained)),
         gradients=size_of(trained),
         head_gradients=size_of(weight for weight in head if weight.requires_grad),
-        cache=per_token * table["responses per update"] * (prompt + response),
+        cache=per_token * table["responses per update"] * (prompt + written),
         # Float32 values that live for each logit of a piece, see ``policy._vocabulary``: fewer without an exact KL.
         logits=(6 if config["controller"].get("route") == "loss_exact" else 5) * 4 * chunk * shape.vocab_size,
         activations=kept,
         recomputed=recomputed,
         layers=shape.num_hidden_layers,
-        pieces=-(-table["responses per minibatch"] // rows),
+        pieces=-(-(table.get("responses per minibatch") or 2 * table["pairs per update"]) // rows),
     )
+
+
+def count_of(weights: Iterable[Any]) -> int:
+    """Numbers."""
+    return sum(weight.numel() for weight in weights)
 
 
 def size_of(weights: Iterable[Any]) -> int:

@@ -1,6 +1,6 @@
 """The way from prompt to row, for every arm alike: PPO and SAFE differ only in the parts that the YAML names."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,15 @@ from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.rows import metric_row, sample_records
 from safelab.training.state import Counters, TrainState
-from safelab.training.update import UpdateStats, cap_update, micro_batches, reuses_pass, run_epoch, weights_of
+from safelab.training.update import (
+    UpdateStats,
+    cap_update,
+    micro_batches,
+    pass_means,
+    reuses_pass,
+    run_epoch,
+    weights_of,
+)
 from safelab.types import Pass, Plan, Rollout, Signals, TrainBatch
 
 
@@ -28,10 +36,12 @@ class Step:
     events: list[dict[str, Any]]
 
 
-def train_loop(parts: Components, state: TrainState) -> Iterator[Step]:
-    """Updates from ``state`` to the last; each is yielded when it is whole."""
+def train_loop(
+    parts: Components, state: TrainState, update: Callable[[Components, TrainState], Step]
+) -> Iterator[Step]:
+    """Updates (of ``offline.update_of``) from ``state`` to the last; each is yielded when it is whole."""
     while state.counters.update < parts.settings.updates:
-        step = train_update(parts, state)
+        step = update(parts, state)
         state = step.state
         yield step
 
@@ -82,8 +92,9 @@ def optimise(
     stats = UpdateStats()
     before: list[Tensor] = [] if parts.controller.preview_max_kl is None else weights_of(state.policy)
     for epoch in range(parts.optimizer.epochs):
-        terms = run_epoch(parts, state, batch, plan, epoch, stats, first_pass if epoch == 0 else None)
-        state = replace(state, objective=parts.objective.step(state.objective, terms.token_means("objective/")))
+        passed = run_epoch(parts, state, batch, plan, epoch, stats, first_pass if epoch == 0 else None)
+        state = replace(state, objective=parts.objective.step(state.objective, pass_means(passed, "objective/")))
+        terms = passed[-1]
         if parts.controller.step_every == "epoch":
             # As released: the same reward and entropy again, with the KL of this epoch's own pass.
             seen = replace(signals, kl_ref_token_k1=terms.sums["kl_ref_k1"] / terms.tokens)

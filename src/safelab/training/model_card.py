@@ -13,7 +13,7 @@ from safelab.runlog.writer import read_info
 FILE = "README.md"
 
 LAST = 10
-"""Updates whose mean stands in the card of a trained policy: one update of a few responses says little."""
+"""Updates whose mean stands in the card of a trained policy: a single one of a few responses says little."""
 
 MEASURED = {
     "reward/mean": "reward",
@@ -77,7 +77,6 @@ def policy_card(directory: Path) -> str:
     rows = [json.loads(line) for line in (directory / METRICS_FILE).read_bytes().splitlines()]
     policy = config["policy"]
     library = "peft" if policy.get("adapter", {}).get("name") == "lora" else "transformers"
-    recent = rows[-LAST:]
     return card(
         library=library,
         base_model=policy.get("path"),
@@ -87,14 +86,10 @@ def policy_card(directory: Path) -> str:
             f"trained by safelab {info.versions['safelab']} (commit {info.git_commit or 'unknown'}). "
             "This is one seed; how sure a difference between methods is, several seeds and `safelab report` say.",
             flagged(rows),
-            "Measured on the responses that it was trained on, before each update's steps:",
+            "Measured during training, on the responses to its own prompts and before each update's steps:",
         ],
-        columns=("update 0", f"mean of updates {recent[0]['update']} to {recent[-1]['update']}"),
-        measured={
-            label: (number(rows[0][name]), sum(number(row[name]) for row in recent) / len(recent))
-            for name, label in MEASURED.items()
-            if all(row.get(name) is not None for row in (rows[0], *recent))
-        },
+        columns=("first update", f"mean of the last {LAST} that measured it"),
+        measured=measured(rows),
         blocks=[
             ("python", LOADS[library]),
             ("yaml", yaml.safe_dump({"versions": info.versions}, sort_keys=False)),
@@ -103,13 +98,18 @@ def policy_card(directory: Path) -> str:
     )
 
 
+def measured(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+    """First value and mean of the last ones of each metric that the run has; what is not finite is text in a row."""
+    found = {}
+    for name, label in MEASURED.items():
+        values = [float(row[name]) for row in rows if row.get(name) is not None]
+        if recent := values[-LAST:]:
+            found[label] = values[0], sum(recent) / len(recent)
+    return found
+
+
 def flagged(rows: Sequence[Mapping[str, Any]]) -> str:
     """In how many updates each crash definition saw one."""
     names = sorted({name for row in rows for name in row if name.startswith("crash/")})
     counts = ", ".join(f"{name.removeprefix('crash/')} {sum(bool(row.get(name)) for row in rows)}" for name in names)
     return f"Updates that a crash definition flags: {counts or 'none was asked'}."
-
-
-def number(value: Any) -> float:
-    """A number as the rows hold it: what is not finite is text there."""
-    return float(value)

@@ -15,9 +15,9 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from safelab.data._hh import Pair
 from safelab.dialogue import Template
 from safelab.reward._dialogue import texts, tokenise
+from safelab.types import Pair
 
 IGNORED = -100
 """Label of a position that the loss leaves out."""

@@ -24,6 +24,7 @@ from safelab.training.components import Components
 from safelab.training.interrupt import asked_to_stop
 from safelab.training.loop import train_loop
 from safelab.training.model_card import policy_card
+from safelab.training.offline import update_of
 from safelab.training.progress import display, notice
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
@@ -121,7 +122,7 @@ def follow(parts: Components, state: TrainState, writer: RunWriter) -> End:
 
     with asked_to_stop() as signal_name, display(title, state.counters.update, settings.updates) as show:
         try:
-            for step in train_loop(parts, state):
+            for step in train_loop(parts, state, update_of(parts)):
                 state, row = step.state, step.row
                 writer.row(row)
                 writer.samples(row["update"], step.samples)
