@@ -3,7 +3,8 @@
     scripts/gpu_check.sh [--device cuda|cpu] [--tiny]
 
 Weights are random: a shape needs no download. Shares are of what this device itself reaches in a copy and in a bfloat16
-matrix product, measured first. On a CPU the peak is the process's resident set. Exit code 1: a check failed; 2: there is no GPU.
+matrix product, measured first. On a CPU the peak is the process's resident set.
+Exit code 1: a check failed; 2: there is no GPU.
 """
 
 import argparse

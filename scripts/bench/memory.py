@@ -170,7 +170,7 @@ def main() -> None:
         return
     print("| case | parameters | foretold, MiB | measured, MiB | ratio | resident, MiB |\n|---|---|---|---|---|---|")
     if flags.micro_batches:
-        for size in (1, 2, 4, 8, 16):
+        for size in (1, 2, 4, 8):
             overrides = (*LORA, f"optimizer.micro_batch_size={size}")
             case = Case(family="qwen2", width=384, layers=8, vocabulary=16384, overrides=overrides)
             show(f"qwen2 20M, LoRA, micro-batch {size}", in_a_process(case))

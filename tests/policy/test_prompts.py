@@ -27,7 +27,7 @@ def with_template(folder: Path) -> Path:
 
 def policy(path: Path, template: str, max_prompt_tokens: int = 16) -> CausalPolicy:
     options = LoadOptions(
-        dtype="float32", attention="sdpa", gradient_checkpointing=False, prompt_template=template,
+        dtype="float32", attention="sdpa", gradient_checkpointing=False, prompt_template=template, compile=False,
         max_prompt_tokens=max_prompt_tokens, sampling_temperature=1.0,
         adapter={"name": "none", "reference_dtype": None},
     )  # fmt: skip

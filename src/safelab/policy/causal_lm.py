@@ -19,7 +19,7 @@ from safelab.policy._adapted import Adapted, Adapter
 from safelab.policy._checkpointing import checkpointing
 from safelab.policy._decoding import Growing, Memory, sample
 from safelab.policy._prompts import token_rows
-from safelab.policy._reading import CausalReader, head_is_plain
+from safelab.policy._reading import CausalReader, compiled_reader, head_is_plain
 from safelab.policy._static_cache import Reserved
 from safelab.types import PromptBatch
 
@@ -30,6 +30,7 @@ class Options(BaseOptions):
     """``path``: a local directory or a hub name. ``max_prompt_tokens``: longer prompts lose their beginning.
 
     ``prompt_template``: how a prompt is written for the model, see ``dialogue``; rewards get the prompt as it is.
+    ``compile``: scoring and training passes through ``torch.compile``; sampling has ``rollout.decoding``.
     ``attention``: the implementation that ``transformers`` runs. ``gradient_checkpointing``: layers are computed
     again in the backward pass instead of kept. ``adapter``: which weights train, see ``policy/adapter``.
     """
@@ -38,6 +39,7 @@ class Options(BaseOptions):
     path: str
     dtype: Literal["float32", "bfloat16"]
     attention: Attention
+    compile: bool
     gradient_checkpointing: bool
     prompt_template: Template
     max_prompt_tokens: Annotated[int, Field(ge=1)]
@@ -55,6 +57,7 @@ class LoadOptions(BaseOptions):
 
     dtype: Literal["float32", "bfloat16"]
     attention: Attention
+    compile: bool
     gradient_checkpointing: bool
     prompt_template: Template
     max_prompt_tokens: int
@@ -114,8 +117,9 @@ class CausalPolicy:
         around: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.module = adapted.trained
-        self.model = CausalReader(adapted.inner, options.sampling_temperature, around)
-        self.reference = CausalReader(adapted.reference, options.sampling_temperature, adapted.as_reference)
+        reader = compiled_reader if options.compile else CausalReader
+        self.model = reader(adapted.inner, options.sampling_temperature, around)
+        self.reference = reader(adapted.reference, options.sampling_temperature, adapted.as_reference)
         self.hidden_size = int(adapted.inner.config.hidden_size)
         self._adapted = adapted
         self._tokenizer = tokenizer
