@@ -1,7 +1,8 @@
 """Checkpoints: the whole ``TrainState`` as safetensors and JSON, written beside, renamed, and proved by hashes.
 
 checkpoints/update_000050/
-policy/  (as ``transformers`` loads it)   tensors.safetensors (critic, its target, optimisers)
+policy/  (as ``transformers`` or ``peft`` loads it, with a model card)
+tensors.safetensors (critic, its target, optimisers)
 state.json (counters, controller, shaping, detectors)   manifest.json (SHA-256 of every file)
 """
 
@@ -19,7 +20,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from safelab.options import restored
-from safelab.training import pending
+from safelab.training import model_card, optimizer_slots, pending
 from safelab.training.components import Components
 from safelab.training.state import TrainState
 
@@ -27,13 +28,18 @@ MANIFEST = "manifest.json"
 SMALL_STATES = ("controller", "shaping", "objective", "detectors", "counters")
 
 
-def save(parts: Components, state: TrainState, directory: Path, keep: int) -> Path:
-    """Write ``directory/update_<n>`` and drop all but the newest ``keep``. A half-written one never bears that name."""
+def save(parts: Components, state: TrainState, directory: Path, keep: int, card: str) -> Path:
+    """Write ``directory/update_<n>`` and drop all but the newest ``keep``. A half-written one never bears that name.
+
+    ``card``: the model card that lies beside the policy's weights.
+    """
     target = directory / f"update_{state.counters.update:06d}"
     beside = directory / f".{target.name}.{os.getpid()}"
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
     parts.policy.save(beside / "policy")
+    # Over the blank form that peft leaves there.
+    (beside / "policy" / model_card.FILE).write_text(card, encoding="utf-8")
     save_file(tensors_of(parts, state), beside / "tensors.safetensors")
     small = {name: getattr(state, name).model_dump() for name in SMALL_STATES}
     waiting = [pending.texts_of(rollout) for rollout in state.pending]
@@ -71,10 +77,7 @@ def load(parts: Components, state: TrainState, path: Path, saved_rates: bool = T
     if parts.critic.target is not None:
         parts.critic.target.load_state_dict(part(tensors, "target."))
     for name, optimizer in optimizers_of(state).items():
-        slots: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in part(tensors, f"optimizer.{name}.").items():
-            index, slot = key.split(".")
-            slots.setdefault(int(index), {})[slot] = tensor
+        slots = optimizer_slots.nested(part(tensors, f"optimizer.{name}."))
         fresh = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
         optimizer.load_state_dict({"state": slots, "param_groups": saved["param_groups"][name]})
         if not saved_rates:
@@ -97,8 +100,8 @@ def tensors_of(parts: Components, state: TrainState) -> dict[str, Tensor]:
     for index, rollout in enumerate(state.pending):
         tensors |= {f"pending.{index}.{name}": tensor for name, tensor in pending.tensors_of(rollout).items()}
     for name, optimizer in optimizers_of(state).items():
-        for index, slots in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{name}.{index}.{slot}": tensor for slot, tensor in slots.items()}
+        slots = optimizer_slots.flat(optimizer.state_dict()["state"])
+        tensors |= {f"optimizer.{name}.{key}": tensor for key, tensor in slots.items()}
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 

@@ -23,12 +23,13 @@ from safelab.training import checkpoint
 from safelab.training.components import Components
 from safelab.training.interrupt import asked_to_stop
 from safelab.training.loop import train_loop
+from safelab.training.model_card import policy_card
 from safelab.training.offline import update_of
 from safelab.training.progress import display, notice
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
 
-LIBRARIES = ("safelab", "torch", "transformers", "hydra-core", "omegaconf", "numpy")
+LIBRARIES = ("safelab", "torch", "transformers", "peft", "hydra-core", "omegaconf", "numpy")
 
 MAY_CHANGE = ("updates", "checkpoint", "samples", "tracker", "threads", "output_dir", "resume", "limit")
 """Keys that a run may go on with changed: none of them moves a number of the rows that are there."""
@@ -117,7 +118,7 @@ def follow(parts: Components, state: TrainState, writer: RunWriter) -> End:
     title = f"{shortened(settings.arm)} seed {settings.seed}"
 
     def keep() -> None:
-        checkpoint.save(parts, state, checkpoints, settings.checkpoint.keep)
+        checkpoint.save(parts, state, checkpoints, settings.checkpoint.keep, policy_card(writer.directory))
 
     with asked_to_stop() as signal_name, display(title, state.counters.update, settings.updates) as show:
         try:

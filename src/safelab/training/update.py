@@ -123,9 +123,6 @@ def step(
         RunFailed: a gradient is not finite; no weight has moved then.
     """
     optimizers = state.optimizers
-    optimizers.policy.zero_grad(set_to_none=True)
-    if optimizers.critic is not None:
-        optimizers.critic.zero_grad(set_to_none=True)
     whole = counts(minibatch)
     pieces = []
     for piece in micro_batches(minibatch, parts.optimizer.micro_batch_size):
@@ -153,8 +150,11 @@ def step(
             )
     if train_policy:
         optimizers.policy.step()
+    # Gradients are not kept until the next step: a rollout and a scoring pass come before it, and would find less room.
+    optimizers.policy.zero_grad(set_to_none=True)
     if optimizers.critic is not None:
         optimizers.critic.step()
+        optimizers.critic.zero_grad(set_to_none=True)
     parts.critic.after_step()
     return gather(pieces, whole, norms)
 
