@@ -43,7 +43,7 @@ def show(config: Mapping[str, Any]) -> int:
     print("\npolicy")
     print(f"  {'parameters'.ljust(34)} {found.parameters:,}")
     print(f"  {'of these trained'.ljust(34)} {found.trained:,}")
-    print("\nmemory, GiB (estimated; without the reward model)")
+    print("\nmemory, GiB (estimated; without reward or value model)")
     parts = {
         "weights, reference included": found.weights,
         "the optimiser's averages": found.averages,
