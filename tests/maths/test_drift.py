@@ -16,6 +16,17 @@ def collapses(entropy):
     return fired(detect(options(), rows(entropy=entropy), 32), "crash/entropy_collapse")
 
 
+def repetitions(repeats):
+    return fired(detect(options(), rows(repeats=repeats), 32), "crash/repetition")
+
+
+def test_repetition_fires_where_the_mean_passes_half_of_all_pairs():
+    # Ten-update mean after k pairs of 0.9 is 0.09 k: above 0.5 with the sixth; over below 0.25.
+    assert repetitions([0.0] * 10 + [0.9] * 10) == [15]
+    assert repetitions([0.0] * 10 + [0.9] * 10 + [0.3] * 20 + [0.9] * 10) == [15]
+    assert repetitions([0.0] * 10 + [0.9] * 10 + [0.0] * 20 + [0.9] * 10) == [15, 45]
+
+
 def test_spike_fires_at_the_jump_above_the_median():
     assert spikes([0.1] * 10 + [0.61] + [0.1] * 5) == [10]
     assert spikes([0.1] * 10 + [0.6] + [0.1] * 5) == []

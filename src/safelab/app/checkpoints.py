@@ -43,7 +43,7 @@ def weights_of(run: Path, name: str | None = None) -> Path:
             raise DataError(f"{run} must have a whole checkpoint, got none; train it with checkpoint.every above 0")
         return found / "policy"
     if not checkpoint.is_whole(folder / name):
-        there = ", ".join(path.name for path in checkpoint.whole_names(folder)) or "none"
+        there = ", ".join(path.name for path in checkpoint.checkpoints_in(folder)) or "none"
         raise DataError(f"--checkpoint must name a whole checkpoint of {run}, got {name}; there are: {there}")
     return folder / name / "policy"
 

@@ -108,8 +108,8 @@ def show(name: str, checkpoint: str, summary: Mapping[str, Any], found: "Evaluat
     from rich.table import Table
     from rich.text import Text
 
+    from safelab.errors import printable
     from safelab.results import text
-    from safelab.results.load import printable
 
     def level(value: Any) -> str:
         if not isinstance(value, Mapping):

@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
         config["rollout"]["max_new_tokens"] = flags.max_new_tokens
 
     from safelab.app.console import progress
-    from safelab.results.load import printable
+    from safelab.errors import printable
     from safelab.training.seeding import stream
 
     with progress() as say:

@@ -5,11 +5,14 @@
 The same random numbers are drawn in the same order, so the responses are those of ``generate``.
 """
 
+import math
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
+
+from safelab.errors import Diverged
 
 
 @torch.no_grad()
@@ -23,7 +26,11 @@ def sample(
     end: int,
     pad: int,
 ) -> Int[Tensor, "b t"]:
-    """Response tokens, ``pad`` after a row's end; as many columns as the longest response has tokens."""
+    """Response tokens, ``pad`` after a row's end; as many columns as the longest response has tokens.
+
+    Raises:
+        Diverged: a probability is not finite.
+    """
     from transformers import DynamicCache
 
     cache = DynamicCache(config=module.config)
@@ -46,7 +53,11 @@ def sample(
         logits = output.logits[:, -1].float()
         if sampling_temperature != 1.0:
             logits = logits / sampling_temperature
-        tokens = torch.multinomial(torch.softmax(logits, dim=-1), num_samples=1).squeeze(1)
+        probabilities = torch.softmax(logits, dim=-1)
+        # One sum over what is there anyway: on a GPU multinomial would end the process's use of it, not raise.
+        if not math.isfinite(float(probabilities.sum())):
+            raise Diverged("the policy's probabilities must be finite, got NaN while it wrote; its weights are no good")
+        tokens = torch.multinomial(probabilities, num_samples=1).squeeze(1)
         tokens = torch.where(ended, pad, tokens)
         columns.append(tokens)
         ended = ended | (tokens == end)

@@ -39,6 +39,18 @@ TEXTS: Mapping[str, tuple[str, str, str]] = {
         "mean reward is at least {proxy_logit_gain:g} above its start (rewards outside [0, 1]: while the mean is that "
         "many deviations above it). The next one can begin when {rearm_share:.0%} of the fall is recovered.",
     ),
+    "crash/repetition": (
+        "Repetition",
+        "repetition",
+        "The mean share of equal neighbouring tokens over {window} updates passes {threshold:.0%}. The next one can "
+        "begin when it was below {rearm_share:.0%} of that.",
+    ),
+    "crash/value_divergence": (
+        "Value divergence",
+        "value_divergence",
+        "The mean value loss over {window} updates exceeds {loss_factor:g} times its first mean while the values "
+        "explain none of the returns' variance. The next one can begin when the loss was back at its first mean.",
+    ),
 }
 """Kind: its name, its key in the configuration's ``detectors``, and what ``safelab.maths.detectors`` does, in words."""
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from safelab.errors import DataError
+from safelab.errors import DataError, printable
 from safelab.results.select import arms_by, where
 from safelab.runlog.long_form import is_long_form, read_long_form
 from safelab.runlog.reader import RunRecord, find_runs, read_run
@@ -102,11 +102,6 @@ def arm_names(infos: Sequence[RunInfo]) -> list[str]:
         experiments[info.arm].add(info.experiment)
     names = [f"{info.experiment}/{info.arm}" if len(experiments[info.arm]) > 1 else info.arm for info in infos]
     return [printable(name) for name in names]
-
-
-def printable(text: str) -> str:
-    """``text`` with every control character replaced: it goes to terminals and into SVG, which forbid them."""
-    return "".join(char if char.isprintable() else "�" for char in text)
 
 
 def _judge(arm: str, same: Sequence[RunRecord]) -> list[LoadedRun]:

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from safelab.errors import RunFailed
+from safelab.errors import Diverged
 from safelab.maths.divergence import k3
 from safelab.maths.masked import masked_mean
 from safelab.maths.seeds import generator
@@ -108,7 +108,7 @@ def step(
     """Backward pass of a minibatch, piece by piece, and one step of both optimisers.
 
     Raises:
-        RunFailed: a gradient is not finite; no weight has moved then.
+        Diverged: a loss or a gradient is not finite; no weight has moved then.
     """
     optimizers = state.optimizers
     optimizers.policy.zero_grad(set_to_none=True)
@@ -123,17 +123,37 @@ def step(
         "policy_grad_norm": limit_gradient(state.policy, optimizers.policy_max_grad_norm),
         "critic_grad_norm": limit_gradient(state.critic, optimizers.critic_max_grad_norm),
     }
-    for name, norm in norms.items():
-        if not math.isfinite(norm):
-            raise RunFailed(
-                f"{name} must be finite, got {norm} at update {state.counters.update}; "
-                "lower optimizer.lr or look at the reward"
-            )
+    measured = gather(pieces, whole, norms)
+    for name in ("policy", "value", *norms):
+        refuse_non_finite(name, measured.sums[name], state.counters.update)
     if train_policy:
         optimizers.policy.step()
     optimizers.critic.step()
     parts.critic.after_step()
-    return gather(pieces, whole, norms)
+    return measured
+
+
+def refuse_non_finite(name: str, value: float, update: int) -> None:
+    """Let a finite value pass.
+
+    Raises:
+        Diverged: it is not.
+    """
+    if not math.isfinite(value):
+        raise Diverged(
+            f"{name} must be finite, got {value} at update {update}; lower optimizer.lr or look at the reward"
+        )
+
+
+def check_weights(state: TrainState) -> None:
+    """See that every weight is finite after the last step, before anybody writes them down.
+
+    Raises:
+        Diverged: one is not.
+    """
+    for name, module in (("policy weights", state.policy), ("critic weights", state.critic)):
+        trained = [weight.detach() for weight in module.parameters() if weight.requires_grad]
+        refuse_non_finite(f"norm of the {name}", float(nn.utils.get_total_norm(trained)), state.counters.update)
 
 
 def micro_batches(minibatch: TrainBatch, size: int | None) -> Iterator[TrainBatch]:
