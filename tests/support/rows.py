@@ -26,8 +26,7 @@ def rows(**columns: list[float]) -> list[dict[str, Any]]:
         "entropy": "policy/entropy_token",
         "gold": "reward/gold_mean",
         "repeats": "response/repeat_rate",
-        "loss": "critic/loss",
-        "explained": "critic/explained_variance",
+        "error": "critic/error_ratio",
     }
     keys = [names[name] for name in columns]
     return [dict(zip(keys, values, strict=True)) for values in zip(*columns.values(), strict=True)]

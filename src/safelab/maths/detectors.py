@@ -8,7 +8,7 @@
 | ``crash/entropy_collapse`` | entropy stays below a share of its start |
 | ``crash/hacking`` | the gold score falls while the reward that is optimised stays up |
 | ``crash/repetition`` | the mean share of repeated neighbouring tokens passes a threshold |
-| ``crash/value_divergence`` | the value loss is far above its start while the values explain nothing |
+| ``crash/value_divergence`` | the mean error of the values passes a multiple of what zeros would have |
 
 Each is 1 at the update where one begins, else 0, and is absent where the row lacks what it needs. A batch of one
 response has no deviation (NaN), so neither ``crash/reward`` nor ``crash/hacking``.
@@ -36,7 +36,6 @@ from safelab.maths.drift import (
 )
 from safelab.maths.hacking import HackingOptions, HackingState, hacking_step
 from safelab.maths.reward_crash import RewardCrashOptions, RewardCrashState, reward_crash_step
-from safelab.maths.value_divergence import ValueDivergenceOptions, ValueDivergenceState, value_divergence_step
 from safelab.options import Options, State
 
 KEYS = (
@@ -54,7 +53,7 @@ class DetectorOptions(Options):
     entropy_collapse: EntropyCollapseOptions
     hacking: HackingOptions
     repetition: ExcessOptions
-    value_divergence: ValueDivergenceOptions
+    value_divergence: ExcessOptions
 
 
 class DetectorState(State):
@@ -66,7 +65,7 @@ class DetectorState(State):
     entropy_collapse: EntropyCollapseState = EntropyCollapseState()
     hacking: HackingState = HackingState()
     repetition: ExcessState = ExcessState()
-    value_divergence: ValueDivergenceState = ValueDivergenceState()
+    value_divergence: ExcessState = ExcessState()
 
 
 def detect_init() -> DetectorState:
@@ -112,9 +111,8 @@ def detect_step(
         record("entropy_collapse", "crash/entropy_collapse", collapse)
     if (repeated := _number(row, "response/repeat_rate")) is not None:
         record("repetition", "crash/repetition", excess_step(options.repetition, state.repetition, repeated))
-    if (loss := _number(row, "critic/loss")) is not None:
-        explained = _number(row, "critic/explained_variance")
-        diverged = value_divergence_step(options.value_divergence, state.value_divergence, loss, explained)
+    if (error := _number(row, "critic/error_ratio")) is not None:
+        diverged = excess_step(options.value_divergence, state.value_divergence, error)
         record("value_divergence", "crash/value_divergence", diverged)
     return state.model_copy(update=changes), events
 

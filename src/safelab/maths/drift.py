@@ -54,8 +54,8 @@ class ExcessState(State):
 def excess_step(options: ExcessOptions, state: ExcessState, value: float) -> tuple[ExcessState, bool]:
     """Mean over the window ``> threshold``; a new one can begin when it was below ``rearm_share threshold``.
 
-    A KL explosion is one, and so is repetition. Needs a full window. A value that is not finite begins one, and the
-    window starts anew.
+    A KL explosion is one, and so are repetition and value divergence. Needs a full window. A value that is not finite
+    begins one, and the window starts anew.
     """
     if not math.isfinite(value):
         return ExcessState(lasts=True), not state.lasts

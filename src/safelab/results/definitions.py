@@ -48,8 +48,8 @@ TEXTS: Mapping[str, tuple[str, str, str]] = {
     "crash/value_divergence": (
         "Value divergence",
         "value_divergence",
-        "The mean value loss over {window} updates exceeds {loss_factor:g} times its first mean while the values "
-        "explain none of the returns' variance. The next one can begin when the loss was back at its first mean.",
+        "The mean squared error of the values, over {window} updates, passes {threshold:g} times that of values that "
+        "are all 0. The next one can begin when it was below {rearm_share:.0%} of that.",
     ),
 }
 """Kind: its name, its key in the configuration's ``detectors``, and what ``safelab.maths.detectors`` does, in words."""

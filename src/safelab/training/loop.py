@@ -64,7 +64,7 @@ def train_update(parts: Components, state: TrainState) -> Step:
         batch = stages.make_batch(parts, scored, shaped.reward_seq, plan)
         events = start_audit(parts, plan, batch, first_pass) if update == 0 else []
         state, stats = optimise(parts, state, batch, plan, signals, first_pass)
-        check_weights(state)
+        check_weights(parts, state)
         del first_pass  # with its graph, before the next rollout
     if update == 0:
         check_start(signals, stats)

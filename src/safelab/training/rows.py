@@ -96,6 +96,8 @@ def critic_metrics(parts: Components, batch: TrainBatch, stats: UpdateStats) -> 
         "critic/bias": float((value - returns).mean()),
         "critic/grad_norm": stats.pass_mean("critic_grad_norm"),
     }
+    if (scale := returns.square().mean()) > 0:
+        metrics["critic/error_ratio"] = float((value - returns).square().mean() / scale)
     if spread > 0:
         metrics["critic/explained_variance"] = float(1 - (returns - value).var() / spread)
     if batch.heads_old.shape[-1] > 1:

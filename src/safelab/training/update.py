@@ -145,15 +145,19 @@ def refuse_non_finite(name: str, value: float, update: int) -> None:
         )
 
 
-def check_weights(state: TrainState) -> None:
-    """See that every weight is finite after the last step, before anybody writes them down.
+def check_weights(parts: Components, state: TrainState) -> None:
+    """See that every weight that trains, or follows one, is finite after the last step, before it is written down.
 
     Raises:
         Diverged: one is not.
     """
-    for name, module in (("policy weights", state.policy), ("critic weights", state.critic)):
-        trained = [weight.detach() for weight in module.parameters() if weight.requires_grad]
-        refuse_non_finite(f"norm of the {name}", float(nn.utils.get_total_norm(trained)), state.counters.update)
+    trained = {
+        "policy's weights": [weight for weight in state.policy.parameters() if weight.requires_grad],
+        "critic's weights": [*state.critic.parameters()],
+        "critic's target": [] if parts.critic.target is None else [*parts.critic.target.parameters()],
+    }
+    for name, weights in trained.items():
+        refuse_non_finite(f"the norm of the {name}", float(nn.utils.get_total_norm(weights)), state.counters.update)
 
 
 def micro_batches(minibatch: TrainBatch, size: int | None) -> Iterator[TrainBatch]:
