@@ -66,7 +66,7 @@ def test_a_state_in_flight_goes_on_after_json_as_if_uninterrupted():
     for row in made[20:45]:
         row["policy/entropy_token"] = 0.1
         row["reward/gold_mean"] = -1.0
-        row["response/repeat_rate"], row["critic/error_ratio"] = 0.9, 30.0
+        row["response/repeat_rate"], row["critic/error_ratio"] = 0.9, 90.0
     made[70]["kl/ref_token_exact"] = float("inf")
     whole = detect(options(), made, 16)
     assert sum(sum(row.values()) for row in whole) >= 6  # a comparison of zeros would show nothing

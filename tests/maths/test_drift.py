@@ -27,11 +27,11 @@ def test_repetition_fires_where_the_mean_passes_half_of_all_pairs():
     assert repetitions([0.0] * 10 + [0.9] * 10 + [0.0] * 20 + [0.9] * 10) == [15, 45]
 
 
-def test_values_diverge_where_their_mean_error_passes_ten_times_that_of_zeros():
-    made = rows(error=[1.0] * 10 + [51.0] * 10)
-    # Ten-update mean after k of 51 is 1 + 5 k: above 10 with the second.
+def test_values_diverge_where_their_mean_error_passes_25_times_that_of_zeros():
+    made = rows(error=[1.0] * 10 + [126.0] * 10)
+    # Ten-update mean after k of 126 is 1 + 12.5 k: above 25 with the second.
     assert fired(detect(options(), made, 32), "crash/value_divergence") == [11]
-    assert fired(detect(options(), rows(error=[9.9] * 40), 32), "crash/value_divergence") == []
+    assert fired(detect(options(), rows(error=[24.9] * 40), 32), "crash/value_divergence") == []
 
 
 def test_spike_fires_at_the_jump_above_the_median():

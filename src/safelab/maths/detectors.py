@@ -16,7 +16,10 @@ response has no deviation (NaN), so neither ``crash/reward`` nor ``crash/hacking
 The constants were calibrated on null (learning rate 0), healthy and failed runs of 150 updates. On simulated nulls
 (batch 32) ``crash/reward`` fires at 6 standard errors in 1 % of runs of 150 updates, 15 % of 600, 55 % of 2,000: a
 peak is a maximum, and grows with its tries. 8 standard errors give less than 1 % at 2,000. The gain share takes over
-as soon as a run has learnt more than some 24 standard errors. The other four did not fire in any null.
+as soon as a run has learnt more than some 24 standard errors. The other four did not fire in any null. Repetition:
+the 10-update mean stayed below 0.1 in ten runs of six arms, null and healthy, and reached 0.68 to 1 in the three that
+really repeat. Value divergence: below 7.2 in thirteen runs, one with a critic that never learns among them, and 72 in
+the one whose critic was broken on purpose (learning rate 1).
 """
 
 import math
