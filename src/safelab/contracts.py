@@ -15,7 +15,31 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from safelab.options import State
-from safelab.types import Grain, Plan, PromptBatch, Rollout, Signals, TokenStats, TrainBatch
+from safelab.types import (
+    Counts,
+    Current,
+    Grain,
+    Greedy,
+    Plan,
+    PolicyLoss,
+    PromptBatch,
+    Rollout,
+    Signals,
+    TokenStats,
+    TrainBatch,
+)
+
+Need = Literal[
+    "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward",
+    "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "sequence_mean",
+]  # fmt: skip
+"""What an option may ask of the others. Its module says so in ``NEEDS``, and a run that lacks it is refused.
+
+``values_*``: what the critic gives. ``groups``: several responses per prompt. ``greedy``: a greedy response per prompt.
+``raw_reward``: rewards that no shaping touched. ``*_logp``, ``reference``: who scores the tokens. ``full_logits``:
+distributions over the whole vocabulary. ``whole_minibatch``: it is not cut for accumulation; ``whole_groups``: nor is
+the batch cut into minibatches. ``sequence_mean``: the aggregation that it presumes.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,8 +108,13 @@ class Policy(Protocol):
     def decode(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
         """Response text without special tokens."""
 
-    def generate(self, prompts: PromptBatch, max_new_tokens: int) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
-        """Sampled response tokens, padded on the right, and their mask: True up to and with the end token."""
+    def generate(
+        self, prompts: PromptBatch, max_new_tokens: int, *, greedy: bool = False
+    ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """Response tokens, padded on the right, and their mask: True up to and with the end token.
+
+        Sampled, or with ``greedy`` the likeliest token every time.
+        """
 
     def ended(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b"]:
         """Whether each response gave its end token."""
@@ -98,12 +127,21 @@ class Policy(Protocol):
 
 
 class Sampler(Protocol):
-    """``rollout``: turns prompts into responses."""
+    """``rollout``: turns prompts into responses.
+
+    ``batch_size``: responses per update, ``samples_per_prompt`` of them to each prompt. ``staleness``: by how many
+    updates the policy that writes lags behind the one that is trained.
+    """
 
     batch_size: int
+    samples_per_prompt: int
+    staleness: int
 
     def rollout(self, policy: Policy, prompts: PromptBatch) -> Rollout:
         """One response per row, sampled from the distribution that is scored."""
+
+    def greedy(self, policy: Policy, prompts: PromptBatch) -> Greedy:
+        """One response per row, the likeliest token every time."""
 
 
 class Reward(Protocol):
@@ -149,11 +187,11 @@ class Shaping(Protocol):
 
 
 class Critic(Protocol):
-    """``critic``: value heads on the policy's hidden states."""
+    """``critic``: value heads on the policy's hidden states. ``grain`` None: there are no values (v = 0)."""
 
     module: nn.Module
     target: nn.Module | None
-    grain: Grain
+    grain: Grain | None
     coef: float
     warmup_updates: int
 
@@ -174,6 +212,8 @@ class Critic(Protocol):
     def after_step(self) -> None:
         """Called after each optimiser step: moves the target, where there is one."""
 
+
+EntropyPositions = Literal["response", "all"]
 
 Route = Literal["constant", "loss_exact", "loss_k1", "loss_k2", "loss_k3", "ratio_k1", "reward"]
 
@@ -197,52 +237,82 @@ class Controller(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advantages:
-    """Advantage of each response token, and what the critic is to learn."""
+    """Advantage of each response token, and what the critic is to learn; None for advantages without a critic."""
 
     advantage_tok: Float[Tensor, "b t"]
-    returns: Float[Tensor, "b v"]
+    returns: Float[Tensor, "b v"] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What an advantage is made from. ``reward_seq``: shaped; ``token_reward_tok``: a KL penalty in the reward."""
+    """What an advantage is made from.
 
-    mask: Bool[Tensor, "b t"]
+    ``reward_seq``: shaped; ``token_reward_tok``: a KL penalty in the reward, 0 on padding. ``greedy_reward_seq``: of
+    the greedy responses, for those who need them.
+    """
+
+    rollout: Rollout
     reward_seq: Float[Tensor, "b"]
     token_reward_tok: Float[Tensor, "b t"]
     values: Float[Tensor, "b v"]
     bootstrap_values: Float[Tensor, "b v"]
+    greedy_reward_seq: Float[Tensor, "b"] | None = None
+
+    @property
+    def mask(self) -> Bool[Tensor, "b t"]:
+        """True for response tokens."""
+        return self.rollout.mask
+
+    @property
+    def group_seq(self) -> Int[Tensor, "b"]:
+        """The prompt's number of each response."""
+        return self.rollout.prompts.group_seq
+
+    @property
+    def return_seq(self) -> Float[Tensor, "b"]:
+        """Reward and KL penalty of a whole response."""
+        return self.reward_seq + (self.token_reward_tok * self.mask).sum(dim=1)
 
 
 class AdvantageEstimator(Protocol):
-    """``advantage``: from rewards and values to advantages and returns.
+    """``advantage``: from rewards and values to advantages and returns. ``needs``: its module's ``NEEDS``."""
 
-    Its module says by ``NEEDS_GRAIN`` whether it reads one value per sequence or one per token.
-    """
+    needs: frozenset[Need]
 
     def estimate(self, evidence: Evidence) -> Advantages:
         """From one rollout to advantages, whitened if the option says so."""
 
 
 class Objective(Protocol):
-    """``objective``: the policy's loss, token by token."""
+    """``objective``: the policy's loss, token by token. ``needs``: its module's ``NEEDS``."""
 
+    needs: frozenset[Need]
     entropy_coef: float
-    entropy_positions: Literal["response", "all"]
+    entropy_positions: EntropyPositions
 
-    def loss_tok(self, logp_tok: Float[Tensor, "b t"], batch: TrainBatch) -> Float[Tensor, "b t"]:
-        """Loss of each token (minimised), not yet averaged and not masked."""
+    def init(self) -> State:
+        """What it remembers before the first update: a dual variable, or nothing."""
 
-    def clipped_tok(self, logp_tok: Float[Tensor, "b t"], batch: TrainBatch) -> Bool[Tensor, "b t"]:
-        """Where the bounds stop the gradient."""
+    def step(self, state: State, seen: Mapping[str, float]) -> State:
+        """After a pass over the batch, whose ``metrics_tok`` were on average ``seen``."""
+
+    def loss(self, state: State, current: Current, batch: TrainBatch) -> PolicyLoss:
+        """Loss of each token."""
+
+
+class Aggregation(Protocol):
+    """``aggregation``: from a loss per token to the loss."""
+
+    def reduce(self, loss_tok: Float[Tensor, "b t"], mask: Bool[Tensor, "b t"], whole: Counts) -> Float[Tensor, ""]:
+        """What this piece adds to the loss of its minibatch, which ``whole`` counts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizers:
-    """Both optimisers of a run. A gradient norm limit of None leaves that part's gradient as it is."""
+    """Both optimisers of a run; a critic without weights has none. A gradient norm limit of None limits nothing."""
 
     policy: torch.optim.Optimizer
-    critic: torch.optim.Optimizer
+    critic: torch.optim.Optimizer | None
     policy_max_grad_norm: float | None
     critic_max_grad_norm: float | None
 

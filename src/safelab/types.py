@@ -6,7 +6,7 @@ Axes: ``b`` sequences, ``p`` prompt tokens (padded on the left), ``t`` response 
 """
 
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -17,7 +17,10 @@ Grain = Literal["sequence", "token"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptBatch:
-    """Prompts as text and as tokens, padded on the left. ``group_seq`` numbers the prompt of each row."""
+    """Prompts as text and as tokens, padded on the left.
+
+    ``group_seq`` numbers the prompt of each row: responses with one number answer the same prompt.
+    """
 
     texts: tuple[str, ...]
     ids: Int[Tensor, "b p"]
@@ -26,14 +29,28 @@ class PromptBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Greedy:
+    """What the policy writes to each prompt when it takes the likeliest token every time: a baseline's material."""
+
+    responses: tuple[str, ...]
+    ended_seq: Bool[Tensor, "b"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """What the policy wrote. The end token belongs to the response, and ``mask`` is True up to and with it."""
+    """What the policy wrote. The end token belongs to the response, and ``mask`` is True up to and with it.
+
+    ``logp_rollout_tok``: log-probability of each token under the policy that sampled it, in nats, where that is not
+    the policy about to be trained (stale rollouts, another engine); None: the scoring pass gives it.
+    """
 
     prompts: PromptBatch
     ids: Int[Tensor, "b t"]
     mask: Bool[Tensor, "b t"]
     ended_seq: Bool[Tensor, "b"]
     responses: tuple[str, ...]
+    logp_rollout_tok: Float[Tensor, "b t"] | None = None
+    greedy: Greedy | None = None
 
     @property
     def length_seq(self) -> Int[Tensor, "b"]:
@@ -70,11 +87,15 @@ class Scored:
 
     ``reward_seq`` is the reward model's score, ``gold_seq`` a held-out score that no stage optimises.
     ``hidden_ref`` are the reference's last hidden states, from which its whole distribution is recomputed.
+    Three policies score the tokens: ``logp_rollout_tok`` the one that sampled them, ``logp_old_tok`` the one before
+    this update, ``logp_ref_tok`` the reference. The first two are one tensor where the rollout is fresh.
+    ``logp_vocab_old``: the whole distributions before this update, where the objective needs them.
     """
 
     rollout: Rollout
     reward_seq: Float[Tensor, "b"]
     gold_seq: Float[Tensor, "b"] | None
+    logp_rollout_tok: Float[Tensor, "b t"]
     logp_old_tok: Float[Tensor, "b t"]
     logp_ref_tok: Float[Tensor, "b t"]
     entropy_old_tok: Float[Tensor, "b t"]
@@ -82,6 +103,7 @@ class Scored:
     hidden_ref: Float[Tensor, "b t d"]
     heads_old: Float[Tensor, "b v h"]
     bootstrap_heads: Float[Tensor, "b v h"]
+    logp_vocab_old: Float[Tensor, "b t vocab"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +149,10 @@ class TrainBatch:
 
     prompt_ids: Int[Tensor, "b p"]
     prompt_mask: Bool[Tensor, "b p"]
+    group_seq: Int[Tensor, "b"]
     ids: Int[Tensor, "b t"]
     mask: Bool[Tensor, "b t"]
+    logp_rollout_tok: Float[Tensor, "b t"]
     logp_old_tok: Float[Tensor, "b t"]
     logp_ref_tok: Float[Tensor, "b t"]
     hidden_ref: Float[Tensor, "b t d"]
@@ -136,13 +160,51 @@ class TrainBatch:
     heads_old: Float[Tensor, "b v h"]
     returns: Float[Tensor, "b v"]
     value_mask: Bool[Tensor, "b v"]
+    logp_vocab_old: Float[Tensor, "b t vocab"] | None = None
 
     def rows(self, index: Int[Tensor, "n"]) -> "TrainBatch":
         """The sequences at ``index``, in that order."""
-        return replace(self, **{field.name: getattr(self, field.name)[index] for field in fields(self)})
+        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
+        chosen: dict[str, Any] = {name: tensor[index] for name, tensor in tensors.items() if tensor is not None}
+        return replace(self, **chosen)
 
     def __len__(self) -> int:
         return int(self.ids.shape[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What the sums of a minibatch are divided by, so that accumulation changes no number."""
+
+    sequences: int
+    tokens: int
+    columns: int
+    values: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Current:
+    """What the policy that is being trained says of a minibatch's response tokens, with its graph; in nats.
+
+    ``logp_vocab``: the whole distributions, where the objective needs them. ``seed``: of what the objective draws.
+    """
+
+    logp_tok: Float[Tensor, "b t"]
+    logp_vocab: Float[Tensor, "b t vocab"] | None
+    seed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyLoss:
+    """An objective's answer, token by token; what stands on padding has no influence.
+
+    ``loss_tok``: minimised, not yet averaged (that is the aggregation's). ``clipped_tok``: where a bound stops the
+    gradient of a token. ``metrics_tok``: for the log; each is averaged over the response tokens of an update's passes.
+    """
+
+    loss_tok: Float[Tensor, "b t"]
+    clipped_tok: Bool[Tensor, "b t"]
+    metrics_tok: dict[str, Float[Tensor, "b t"]]
 
 
 def flat_sequences(

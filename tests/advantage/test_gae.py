@@ -1,21 +1,20 @@
 import pytest
 import torch
 
-from safelab.contracts import Evidence
-from safelab.plugins import build_option
-from support.models import context
+from support.evidence import evidence
+from support.objectives import component
 
 
 def estimate(whiten: bool):
-    evidence = Evidence(
-        mask=torch.tensor([[True, True, True, False]]),
-        reward_seq=torch.tensor([1.0]),
+    given = evidence(
+        [1.0],
+        lengths=[3],
+        columns=4,
         token_reward_tok=torch.tensor([[-0.01, -0.02, 0.0, 0.0]]),
         values=torch.tensor([[0.2, 0.4, 0.5, 9.0]]),
         bootstrap_values=torch.tensor([[0.2, 0.4, 0.5, 9.0]]),
     )
-    options = {"name": "gae", "discount": 1.0, "trace_decay": 0.95, "whiten": whiten}
-    return build_option("advantage", options, context()).estimate(evidence)
+    return component("advantage", "gae", discount=1.0, trace_decay=0.95, whiten=whiten).estimate(given)
 
 
 def test_worked_numbers() -> None:

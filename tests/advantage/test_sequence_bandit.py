@@ -1,21 +1,19 @@
 import pytest
 import torch
 
-from safelab.contracts import Evidence
-from safelab.plugins import build_option
-from support.models import context
+from support.evidence import evidence
+from support.objectives import component
 
 
 def estimate(whiten: bool, token_reward: float = 0.0):
-    mask = torch.tensor([[True, True, False], [True, True, True], [True, False, False]])
-    evidence = Evidence(
-        mask=mask,
-        reward_seq=torch.tensor([1.0, 2.0, 6.0]),
+    given = evidence(
+        [1.0, 2.0, 6.0],
+        lengths=[2, 3, 1],
         token_reward_tok=torch.full((3, 3), token_reward),
         values=torch.tensor([[0.0], [1.0], [1.0]]),
         bootstrap_values=torch.zeros(3, 1),
     )
-    return build_option("advantage", {"name": "sequence_bandit", "whiten": whiten}, context()).estimate(evidence)
+    return component("advantage", "sequence_bandit", whiten=whiten).estimate(given)
 
 
 def test_reward_minus_value_on_every_token_of_the_response() -> None:

@@ -49,7 +49,7 @@ def test_the_penalty_reaches_the_policy_as_its_route_says(name: str, tmp_path: P
         used = replace(plan, kl_coef=coef)
         batch = stages.make_batch(parts, scored, scored.reward_seq, used)
         parts.policy.module.zero_grad()
-        loss_terms(parts, used, batch, counts(batch), train_policy=True).total.backward()
+        loss_terms(parts, used, batch, counts(batch), objective=parts.objective.init()).total.backward()
         return torch.cat([weight.grad.flatten() for weight in parts.policy.module.parameters()])
 
     moved = float((gradient(plan.kl_coef) - gradient(0.0)).norm())

@@ -1,7 +1,7 @@
-"""Faults for whole runs: killed, out of disk, bits flipped, NaN; used in full by scripts/chaos.py, in short by the tests.
+"""Faults for whole runs: killed, out of disk, bits flipped; in full by scripts/chaos.py, in short by the tests.
 
-Each campaign gives its tries and what was found wrong; a sound tree gives no finding. A run is made in a forked child of
-a process that has imported everything, so that it takes a second or two.
+Each campaign gives its tries and what was found wrong; a sound tree gives no finding. A run is made in a forked child
+of a process that has imported everything, so that it takes a second or two.
 """
 
 import errno
@@ -17,11 +17,14 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from safelab.app import cli
+from safelab.app.compose import compose, opened
+from safelab.app.jobs import Job, to_job
+from safelab.app.train import single
 from safelab.runlog import durable, writer
 from safelab.training import checkpoint
 from support.commands import small_overrides
@@ -32,7 +35,7 @@ SETTINGS = (
     "algorithm=safe", f"updates={UPDATES}", "checkpoint.every=2", "samples.every=3", "optimizer.lr=3e-3",
     "guard=rollback", "guard.kl_ceiling=0.1", "guard.lr_factor=0.25", "guard.max_rollbacks=9", "arm=x",
 )  # fmt: skip
-"""Two rollbacks or more on the way, so that they are under fire, too."""
+"""Rollbacks on the way, so that they are under fire, too."""
 
 LEFTOVERS = (".lock", ".run.json.*", ".metrics.jsonl.*", "checkpoints/.*")
 LONGEST_S = 120.0
@@ -68,22 +71,34 @@ class World:
     reference: dict[str, list[Any]]
     seconds: float
 
+    job: Job
+
     def command(self, output: Path) -> list[str]:
         """``safelab`` arguments of the run in ``output``."""
         return ["train", *self.overrides, f"output_dir={output}"]
+
+    def train(self, output: Path, **changes: Any) -> int:
+        """In a child: ``safelab train`` from the command line's rim on, without composing the same again."""
+        job = replace(self.job, config={**self.job.config, "output_dir": str(output), **changes})
+        cli.dispatch = lambda arguments: single(job)  # type: ignore[assignment]
+        return cli.main(["train"])
 
 
 def make_world(folder: Path) -> World:
     """The world, with one undisturbed run made."""
     overrides = (*(word for word in small_overrides(folder) if not word.startswith("updates=")), *SETTINGS)
-    made = World(folder=folder, overrides=overrides, reference={}, seconds=0.0)
+    with opened() as hydra:
+        job = to_job(compose(hydra, overrides))
+    made = World(folder=folder, overrides=overrides, reference={}, seconds=0.0, job=job)
     output = folder / "reference"
     began = time.monotonic()
-    ended = in_child(lambda: cli.main(made.command(output)))
+    ended = in_child(lambda: made.train(output))
     seconds = time.monotonic() - began
     assert ended.code == 0, ended.output
     reference = record(run_of(output))
-    assert sum(event["kind"] == "rollback" for event in reference["events.jsonl"]) >= 2, "the faults must meet rollbacks"
+    assert sum(event["kind"] == "rollback" for event in reference["events.jsonl"]) >= 2, (
+        "the faults must meet rollbacks"
+    )
     return World(folder=folder, overrides=overrides, reference=reference, seconds=seconds)
 
 
@@ -105,13 +120,11 @@ def record(run: Path) -> dict[str, list[Any]]:
 def differences(run: Path, reference: dict[str, list[Any]]) -> list[str]:
     """What a finished run has otherwise than the reference."""
     there = record(run)
-    said = [
-        f"{name}: {len(there[name])} lines for {len(lines)}"
-        if len(there[name]) != len(lines)
-        else f"{name}: line {next(i for i, (a, b) in enumerate(zip(lines, there[name], strict=True)) if a != b)} differs"
-        for name, lines in reference.items()
-        if there[name] != lines
-    ]
+    said = []
+    for name, lines in reference.items():
+        odd = [place for place, (one, two) in enumerate(zip(lines, there[name], strict=False)) if one != two]
+        if odd or len(lines) != len(there[name]):
+            said.append(f"{name}: {len(there[name])} lines for {len(lines)}, {odd[:5]} differ")
     left = [str(path.relative_to(run)) for pattern in LEFTOVERS for path in run.glob(pattern)]
     status = json.loads((run / "run.json").read_text())["status"]
     return said + ([f"left over: {left}"] if left else []) + ([] if status == "finished" else [f"status {status}"])
@@ -133,7 +146,7 @@ def start(work: Callable[[], int]) -> tuple[int, Path]:
             sys.stdout, sys.stderr = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), line_buffering=True), None
             sys.stderr = io.TextIOWrapper(io.FileIO(2, "w", closefd=False), line_buffering=True)
             code = work()
-        except BaseException:
+        except BaseException:  # noqa: BLE001 (a child of ours ends here, whatever comes, and says so)
             traceback.print_exc()
             code = 99
         os._exit(code)
@@ -168,7 +181,7 @@ def in_child(work: Callable[[], int]) -> Ended:
 
 def finish(world: World, output: Path, campaign: Campaign, what: str) -> None:
     """Run the command undisturbed; it must end well, with the reference's lines."""
-    ended = in_child(lambda: cli.main(world.command(output)))
+    ended = in_child(lambda: world.train(output))
     if ended.code != 0:
         campaign.found(f"{what}: the same command ended with {ended.code}: {ended.output[-600:]}")
         return
@@ -194,7 +207,7 @@ def kills_at_random(world: World, count: int, rng: random.Random) -> Campaign:
         lives += 1
         output = world.folder / f"random_{lives}"
         for _ in range(rng.randint(1, 12)):
-            pid, log = start(lambda output=output: cli.main(world.command(output)))
+            pid, log = start(lambda output=output: world.train(output))
             time.sleep(rng.uniform(0.0, 1.2 * world.seconds))
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -250,7 +263,7 @@ def kills_of_sweeps(world: World, count: int, rng: random.Random) -> Campaign:
 def seed_reference(world: World, seed: int) -> dict[str, list[Any]]:
     """What an undisturbed run of another seed leaves, made without a sweep."""
     output = world.folder / f"reference_{seed}"
-    ended = in_child(lambda: cli.main([*world.command(output), f"seed={seed}"]))
+    ended = in_child(lambda: cli.main([*world.command(output), f"seed={seed}"]))  # data.seed follows it
     assert ended.code == 0, ended.output
     return record(run_of(output, seed))
 
@@ -293,7 +306,7 @@ def alive(pid: int) -> bool:
 
 
 class Faults:
-    """Counts what is written below ``root``, and has the write number ``at`` fail, or all from there on, or kills us."""
+    """Counts what is written below ``root``; the write number ``at`` fails, or all from there on, or it kills us."""
 
     def __init__(self, root: Path, at: int | None, act: str) -> None:
         self.root, self.at, self.act = str(root), at, act
@@ -345,7 +358,7 @@ def with_faults(world: World, output: Path, at: int | None, act: str, total: Pat
     os.fsync = failing_sync
     writer.open = lambda path, mode, buffering: HalfWritten(path, mode)  # type: ignore[attr-defined]
     sys.addaudithook(faults.audit)
-    code = cli.main(world.command(output))
+    code = world.train(output)
     faults.at = None
     if total is not None:
         total.write_text(str(faults.count))
@@ -406,7 +419,7 @@ def full_disks(world: World, sizes_kib: Sequence[int]) -> Campaign:
     campaign = Campaign("a full disk")
     for size in sizes_kib:
         with tmpfs(world.folder / "disk", f"{size}k") as disk:
-            ended = in_child(lambda disk=disk: impatient(world.command(disk / "out")))
+            ended = in_child(lambda disk=disk: impatient(world, disk / "out"))
             campaign.tries += 1
             if ended.code != 0:
                 refused_well(ended, campaign, f"{size} KiB")
@@ -420,12 +433,11 @@ def read_only_disks(world: World, moments: Sequence[float]) -> Campaign:
     campaign = Campaign("a disk that becomes read-only")
     for moment in moments:
         with tmpfs(world.folder / "disk", "64m") as disk:
-            command = world.command(disk / "out")
             if moment == 0.0:
                 subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
-                ended = in_child(lambda command=command: impatient(command))
+                ended = in_child(lambda disk=disk: impatient(world, disk / "out"))
             else:
-                pid, log = start(lambda command=command: impatient(command))
+                pid, log = start(lambda disk=disk: impatient(world, disk / "out"))
                 deadline = time.monotonic() + 1.5 * moment * world.seconds
                 while time.monotonic() < deadline or not remount_read_only(disk):
                     time.sleep(0.002)
@@ -449,7 +461,7 @@ def lost_folders(world: World, count: int, rng: random.Random) -> Campaign:
     campaign = Campaign("a folder that is removed")
     for number in range(count):
         output = world.folder / f"lost_{number}"
-        pid, log = start(lambda output=output: impatient(world.command(output)))
+        pid, log = start(lambda output=output: impatient(world, output))
         rows = run_of(output) / "metrics.jsonl"
         while not rows.exists() and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             time.sleep(0.001)
@@ -466,10 +478,10 @@ def lost_folders(world: World, count: int, rng: random.Random) -> Campaign:
     return campaign
 
 
-def impatient(command: list[str]) -> int:
-    """``safelab`` without its pauses before a second try."""
+def impatient(world: World, output: Path) -> int:
+    """The run without its pauses before a second try."""
     durable.FIRST_PAUSE_S = 0.001
-    return cli.main(command)
+    return world.train(output)
 
 
 # Bits
@@ -479,7 +491,8 @@ def flips(world: World, regions: int) -> Campaign:
     """One byte of each region of each file of the newest checkpoint flipped: named, passed over, the rows the same."""
     campaign = Campaign("a flipped byte")
     output = world.folder / "flipped"
-    ended = in_child(lambda: cli.main([*world.command(output), f"updates={UPDATES - 1}", "checkpoint.keep=3"]))
+    options = {"every": 2, "keep": 3, "best": None}
+    ended = in_child(lambda: world.train(output, updates=UPDATES - 1, checkpoint=options))
     assert ended.code == 0, ended.output
     newest = checkpoint.checkpoints_in(run_of(output) / "checkpoints")[-1]
     before = newest.parent / checkpoint.checkpoints_in(newest.parent)[-2].name
@@ -499,7 +512,7 @@ def flips(world: World, regions: int) -> Campaign:
     whole_files = {path: path.read_bytes() for path in newest.rglob("*") if path.is_file()}
     victim = newest / "tensors.safetensors"
     victim.write_bytes(whole_files[victim][:-1])
-    ended = in_child(lambda: cli.main(world.command(output)))
+    ended = in_child(lambda: world.train(output))
     if f"damaged checkpoint, passed over: {newest}" not in ended.output:
         campaign.found(f"not named: {ended.output[-600:]}")
     for said in differences(run_of(output), world.reference):

@@ -15,18 +15,13 @@ from safelab.training.losses import counts, loss_terms
 from safelab.training.state import initial_state
 from safelab.training.update import micro_batches
 from safelab.types import Plan, TrainBatch
-from support.runs import numbers, parts_of, small, trained
+from support.runs import CONF, numbers, parts_of, small, trained
 
-ALGORITHMS = (
-    "ppo",
-    "ppo_adaptive_kl",
-    "ppo_matched",
-    "ppo_released",
-    "safe",
-    "safe_released",
-    "asymmetric_kl",
-    "asymmetric_released",
-)
+ALGORITHMS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
+# Released arms read the last column and average entropy over padding, faults and all.
+RELEASED = {name for name in ALGORITHMS if name.endswith("_released")}
+# Objectives that want a minibatch in one piece, and would be refused otherwise.
+WHOLE = {"bapo", "clip_cov", "kl_cov", "frpo"}
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
@@ -93,17 +88,17 @@ def test_it_learns_to_emit_a_given_token(tmp_path: Path) -> None:
     assert rows[-1]["reward/mean"] > 0.9
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", sorted(set(ALGORITHMS) - WHOLE))
 def test_accumulation_changes_no_gradient(algorithm: str, tmp_path: Path) -> None:
     parts = parts_of(small(tmp_path, f"algorithm={algorithm}"))
     batch, plan = first_batch(parts)
     whole = gradients(parts, [batch], batch, plan)
     pieces = gradients(parts, list(micro_batches(batch, 3)), batch, plan)
     assert torch.allclose(whole, pieces, atol=1e-5)
-    assert whole.norm() > 1e-2
+    assert whole.norm() > 1e-3
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", sorted(set(ALGORITHMS) - {"clip_cov"}))
 def test_the_order_of_sequences_changes_no_gradient(algorithm: str, tmp_path: Path) -> None:
     parts = parts_of(small(tmp_path, f"algorithm={algorithm}"))
     batch, plan = first_batch(parts)
@@ -111,9 +106,8 @@ def test_the_order_of_sequences_changes_no_gradient(algorithm: str, tmp_path: Pa
     assert torch.allclose(gradients(parts, [batch], batch, plan), gradients(parts, [turned], batch, plan), atol=1e-5)
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "ppo_matched", "safe"])
+@pytest.mark.parametrize("algorithm", sorted(set(ALGORITHMS) - RELEASED))
 def test_padding_changes_no_gradient(algorithm: str, tmp_path: Path) -> None:
-    """Not asked of the released arms: they read the last column and average entropy over padding, faults and all."""
     parts = parts_of(small(tmp_path, f"algorithm={algorithm}"))
     batch, plan = first_batch(parts)
     wider = padded(batch, 3, parts.critic.grain == "token")
@@ -125,7 +119,7 @@ def first_batch(parts: Components) -> tuple[TrainBatch, Plan]:
     rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
     scored = stages.score_tokens(parts, rollout, *stages.score_rewards(parts, rollout))
     plan = replace(parts.controller.plan(parts.controller.init()), kl_coef=0.5)
-    return stages.make_batch(parts, scored, scored.reward_seq, plan), plan
+    return stages.make_batch(parts, scored, scored.reward_seq, plan, stages.score_greedy(parts, rollout)), plan
 
 
 def gradients(parts: Components, pieces: list[TrainBatch], whole: TrainBatch, plan: Plan) -> torch.Tensor:
@@ -134,7 +128,7 @@ def gradients(parts: Components, pieces: list[TrainBatch], whole: TrainBatch, pl
     for module in modules:
         module.zero_grad()
     for piece in pieces:
-        loss_terms(parts, plan, piece, counts(whole), train_policy=True).total.backward()
+        loss_terms(parts, plan, piece, counts(whole), objective=parts.objective.init()).total.backward()
     return torch.cat([weight.grad.flatten() for module in modules for weight in module.parameters()])
 
 
@@ -144,7 +138,10 @@ def padded(batch: TrainBatch, columns: int, per_token: bool) -> TrainBatch:
     def wider(x: torch.Tensor, value: float) -> torch.Tensor:
         return torch.cat([x, torch.full_like(x[:, :1], value).expand(-1, columns, *x.shape[2:])], dim=1)
 
-    grown = {name: wider(getattr(batch, name), 7.0) for name in ("logp_old_tok", "logp_ref_tok", "advantage_tok")}
+    scores = ("logp_rollout_tok", "logp_old_tok", "logp_ref_tok", "advantage_tok")
+    grown = {name: wider(getattr(batch, name), 7.0) for name in scores}
+    if batch.logp_vocab_old is not None:
+        grown["logp_vocab_old"] = wider(batch.logp_vocab_old, -2.0)
     grown |= {"ids": wider(batch.ids, 0), "mask": wider(batch.mask, False), "hidden_ref": wider(batch.hidden_ref, 3.0)}
     if per_token:
         grown |= {"heads_old": wider(batch.heads_old, 5.0), "returns": wider(batch.returns, 5.0)}

@@ -10,13 +10,12 @@ from typing import Annotated
 
 from pydantic import Field
 
-from safelab.contracts import Advantages, Context, Evidence
+from safelab.contracts import Advantages, Context, Evidence, Need
 from safelab.maths.masked import masked_whiten
 from safelab.maths.returns import gae, place_at_end
 from safelab.options import Options as BaseOptions
-from safelab.types import Grain
 
-NEEDS_GRAIN: Grain = "token"
+NEEDS: frozenset[Need] = frozenset({"values_per_token"})
 
 
 class Options(BaseOptions):
@@ -35,6 +34,8 @@ def build(options: Options, context: Context) -> "Gae":
 
 class Gae:
     """``contracts.AdvantageEstimator``."""
+
+    needs = NEEDS
 
     def __init__(self, options: Options) -> None:
         self._options = options

@@ -7,12 +7,11 @@ The critic learns R_i. Ref: SAFE's released trainer; Ahmadian et al. 2024, arXiv
 
 import torch
 
-from safelab.contracts import Advantages, Context, Evidence
+from safelab.contracts import Advantages, Context, Evidence, Need
 from safelab.maths.masked import masked_whiten
 from safelab.options import Options as BaseOptions
-from safelab.types import Grain
 
-NEEDS_GRAIN: Grain = "sequence"
+NEEDS: frozenset[Need] = frozenset({"values_per_sequence"})
 
 
 class Options(BaseOptions):
@@ -30,13 +29,15 @@ def build(options: Options, context: Context) -> "SequenceBandit":
 class SequenceBandit:
     """``contracts.AdvantageEstimator``."""
 
+    needs = NEEDS
+
     def __init__(self, options: Options) -> None:
         self._whiten = options.whiten
 
     def estimate(self, evidence: Evidence) -> Advantages:
         """A_i on every token of sequence i, 0 on padding; returns [b, 1]."""
         mask = evidence.mask
-        returns = (evidence.reward_seq + (evidence.token_reward_tok * mask).sum(dim=1)).unsqueeze(1)
+        returns = evidence.return_seq.unsqueeze(1)
         advantage = returns - evidence.values
         if self._whiten:
             advantage = masked_whiten(advantage, torch.ones_like(advantage, dtype=torch.bool))

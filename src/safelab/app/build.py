@@ -20,7 +20,7 @@ from safelab.world.options import WorldOptions
 
 GROUPS = (
     "policy", "data", "reward", "evaluator", "rollout", "shaping", "critic",
-    "controller", "advantage", "objective", "optimizer", "tracker", "guard",
+    "controller", "advantage", "objective", "aggregation", "optimizer", "tracker", "guard",
 )  # fmt: skip
 """The groups whose options are modules, in the order in which they are built."""
 

@@ -59,7 +59,7 @@ class AdamWFactory:
         """Fresh optimisers over the weights that train."""
         return Optimizers(
             policy=self._adamw(policy, self._options.lr),
-            critic=self._adamw(critic, self._options.critic_lr),
+            critic=self._adamw(critic, self._options.critic_lr) if list(critic.parameters()) else None,
             policy_max_grad_norm=self._options.max_grad_norm,
             critic_max_grad_norm=self._options.critic_max_grad_norm,
         )

@@ -9,7 +9,7 @@ import math
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from safelab.errors import Diverged
@@ -25,8 +25,11 @@ def sample(
     sampling_temperature: float,
     end: int,
     pad: int,
+    greedy: bool = False,
 ) -> Int[Tensor, "b t"]:
     """Response tokens, ``pad`` after a row's end; as many columns as the longest response has tokens.
+
+    With ``greedy`` the likeliest token is taken every time, and no random number is drawn.
 
     Raises:
         Diverged: a probability is not finite.
@@ -50,14 +53,7 @@ def sample(
             use_cache=True,
             logits_to_keep=1,
         )
-        logits = output.logits[:, -1].float()
-        if sampling_temperature != 1.0:
-            logits = logits / sampling_temperature
-        probabilities = torch.softmax(logits, dim=-1)
-        # One sum over what is there anyway: on a GPU multinomial would end the process's use of it, not raise.
-        if not math.isfinite(float(probabilities.sum())):
-            raise Diverged("the policy's probabilities must be finite, got NaN while it wrote; its weights are no good")
-        tokens = torch.multinomial(probabilities, num_samples=1).squeeze(1)
+        tokens = chosen(output.logits[:, -1].float(), sampling_temperature, greedy)
         tokens = torch.where(ended, pad, tokens)
         columns.append(tokens)
         ended = ended | (tokens == end)
@@ -65,3 +61,20 @@ def sample(
             break
         step_ids, start = tokens.unsqueeze(1), stop
     return torch.stack(columns, dim=1)
+
+
+def chosen(logits: Float[Tensor, "b vocab"], sampling_temperature: float, greedy: bool) -> Int[Tensor, "b"]:
+    """One token a row: sampled at the temperature, or the likeliest.
+
+    Raises:
+        Diverged: a probability is not finite.
+    """
+    if greedy:
+        return logits.argmax(dim=-1)
+    if sampling_temperature != 1.0:
+        logits = logits / sampling_temperature
+    probabilities = torch.softmax(logits, dim=-1)
+    # One sum over what is there anyway: on a GPU multinomial would end the process's use of it, not raise.
+    if not math.isfinite(float(probabilities.sum())):
+        raise Diverged("the policy's probabilities must be finite, got NaN while it wrote; its weights are no good")
+    return torch.multinomial(probabilities, num_samples=1).squeeze(1)

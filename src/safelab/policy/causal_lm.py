@@ -157,8 +157,10 @@ class CausalPolicy:
         rows = [row[keep].tolist() for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]
         return tuple(self._tokenizer.decode(row, skip_special_tokens=True) for row in rows)
 
-    def generate(self, prompts: PromptBatch, max_new_tokens: int) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
-        """Plain sampling with a key-value cache: no top-k, no top-p, no penalty."""
+    def generate(
+        self, prompts: PromptBatch, max_new_tokens: int, *, greedy: bool = False
+    ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """Plain sampling (or the likeliest tokens) with a key-value cache: no top-k, no top-p, no penalty."""
         ids = sample(
             self._adapted.inner,
             prompts.ids,
@@ -167,6 +169,7 @@ class CausalPolicy:
             sampling_temperature=self._temperature,
             end=self._eos,
             pad=self._pad,
+            greedy=greedy,
         )
         # Not "ids != pad": where padding is the end token, that would drop the end from loss and KL.
         ends_before = (ids == self._eos).long().cumsum(dim=1) - (ids == self._eos).long()

@@ -24,7 +24,7 @@ from safelab.training import stages
 from safelab.training.components import Components
 from safelab.training.losses import counts, loss_terms
 from safelab.training.seeding import stream
-from safelab.types import Pass, Plan, Rollout, Scored, TrainBatch
+from safelab.types import Pass, Plan, Scored, TrainBatch
 
 T_BOUND = 3.0
 """A chance of about one in a thousand that noise alone passes."""
@@ -67,7 +67,7 @@ def step_zero(
     parts: Components, plan: Plan, batch: TrainBatch, seen: Pass | None = None
 ) -> dict[str, dict[str, float]]:
     """The cheap part, for every run's first update: value and gradient norms of each term that is in the loss."""
-    weighted = loss_terms(parts, plan, batch, counts(batch), train_policy=True, seen=seen).weighted
+    weighted = loss_terms(parts, plan, batch, counts(batch), objective=parts.objective.init(), seen=seen).weighted
     return {name: norms(parts, value) for name, value in weighted.items()}
 
 
@@ -83,7 +83,7 @@ def norms(parts: Components, value: Tensor) -> dict[str, float]:
 def gradient(value: Tensor, module: nn.Module) -> Tensor:
     """D value / d weights of ``module``, flat; zeros where no path leads there."""
     weights = [weight for weight in module.parameters() if weight.requires_grad]
-    if not value.requires_grad:
+    if not value.requires_grad or not weights:
         return torch.zeros(sum(weight.numel() for weight in weights))
     found = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
     flat = [torch.zeros_like(weight) if part is None else part for weight, part in zip(weights, found, strict=True)]
@@ -138,9 +138,8 @@ def move_away(parts: Components, target_kl: float) -> None:
 
 def score(parts: Components, number: int) -> Scored:
     """A rollout of its own for each ``number``, scored."""
-    prompts = stages.draw_prompts(parts, number * parts.sampler.batch_size)
-    with stream(parts.settings.seed, "audit", "rollout", number):
-        rollout: Rollout = parts.sampler.rollout(parts.policy, prompts)
+    prompts = stages.draw_prompts(parts, number * stages.prompts_per_rollout(parts))
+    rollout = stages.roll_out(parts, prompts, "audit", number)
     reward_seq, gold_seq = stages.score_rewards(parts, rollout)
     return stages.score_tokens(parts, rollout, reward_seq, gold_seq)
 
@@ -161,7 +160,8 @@ def settle(parts: Components, scored: Scored) -> State:
 def make_batch(parts: Components, scored: Scored, plan: Plan) -> TrainBatch:
     """The training data that an update would make of a rollout, with a fresh normaliser."""
     _, shaped = parts.shaping.step(parts.shaping.init(), scored.rollout, scored.reward_seq)
-    return stages.make_batch(parts, scored, shaped.reward_seq, plan)
+    greedy_seq = stages.score_greedy(parts, scored.rollout)
+    return stages.make_batch(parts, scored, shaped.reward_seq, plan, greedy_seq)
 
 
 def judge(name: str, values: Mapping[str, float], parts: Components) -> TermAudit:
@@ -204,7 +204,7 @@ def penalty_gradient(parts: Components, plan: Plan, scored: Scored) -> Tensor:
 
     def whole(used: Plan) -> Tensor:
         batch = make_batch(parts, scored, used)
-        weighted = loss_terms(parts, used, batch, counts(batch), train_policy=True).weighted
+        weighted = loss_terms(parts, used, batch, counts(batch), objective=parts.objective.init()).weighted
         if parts.controller.route != "reward":
             return gradient(weighted["kl"], parts.policy.module) if "kl" in weighted else _zeros(parts)
         return gradient(weighted["policy"], parts.policy.module)

@@ -23,11 +23,12 @@ from torch import Tensor
 from safelab.errors import DataError
 from safelab.options import restored
 from safelab.runlog.durable import as_os_error, flush
+from safelab.training import pending
 from safelab.training.components import Components
 from safelab.training.state import TrainState
 
 MANIFEST = "manifest.json"
-SMALL_STATES = ("controller", "shaping", "detectors", "counters", "recovery", "best")
+SMALL_STATES = ("controller", "shaping", "objective", "detectors", "counters", "recovery", "best")
 
 
 def save(parts: Components, state: TrainState, directory: Path) -> Path:
@@ -78,7 +79,8 @@ def _write(parts: Components, state: TrainState, beside: Path) -> None:
     parts.policy.save(beside / "policy")
     save_file(tensors_of(parts, state), beside / "tensors.safetensors")
     small = {name: getattr(state, name).model_dump() for name in SMALL_STATES}
-    (beside / "state.json").write_text(json.dumps({**small, "param_groups": param_groups(state)}))
+    waiting = [pending.texts_of(rollout) for rollout in state.pending]
+    (beside / "state.json").write_text(json.dumps({**small, "param_groups": param_groups(state), "pending": waiting}))
     (beside / MANIFEST).write_text(json.dumps(hashes(beside), indent=2))
     for path in [*beside.rglob("*"), beside]:
         flush(path)
@@ -147,8 +149,7 @@ def _load(parts: Components, state: TrainState, path: Path, saved_rates: bool) -
     state.critic.load_state_dict(part(tensors, "critic."))
     if parts.critic.target is not None:
         parts.critic.target.load_state_dict(part(tensors, "target."))
-    for name in ("policy", "critic"):
-        optimizer: torch.optim.Optimizer = getattr(state.optimizers, name)
+    for name, optimizer in optimizers_of(state).items():
         slots: dict[int, dict[str, Tensor]] = {}
         for key, tensor in part(tensors, f"optimizer.{name}.").items():
             index, slot = key.split(".")
@@ -158,7 +159,13 @@ def _load(parts: Components, state: TrainState, path: Path, saved_rates: bool) -
         if not saved_rates:
             for group, own in zip(optimizer.param_groups, fresh, strict=True):
                 group.update(own)
-    return replace(state, **{name: restored(getattr(state, name), saved[name]) for name in SMALL_STATES})
+    device = next(parts.policy.module.parameters()).device
+    waiting = [
+        pending.restored(part(tensors, f"pending.{index}."), texts, device)
+        for index, texts in enumerate(saved["pending"])
+    ]
+    small = {name: restored(getattr(state, name), saved[name]) for name in SMALL_STATES}
+    return replace(state, pending=tuple(waiting), **small)
 
 
 def tensors_of(parts: Components, state: TrainState) -> dict[str, Tensor]:
@@ -166,15 +173,23 @@ def tensors_of(parts: Components, state: TrainState) -> dict[str, Tensor]:
     tensors = {f"critic.{name}": tensor for name, tensor in state.critic.state_dict().items()}
     if parts.critic.target is not None:
         tensors |= {f"target.{name}": tensor for name, tensor in parts.critic.target.state_dict().items()}
-    for name in ("policy", "critic"):
-        for index, slots in getattr(state.optimizers, name).state_dict()["state"].items():
+    for index, rollout in enumerate(state.pending):
+        tensors |= {f"pending.{index}.{name}": tensor for name, tensor in pending.tensors_of(rollout).items()}
+    for name, optimizer in optimizers_of(state).items():
+        for index, slots in optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{name}.{index}.{slot}": tensor for slot, tensor in slots.items()}
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
 def param_groups(state: TrainState) -> dict[str, Any]:
     """Learning rates and the like, which a schedule may have moved."""
-    return {name: getattr(state.optimizers, name).state_dict()["param_groups"] for name in ("policy", "critic")}
+    return {name: optimizer.state_dict()["param_groups"] for name, optimizer in optimizers_of(state).items()}
+
+
+def optimizers_of(state: TrainState) -> dict[str, torch.optim.Optimizer]:
+    """The optimisers that there are, by name."""
+    both = {"policy": state.optimizers.policy, "critic": state.optimizers.critic}
+    return {name: optimizer for name, optimizer in both.items() if optimizer is not None}
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from safelab.contracts import (
     AdvantageEstimator,
+    Aggregation,
     Controller,
     Critic,
     Evaluator,
@@ -37,6 +38,7 @@ class Components:
     controller: Controller
     advantage: AdvantageEstimator
     objective: Objective
+    aggregation: Aggregation
     optimizer: OptimizerFactory
     tracker: Tracker
     guard: Guard

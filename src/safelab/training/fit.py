@@ -1,23 +1,108 @@
 """Which parts cannot work together: asked of the configuration, before anything is built."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from safelab.contracts import Need
 from safelab.plugins import find
 
 
 def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
-    return [*_critic_and_advantage(config), *_batch_and_minibatches(config), *_rollback(config)]
+    return [*_needs(config), *_batch_and_minibatches(config), *_rollback(config)]
 
 
-def _critic_and_advantage(config: Mapping[str, Any]) -> list[str]:
-    name, read_at = config["advantage"]["name"], config["critic"].get("read_at")
-    needs = getattr(find("advantage", name), "NEEDS_GRAIN", None)
-    if needs is None or read_at is None or (needs == "token") == (read_at == "per_token"):
-        return []
-    fitting = "per_token" if needs == "token" else "prompt_end or response_end"
-    return [f"critic.read_at must be {fitting} with advantage={name}, which reads a value per {needs}, got {read_at!r}"]
+def _needs(config: Mapping[str, Any]) -> list[str]:
+    """What advantage and objective need of the other parts (their modules' ``NEEDS``) and do not get."""
+    lines = []
+    for group in ("advantage", "objective"):
+        name = config[group]["name"]
+        for need in sorted(getattr(find(group, name), "NEEDS", ())):
+            if said := PROVIDED[need](config):
+                lines.append(f"{said} with {group}={name}")
+    return lines
+
+
+def _values(grain: str) -> Callable[[Mapping[str, Any]], str | None]:
+    fitting = "per_token" if grain == "token" else "prompt_end or response_end"
+
+    def lacking(config: Mapping[str, Any]) -> str | None:
+        critic = config["critic"]
+        if critic["name"] == "none":
+            return f"critic must give a value per {grain}, got none: choose critic=single"
+        read_at = critic.get("read_at")
+        if read_at is None or (read_at == "per_token") == (grain == "token"):
+            return None  # a user's own critic answers for itself
+        return f"critic.read_at must be {fitting}, got {read_at!r}: one value per {grain} is needed"
+
+    return lacking
+
+
+def _no_values(config: Mapping[str, Any]) -> str | None:
+    name = config["critic"]["name"]
+    return None if name == "none" else f"critic must be none, got {name!r}: its values would be trained and never read"
+
+
+def _groups(config: Mapping[str, Any]) -> str | None:
+    count = config["rollout"].get("samples_per_prompt", 1)
+    if count >= 2:
+        return None
+    return f"rollout.samples_per_prompt must be at least 2, got {count}: responses to one prompt are compared"
+
+
+def _raw_reward(config: Mapping[str, Any]) -> str | None:
+    shaping = config["shaping"]
+    touched = [key for key in ("missing_end_penalty", "repetition_penalty", "clip") if shaping.get(key)]
+    if shaping.get("normaliser", {}).get("name", "none") == "none" and not touched:
+        return None
+    return "shaping must be none, got one that changes rewards: the greedy response's reward is not shaped"
+
+
+def _whole_minibatch(config: Mapping[str, Any]) -> str | None:
+    rows = -(-config["rollout"]["batch_size"] // config["optimizer"]["minibatches"])
+    size = config["optimizer"]["micro_batch_size"]
+    if size is None or size >= rows:
+        return None
+    return (
+        f"optimizer.micro_batch_size must be null or at least the minibatch's {rows} responses, got {size}: "
+        "the loss is no sum over pieces"
+    )
+
+
+def _whole_groups(config: Mapping[str, Any]) -> str | None:
+    pieces = config["optimizer"]["minibatches"]
+    if pieces != 1:
+        return f"optimizer.minibatches must be 1, got {pieces}: responses to one prompt must stay together"
+    return _whole_minibatch(config)
+
+
+def _sequence_mean(config: Mapping[str, Any]) -> str | None:
+    name = config["aggregation"]["name"]
+    if name == "sequence_mean":
+        return None
+    return f"aggregation must be sequence_mean, got {name!r}: the loss is one number per response"
+
+
+def _always(config: Mapping[str, Any]) -> None:
+    """Every run has it: the scoring pass and the policy group's readers provide it."""
+
+
+PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
+    "values_per_sequence": _values("sequence"),
+    "values_per_token": _values("token"),
+    "no_values": _no_values,
+    "groups": _groups,
+    "greedy": _always,
+    "raw_reward": _raw_reward,
+    "rollout_logp": _always,
+    "old_logp": _always,
+    "reference": _always,
+    "full_logits": _always,
+    "whole_minibatch": _whole_minibatch,
+    "whole_groups": _whole_groups,
+    "sequence_mean": _sequence_mean,
+}
+"""For each need: what the configuration lacks, or None."""
 
 
 def _batch_and_minibatches(config: Mapping[str, Any]) -> list[str]:

@@ -50,10 +50,10 @@ def train_update(parts: Components, state: TrainState) -> Step:
     update = state.counters.update
 
     with clock.span("rollout"):
-        prompts = stages.draw_prompts(parts, state.counters.cursor)
-        rollout = stages.roll_out(parts, prompts, update)
+        state, rollout = stages.next_rollout(parts, state)
     with clock.span("reward"):
         reward_seq, gold_seq = stages.score_rewards(parts, rollout)
+        greedy_seq = stages.score_greedy(parts, rollout)
     with clock.span("update"):
         scored, first_pass = stages.score_with_pass(parts, rollout, reward_seq, gold_seq, keep=reuses_pass(parts))
         signals = stages.observe(scored)
@@ -61,7 +61,7 @@ def train_update(parts: Components, state: TrainState) -> Step:
             state = replace(state, controller=parts.controller.step(state.controller, signals))
         plan = planned(parts, state)
         shaping, shaped = parts.shaping.step(state.shaping, rollout, reward_seq)
-        batch = stages.make_batch(parts, scored, shaped.reward_seq, plan)
+        batch = stages.make_batch(parts, scored, shaped.reward_seq, plan, greedy_seq)
         events = start_audit(parts, plan, batch, first_pass) if update == 0 else []
         state, stats = optimise(parts, state, batch, plan, signals, first_pass)
         check_weights(parts, state)
@@ -98,6 +98,7 @@ def optimise(
     before: list[Tensor] = [] if parts.controller.preview_max_kl is None else weights_of(state.policy)
     for epoch in range(parts.optimizer.epochs):
         terms = run_epoch(parts, state, batch, plan, epoch, stats, first_pass if epoch == 0 else None)
+        state = replace(state, objective=parts.objective.step(state.objective, terms.token_means("objective/")))
         if parts.controller.step_every == "epoch":
             # As released: the same reward and entropy again, with the KL of this epoch's own pass.
             seen = replace(signals, kl_ref_token_k1=terms.sums["kl_ref_k1"] / terms.tokens)
@@ -116,7 +117,7 @@ def advance(counters: Counters, rollout: Rollout) -> Counters:
     count = len(rollout.responses)
     return Counters(
         update=counters.update + 1,
-        cursor=counters.cursor + count,
+        cursor=counters.cursor,
         episodes=counters.episodes + count,
         tokens=counters.tokens + int(rollout.mask.sum()),
     )

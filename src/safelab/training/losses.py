@@ -8,22 +8,19 @@ from torch import Tensor
 
 from safelab.maths.divergence import clamp_log_ratio, k1, k2, k3, ratio_k1
 from safelab.maths.masked import masked_sum
+from safelab.options import State
 from safelab.training.components import Components
-from safelab.types import Pass, Plan, TokenStats, TrainBatch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Counts:
-    """What the sums of a minibatch are divided by, so that accumulation changes no number."""
-
-    tokens: int
-    columns: int
-    values: int
+from safelab.types import Counts, Current, Pass, Plan, TokenStats, TrainBatch
 
 
 def counts(batch: TrainBatch) -> Counts:
-    """Valid tokens, all response columns, and values of a minibatch."""
-    return Counts(tokens=int(batch.mask.sum()), columns=batch.mask.numel(), values=int(batch.value_mask.sum()))
+    """Sequences, valid tokens, all response columns, and values of a minibatch."""
+    return Counts(
+        sequences=len(batch),
+        tokens=int(batch.mask.sum()),
+        columns=batch.mask.numel(),
+        values=int(batch.value_mask.sum()),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +29,7 @@ class Terms:
 
     ``weighted`` are the terms that carry gradient, by name, each with its coefficient; their sum is the loss.
     ``policy``, ``value``, ``kl``, ``entropy`` are the same without coefficients or gradient. The other sums are over
-    response tokens.
+    response tokens; ``objective`` holds those of the objective's own metrics.
     """
 
     weighted: dict[str, Float[Tensor, ""]]
@@ -45,6 +42,7 @@ class Terms:
     clipped_sum: Float[Tensor, ""]
     kl_old_k3_sum: Float[Tensor, ""]
     kl_ref_k1_sum: Float[Tensor, ""]
+    objective: dict[str, Float[Tensor, ""]]
 
     @property
     def total(self) -> Float[Tensor, ""]:
@@ -53,27 +51,38 @@ class Terms:
 
 
 def loss_terms(
-    parts: Components, plan: Plan, batch: TrainBatch, whole: Counts, train_policy: bool, seen: Pass | None = None
+    parts: Components,
+    plan: Plan,
+    batch: TrainBatch,
+    whole: Counts,
+    *,
+    objective: State,
+    train_policy: bool = True,
+    seen: Pass | None = None,
+    seed: int = 0,
 ) -> Terms:
     """Forward pass and loss of ``batch``, which is a minibatch or a piece of one (``whole`` counts the minibatch).
 
         total = policy + coef_v value + kl_coef KL - coef_e H      (the KL only where its route is the loss)
 
     With ``train_policy`` False only the critic's term is there (its warm-up). ``seen`` is the forward pass, if it
-    was made already and no weight has moved since.
+    was made already and no weight has moved since. ``objective``: its state; ``seed``: of what it draws.
     """
     route = parts.controller.route
     hidden, stats = forward(parts, plan, batch) if seen is None else (seen.hidden, seen.stats)
     log_ratio_tok = stats.logp_tok - batch.logp_old_tok
     log_ratio_ref_tok = stats.logp_tok - batch.logp_ref_tok
 
-    policy = masked_sum(parts.objective.loss_tok(stats.logp_tok, batch), batch.mask) / whole.tokens
-    heads = parts.critic.heads(hidden if train_policy else hidden.detach(), batch.mask)
-    value = masked_sum(parts.critic.loss(heads, batch.heads_old, batch.returns), batch.value_mask) / whole.values
+    told = parts.objective.loss(objective, current(parts, hidden, stats, seed), batch)
+    policy = parts.aggregation.reduce(told.loss_tok, batch.mask, whole)
     kl = _route_kl(route, stats.kl_exact_tok, log_ratio_ref_tok, log_ratio_tok, batch, whole)
     entropy = _entropy(parts.objective.entropy_positions, stats.entropy_tok, batch, whole)
 
-    weighted = {"value": parts.critic.coef * value}
+    weighted, value = {}, torch.zeros((), device=policy.device)
+    if parts.critic.grain is not None:
+        heads = parts.critic.heads(hidden if train_policy else hidden.detach(), batch.mask)
+        value = masked_sum(parts.critic.loss(heads, batch.heads_old, batch.returns), batch.value_mask) / whole.values
+        weighted["value"] = parts.critic.coef * value
     if train_policy:
         weighted["policy"] = policy
         if parts.objective.entropy_coef > 0.0:
@@ -90,11 +99,20 @@ def loss_terms(
             entropy=entropy.detach(),
             ratio_sum=masked_sum(ratio_tok, batch.mask),
             ratio_max=ratio_tok[batch.mask].max(),
-            clipped_sum=masked_sum(parts.objective.clipped_tok(stats.logp_tok, batch).float(), batch.mask),
+            clipped_sum=masked_sum(told.clipped_tok.float(), batch.mask),
             # Tokens of the old policy: k3 of log(old / new) estimates KL(old || new) without bias.
             kl_old_k3_sum=masked_sum(k3(-log_ratio_tok), batch.mask),
             kl_ref_k1_sum=masked_sum(log_ratio_ref_tok, batch.mask),
+            objective={name: masked_sum(value_tok, batch.mask) for name, value_tok in told.metrics_tok.items()},
         )
+
+
+def current(parts: Components, hidden: Tensor, stats: TokenStats, seed: int) -> Current:
+    """What the objective sees of the policy as it is now; whole distributions only where it needs them."""
+    full = "full_logits" in parts.objective.needs
+    return Current(
+        logp_tok=stats.logp_tok, logp_vocab=parts.policy.model.log_probs(hidden[:, :-1]) if full else None, seed=seed
+    )
 
 
 def forward(parts: Components, plan: Plan, batch: TrainBatch) -> tuple[Tensor, TokenStats]:

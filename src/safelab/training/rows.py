@@ -39,8 +39,9 @@ def metric_row(
         **shaped.metrics,
         **kl_metrics(scored, signals, stats),
         **policy_metrics(state, signals, stats),
+        **objective_metrics(stats),
         **({} if parts.optimizer.target_kl is None else {"policy/epochs": stats.epochs}),
-        **critic_metrics(parts, batch, stats),
+        **({} if parts.critic.grain is None else critic_metrics(parts, batch, stats)),
         **controller_metrics(plan, stats, parts.controller.preview_max_kl is not None),
         **response_metrics(scored.rollout),
         **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
@@ -63,10 +64,15 @@ def reward_metrics(scored: Scored) -> dict[str, float]:
 def kl_metrics(scored: Scored, signals: Signals, stats: UpdateStats) -> dict[str, float | None]:
     """KL to the reference at the rollout; KL from the policy that wrote it, over the update's passes."""
     k3_tok = k3(scored.logp_old_tok - scored.logp_ref_tok)
+    mask, metrics = scored.rollout.mask, {}
+    if scored.rollout.logp_rollout_tok is not None:
+        # Tokens of the sampling policy: k3 of log(sampling / old) estimates KL(sampling || old) without bias.
+        metrics["kl/rollout_token_k3"] = float(masked_mean(k3(scored.logp_rollout_tok - scored.logp_old_tok), mask))
     return {
+        **metrics,
         "kl/ref_token_exact": signals.kl_ref_token_exact,
         "kl/ref_token_k1": signals.kl_ref_token_k1,
-        "kl/ref_token_k3": float(masked_mean(k3_tok, scored.rollout.mask)),
+        "kl/ref_token_k3": float(masked_mean(k3_tok, mask)),
         "kl/ref_seq_k1": signals.kl_ref_seq_k1,
         "kl/old_token_k3": stats.token_mean("kl_old_k3"),
     }
@@ -83,6 +89,11 @@ def policy_metrics(state: TrainState, signals: Signals, stats: UpdateStats) -> d
         "policy/grad_norm": stats.pass_mean("policy_grad_norm"),
         "policy/lr": float(state.optimizers.policy.param_groups[0]["lr"]),
     }
+
+
+def objective_metrics(stats: UpdateStats) -> dict[str, float]:
+    """The objective's own, over the passes."""
+    return {name: stats.token_mean(name) for name in stats.sums if name.startswith("objective/")}
 
 
 def critic_metrics(parts: Components, batch: TrainBatch, stats: UpdateStats) -> dict[str, float]:

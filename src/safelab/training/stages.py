@@ -1,6 +1,8 @@
 """The stages of one update before the weights move: prompts, rollout, scores, signals, training data."""
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from jaxtyping import Float
@@ -12,19 +14,58 @@ from safelab.maths.divergence import k1
 from safelab.maths.masked import masked_mean
 from safelab.training.components import Components
 from safelab.training.seeding import stream
+from safelab.training.state import TrainState
 from safelab.types import Pass, Plan, PromptBatch, Rollout, Scored, Signals, TrainBatch
 
 
+def next_rollout(parts: Components, state: TrainState) -> tuple[TrainState, Rollout]:
+    """The rollout to train on, and the state that holds those still waiting.
+
+    With ``rollout.staleness`` k, rollouts are written k updates before they are trained on, as where generation and
+    training run side by side: at update 0 the starting policy writes k + 1 of them, and each later update one more.
+    """
+    waiting, cursor = list(state.pending), state.counters.cursor
+    while len(waiting) <= parts.sampler.staleness:
+        waiting.append(roll_out(parts, draw_prompts(parts, cursor), state.counters.update + len(waiting)))
+        cursor += prompts_per_rollout(parts)
+    counters = state.counters.model_copy(update={"cursor": cursor})
+    return replace(state, pending=tuple(waiting[1:]), counters=counters), waiting[0]
+
+
+def prompts_per_rollout(parts: Components) -> int:
+    """Different prompts in a rollout."""
+    return parts.sampler.batch_size // parts.sampler.samples_per_prompt
+
+
 def draw_prompts(parts: Components, cursor: int) -> PromptBatch:
-    """The next ``rollout.batch_size`` prompts, as tokens."""
-    count = parts.sampler.batch_size
-    return parts.policy.encode(parts.data.prompts(cursor, count), range(cursor, cursor + count))
+    """The next prompts, each as often as it is to be answered, as tokens: ``rollout.batch_size`` rows."""
+    count, copies = prompts_per_rollout(parts), parts.sampler.samples_per_prompt
+    texts = parts.data.prompts(cursor, count)
+    return parts.policy.encode(
+        [text for text in texts for _ in range(copies)], [cursor + row // copies for row in range(count * copies)]
+    )
 
 
-def roll_out(parts: Components, prompts: PromptBatch, update: int) -> Rollout:
-    """One response per prompt; the noise depends on seed and update only."""
-    with stream(parts.settings.seed, "rollout", update):
-        return parts.sampler.rollout(parts.policy, prompts)
+def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Rollout:
+    """One response per row; the noise depends on the seed and ``names`` (of an update: its number) only."""
+    with stream(parts.settings.seed, "rollout", *names):
+        rollout = parts.sampler.rollout(parts.policy, prompts)
+    if parts.sampler.staleness > 0 and rollout.logp_rollout_tok is None:
+        # By the time that it is trained on, the policy that wrote it is gone.
+        rollout = replace(rollout, logp_rollout_tok=_log_probs(parts, rollout))
+    if "greedy" in parts.advantage.needs:
+        rollout = replace(rollout, greedy=parts.sampler.greedy(parts.policy, prompts))
+    return rollout
+
+
+@torch.no_grad()
+def _log_probs(parts: Components, rollout: Rollout) -> Float[Tensor, "b t"]:
+    """Log-probabilities of the response tokens under the policy as it is now."""
+    model, pieces = parts.policy.model, []
+    for rows in slices(len(rollout.ids), parts.optimizer.micro_batch_size):
+        inputs = _inputs(rollout, rows)
+        pieces.append(model.token_stats(model.hidden(*inputs)[:, :-1], inputs[2]).logp_tok)
+    return torch.cat(pieces)
 
 
 def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor | None]:
@@ -33,20 +74,33 @@ def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor |
     Raises:
         RewardFailed: the reward raised, or one is not finite; with the batch.
     """
-    texts, responses = rollout.prompts.texts, rollout.responses
-    ended = rollout.ended_seq.tolist()
-    batch = {"prompts": texts, "responses": responses}
+    texts, responses, ended = rollout.prompts.texts, rollout.responses, rollout.ended_seq
+    reward_seq = _rewards(parts, texts, responses, ended)
+    gold = parts.evaluator.score(texts, responses, ended.tolist())
+    return reward_seq, None if gold is None else torch.tensor(gold, device=rollout.ids.device)
+
+
+def score_greedy(parts: Components, rollout: Rollout) -> Tensor | None:
+    """Rewards of the greedy responses, where there are any.
+
+    Raises:
+        RewardFailed: as ``score_rewards``.
+    """
+    greedy = rollout.greedy
+    return None if greedy is None else _rewards(parts, rollout.prompts.texts, greedy.responses, greedy.ended_seq)
+
+
+def _rewards(parts: Components, prompts: Sequence[str], responses: Sequence[str], ended_seq: Tensor) -> Tensor:
+    batch = {"prompts": prompts, "responses": responses}
     try:
-        rewards = parts.reward.score(texts, responses, ended)
+        rewards = parts.reward.score(prompts, responses, ended_seq.tolist())
     except RunFailed as error:
         raise RewardFailed(str(error), batch) from error
-    for prompt, reward in zip(texts, rewards, strict=True):
+    for prompt, reward in zip(prompts, rewards, strict=True):
         if not math.isfinite(reward):
             said = f"reward must be finite, got {reward} for the prompt {prompt[:80]!r}; mend the reward"
             raise RewardFailed(said, batch)
-    gold = parts.evaluator.score(texts, responses, ended)
-    device = rollout.ids.device
-    return torch.tensor(rewards, device=device), None if gold is None else torch.tensor(gold, device=device)
+    return torch.tensor(rewards, device=ended_seq.device)
 
 
 def score_tokens(parts: Components, rollout: Rollout, reward_seq: Tensor, gold_seq: Tensor | None) -> Scored:
@@ -73,7 +127,15 @@ def score_with_pass(
                 for rows in slices(len(rollout.ids), parts.optimizer.micro_batch_size)
             ]
     whole = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]} if len(pieces) > 1 else pieces[0]
-    return Scored(rollout=rollout, reward_seq=reward_seq, gold_seq=gold_seq, **whole), seen
+    stored = rollout.logp_rollout_tok
+    scored = Scored(
+        rollout=rollout,
+        reward_seq=reward_seq,
+        gold_seq=gold_seq,
+        logp_rollout_tok=whole["logp_old_tok"] if stored is None else stored,
+        **whole,
+    )
+    return scored, seen
 
 
 def slices(count: int, size: int | None) -> list[slice | None]:
@@ -85,14 +147,19 @@ def slices(count: int, size: int | None) -> list[slice | None]:
 
 def _passes(parts: Components, rollout: Rollout, rows: slice | None) -> tuple[Tensor, Pass]:
     """Reference and policy on some rows: the reference's hidden states, and what the policy's pass gives."""
-    prompts = rollout.prompts
-    tensors = (prompts.ids, prompts.mask, rollout.ids, rollout.mask)
-    inputs = tensors if rows is None else tuple(tensor[rows] for tensor in tensors)
+    inputs = _inputs(rollout, rows)
     model, reference = parts.policy.model, parts.policy.reference
     with torch.no_grad():
         hidden_ref = reference.hidden(*inputs)[:, :-1]
     hidden = model.hidden(*inputs)
     return hidden_ref, Pass(hidden=hidden, stats=model.token_stats(hidden[:, :-1], inputs[2], (reference, hidden_ref)))
+
+
+def _inputs(rollout: Rollout, rows: slice | None) -> tuple[Tensor, ...]:
+    """What a model reads of some rows: ids and mask of the prompts, ids and mask of the responses."""
+    prompts = rollout.prompts
+    tensors = (prompts.ids, prompts.mask, rollout.ids, rollout.mask)
+    return tensors if rows is None else tuple(tensor[rows] for tensor in tensors)
 
 
 @torch.no_grad()
@@ -104,7 +171,11 @@ def _measured(
     mask = rollout.mask if rows is None else rollout.mask[rows]
     assert stats.kl_exact_tok is not None
     assert stats.logp_ref_tok is not None
+    vocabulary = {}
+    if "full_logits" in parts.objective.needs:
+        vocabulary["logp_vocab_old"] = parts.policy.model.log_probs(hidden[:, :-1])
     return {
+        **vocabulary,
         "logp_old_tok": stats.logp_tok.detach(),
         "logp_ref_tok": stats.logp_ref_tok,
         "entropy_old_tok": stats.entropy_tok.detach(),
@@ -129,30 +200,40 @@ def observe(scored: Scored) -> Signals:
     )
 
 
-def make_batch(parts: Components, scored: Scored, shaped_seq: Float[Tensor, "b"], plan: Plan) -> TrainBatch:
-    """Advantages and returns, with all that the losses read."""
+def make_batch(
+    parts: Components,
+    scored: Scored,
+    shaped_seq: Float[Tensor, "b"],
+    plan: Plan,
+    greedy_seq: Float[Tensor, "b"] | None = None,
+) -> TrainBatch:
+    """Advantages and returns, with all that the losses read. ``greedy_seq``: rewards of the greedy responses."""
     rollout = scored.rollout
     in_reward = plan.kl_coef if parts.controller.route == "reward" else 0.0
     values = parts.critic.combine(scored.heads_old)
     estimates = parts.advantage.estimate(
         Evidence(
-            mask=rollout.mask,
+            rollout=rollout,
             reward_seq=shaped_seq,
             token_reward_tok=-in_reward * k1(scored.logp_old_tok - scored.logp_ref_tok) * rollout.mask,
             values=values,
             bootstrap_values=parts.critic.combine(scored.bootstrap_heads),
+            greedy_reward_seq=greedy_seq,
         )
     )
     return TrainBatch(
         prompt_ids=rollout.prompts.ids,
         prompt_mask=rollout.prompts.mask,
+        group_seq=rollout.prompts.group_seq,
         ids=rollout.ids,
         mask=rollout.mask,
+        logp_rollout_tok=scored.logp_rollout_tok,
         logp_old_tok=scored.logp_old_tok,
         logp_ref_tok=scored.logp_ref_tok,
         hidden_ref=scored.hidden_ref,
         advantage_tok=estimates.advantage_tok,
         heads_old=scored.heads_old,
-        returns=estimates.returns,
+        returns=values if estimates.returns is None else estimates.returns,
         value_mask=rollout.mask if parts.critic.grain == "token" else torch.ones_like(values, dtype=torch.bool),
+        logp_vocab_old=scored.logp_vocab_old,
     )

@@ -8,6 +8,7 @@ from safelab.contracts import Optimizers
 from safelab.maths.detectors import DetectorState, detect_init
 from safelab.options import State
 from safelab.training.components import Components
+from safelab.types import Rollout
 
 
 class Counters(State):
@@ -60,6 +61,7 @@ class Best(State):
 class TrainState:
     """Weights, both optimisers, and every small state. Randomness is a function of seed and update: see ``seeding``.
 
+    ``pending``: rollouts that were written and not yet trained on, oldest first, where the rollout is stale.
     The modules and optimisers are torch's own and change in place; everything else is replaced.
     """
 
@@ -68,10 +70,12 @@ class TrainState:
     optimizers: Optimizers
     controller: State
     shaping: State
+    objective: State
     detectors: DetectorState
     counters: Counters
     recovery: Recovery
     best: Best
+    pending: tuple[Rollout, ...] = ()
 
 
 def initial_state(parts: Components) -> TrainState:
@@ -82,6 +86,7 @@ def initial_state(parts: Components) -> TrainState:
         optimizers=parts.optimizer.make(parts.policy.module, parts.critic.module),
         controller=parts.controller.init(),
         shaping=parts.shaping.init(),
+        objective=parts.objective.init(),
         detectors=detect_init(),
         counters=Counters(update=0, cursor=0, episodes=0, tokens=0),
         recovery=Recovery(),

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from safelab.errors import Diverged
 from safelab.maths.divergence import k3
 from safelab.maths.masked import masked_mean
-from safelab.maths.seeds import generator
+from safelab.maths.seeds import derive_seed, generator
 from safelab.training.components import Components
-from safelab.training.losses import Counts, Terms, counts, loss_terms
+from safelab.training.losses import Terms, counts, loss_terms
 from safelab.training.state import TrainState
-from safelab.types import Pass, Plan, TrainBatch
+from safelab.types import Counts, Pass, Plan, TrainBatch
 
 
 @dataclass(slots=True)
@@ -58,6 +58,14 @@ class MinibatchTerms:
     ratio_max: float
     sums: dict[str, float]
 
+    def token_means(self, prefix: str) -> dict[str, float]:
+        """Means over the response tokens of the sums whose names begin with ``prefix``, without it."""
+        return {
+            name.removeprefix(prefix): value / self.tokens
+            for name, value in self.sums.items()
+            if name.startswith(prefix)
+        }
+
 
 def run_epoch(
     parts: Components,
@@ -74,9 +82,11 @@ def run_epoch(
     """
     train_policy = state.counters.update >= parts.critic.warmup_updates
     terms = None
-    for rows in minibatches(parts, len(batch), state.counters.update, epoch):
+    update = state.counters.update
+    for number, rows in enumerate(minibatches(parts, len(batch), update, epoch)):
         minibatch = batch if rows is None else batch.rows(rows.to(batch.ids.device))
-        terms = step(parts, state, minibatch, plan, train_policy, seen)
+        seed = derive_seed(parts.settings.seed, "objective", update, epoch, number)
+        terms = step(parts, state, minibatch, plan, train_policy, seen, seed)
         stats.add(terms)
     assert terms is not None
     return terms
@@ -103,7 +113,8 @@ def step(
     minibatch: TrainBatch,
     plan: Plan,
     train_policy: bool,
-    seen: Pass | None = None,
+    seen: Pass | None,
+    seed: int,
 ) -> MinibatchTerms:
     """Backward pass of a minibatch, piece by piece, and one step of both optimisers.
 
@@ -112,11 +123,21 @@ def step(
     """
     optimizers = state.optimizers
     optimizers.policy.zero_grad(set_to_none=True)
-    optimizers.critic.zero_grad(set_to_none=True)
+    if optimizers.critic is not None:
+        optimizers.critic.zero_grad(set_to_none=True)
     whole = counts(minibatch)
     pieces = []
     for piece in micro_batches(minibatch, parts.optimizer.micro_batch_size):
-        terms = loss_terms(parts, plan, piece, whole, train_policy, seen)
+        terms = loss_terms(
+            parts,
+            plan,
+            piece,
+            whole,
+            objective=state.objective,
+            train_policy=train_policy,
+            seen=seen,
+            seed=seed,
+        )
         terms.total.backward()  # type: ignore[no-untyped-call]
         pieces.append(terms)
     norms = {
@@ -128,7 +149,8 @@ def step(
         refuse_non_finite(name, measured.sums[name], state.counters.update)
     if train_policy:
         optimizers.policy.step()
-    optimizers.critic.step()
+    if optimizers.critic is not None:
+        optimizers.critic.step()
     parts.critic.after_step()
     return measured
 
@@ -171,14 +193,23 @@ def micro_batches(minibatch: TrainBatch, size: int | None) -> Iterator[TrainBatc
 
 def limit_gradient(module: nn.Module, max_norm: float | None) -> float:
     """The gradient's norm over all weights, and the gradient scaled down to ``max_norm`` if it is longer."""
-    return float(nn.utils.clip_grad_norm_(module.parameters(), math.inf if max_norm is None else max_norm))
+    weights = list(module.parameters())
+    if not weights:
+        return 0.0
+    return float(nn.utils.clip_grad_norm_(weights, math.inf if max_norm is None else max_norm))
 
 
 def gather(pieces: list[Terms], whole: Counts, norms: dict[str, float]) -> MinibatchTerms:
     """The pieces' sums; one transfer from the device for all of them."""
-    names = ("policy", "value", "kl", "entropy", "ratio_sum", "clipped_sum", "kl_old_k3_sum", "kl_ref_k1_sum")
-    added = torch.stack([torch.stack([getattr(piece, name).detach() for name in names]) for piece in pieces]).sum(dim=0)
-    sums = dict(zip((name.removesuffix("_sum") for name in names), added.tolist(), strict=True))
+    fixed = ("policy", "value", "kl", "entropy", "ratio_sum", "clipped_sum", "kl_old_k3_sum", "kl_ref_k1_sum")
+    own = tuple(pieces[0].objective)
+    rows = [
+        [*(getattr(piece, name) for name in fixed), *(piece.objective[name].to(piece.policy) for name in own)]
+        for piece in pieces
+    ]
+    added = torch.stack([torch.stack(row) for row in rows]).sum(dim=0).tolist()
+    names = [*(name.removesuffix("_sum") for name in fixed), *(f"objective/{name}" for name in own)]
+    sums = dict(zip(names, added, strict=True))
     ratio_max = max(float(piece.ratio_max) for piece in pieces)
     return MinibatchTerms(tokens=whole.tokens, ratio_max=ratio_max, sums={**sums, **norms})
 

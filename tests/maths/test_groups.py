@@ -1,0 +1,31 @@
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from safelab.maths.groups import group_baseline, group_deviation, group_mean, group_softmax, leave_one_out
+
+numbers = st.floats(-5, 5, width=32)
+
+
+@given(st.lists(st.tuples(numbers, st.integers(0, 3)), min_size=1, max_size=12))
+def test_against_a_loop_over_the_groups(rows: list[tuple[float, int]]) -> None:
+    x, group = torch.tensor([row[0] for row in rows]), torch.tensor([row[1] for row in rows])
+    for index, (value, mine) in enumerate(rows):
+        members = [other for other, theirs in rows if theirs == mine]
+        mean = sum(members) / len(members)
+        assert abs(float(group_mean(x, group)[index]) - mean) < 1e-4
+        assert abs(float(group_baseline(x, group)[index]) - (mean if len(members) > 1 else 0.0)) < 1e-4
+        deviation = torch.tensor(members).std().item() if len(members) > 1 else 1.0
+        assert abs(float(group_deviation(x, group)[index]) - deviation) < 1e-4
+        others = (sum(members) - value) / (len(members) - 1) if len(members) > 1 else 0.0
+        assert abs(float(leave_one_out(x, group)[index]) - (value - others)) < 1e-4
+
+
+def test_shares_of_a_group_add_up_to_one_at_any_size() -> None:
+    share = group_softmax(torch.tensor([900.0, 0.0, -900.0, 3.0]), torch.tensor([0, 0, 1, 1]))
+    assert share.tolist() == [1.0, 0.0, 0.0, 1.0]
+
+
+def test_ids_need_not_be_small_or_sorted() -> None:
+    x = torch.tensor([1.0, 2.0, 3.0])
+    assert group_mean(x, torch.tensor([10**9, 5, 10**9])).tolist() == [2.0, 2.0, 2.0]

@@ -1,0 +1,86 @@
+"""Objectives on two responses of 3 and 2 tokens with advantages +1 and -1, whose losses were worked out elsewhere.
+
+Probabilities of the sampled tokens: ``OLD`` before the update (and when they were sampled), ``NEW`` now, ``REF`` the
+reference. Ratios NEW / OLD: 1.2, 1.5, 0.944444 and 0.75, 0.2. The third column of the second response is padding.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from safelab.plugins import build_option
+from safelab.types import Counts, Current, PolicyLoss, TrainBatch
+from support.models import context
+
+CONF = Path(__file__).parents[2] / "conf"
+OBJECTIVES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
+
+OLD = torch.tensor([[0.5, 0.2, 0.9], [0.4, 0.1, 0.5]]).log()
+NEW = torch.tensor([[0.6, 0.3, 0.85], [0.3, 0.02, 0.5]]).log()
+REF = torch.tensor([[0.45, 0.25, 0.8], [0.35, 0.2, 0.5]]).log()
+MASK = torch.tensor([[True, True, True], [True, True, False]])
+ADVANTAGE = torch.tensor([[1.0, 1.0, 1.0], [-1.0, -1.0, 0.0]])
+
+
+def component(group: str, name: str, **changes: Any) -> Any:
+    """``<group>/<name>`` as its YAML has it, with ``changes``; interpolations stand for 32."""
+    config = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    plain = {key: 32 if isinstance(value, str) and "${" in value else value for key, value in config.items()}
+    return build_option(group, {**plain, **changes}, context())
+
+
+def objective(name: str, **changes: Any) -> Any:
+    """``objective/<name>`` with ``changes``."""
+    return component("objective", name, **changes)
+
+
+def golden_batch(**changes: Any) -> TrainBatch:
+    """The two responses; they answer the same prompt."""
+    batch = TrainBatch(
+        prompt_ids=torch.zeros(2, 1, dtype=torch.long),
+        prompt_mask=torch.ones(2, 1, dtype=torch.bool),
+        group_seq=torch.zeros(2, dtype=torch.long),
+        ids=torch.zeros(2, 3, dtype=torch.long),
+        mask=MASK,
+        logp_rollout_tok=OLD,
+        logp_old_tok=OLD,
+        logp_ref_tok=REF,
+        hidden_ref=torch.zeros(2, 3, 1),
+        advantage_tok=ADVANTAGE,
+        heads_old=torch.zeros(2, 0, 1),
+        returns=torch.zeros(2, 0),
+        value_mask=torch.zeros(2, 0, dtype=torch.bool),
+    )
+    return replace(batch, **changes)
+
+
+def current(logp_tok: torch.Tensor = NEW, logp_vocab: torch.Tensor | None = None, seed: int = 0) -> Current:
+    """The policy as it is now."""
+    return Current(logp_tok=logp_tok, logp_vocab=logp_vocab, seed=seed)
+
+
+def told(made: Any, now: Current | None = None, batch: TrainBatch | None = None) -> PolicyLoss:
+    """What a fresh objective says of the two responses."""
+    return made.loss(made.init(), now or current(), batch or golden_batch())
+
+
+def reduced(answer: PolicyLoss, batch: TrainBatch, aggregation: str = "token_mean", **changes: Any) -> torch.Tensor:
+    """The loss of a whole minibatch."""
+    whole = Counts(sequences=len(batch), tokens=int(batch.mask.sum()), columns=batch.mask.numel(), values=0)
+    return component("aggregation", aggregation, **changes).reduce(answer.loss_tok, batch.mask, whole)
+
+
+def golden_loss(made: Any, aggregation: str = "token_mean", **changes: Any) -> float:
+    """The loss of the two responses."""
+    return float(reduced(told(made), golden_batch(), aggregation, **changes))
+
+
+def token_gradient(made: Any, logp: torch.Tensor, batch: TrainBatch | None = None) -> torch.Tensor:
+    """D (sum of the tokens' losses) / d log p, on the response tokens."""
+    batch = batch or golden_batch()
+    leaf = logp.clone().requires_grad_(True)
+    told(made, current(leaf), batch).loss_tok[batch.mask].sum().backward()
+    return leaf.grad[batch.mask]
