@@ -99,7 +99,7 @@ def make_world(folder: Path) -> World:
     assert sum(event["kind"] == "rollback" for event in reference["events.jsonl"]) >= 2, (
         "the faults must meet rollbacks"
     )
-    return World(folder=folder, overrides=overrides, reference=reference, seconds=seconds)
+    return replace(made, reference=reference, seconds=seconds)
 
 
 def run_of(output: Path, seed: int = 0) -> Path:

@@ -101,7 +101,7 @@ def failing_later(prompts: list[str], responses: list[str]) -> list[float]:
     """Fails at the third batch, once."""
     CALLS.append(len(responses))
     if len(CALLS) == 3:
-        raise OSError("the scorer went away")
+        raise ValueError("the scorer went away")
     return [float(len(text)) for text in responses]
 
 

@@ -136,8 +136,8 @@ class Follower:
     def _to_go_back_to(self) -> Path | None:
         if not recovery.may_roll_back(self._parts, self._state):
             return None
-        every = self._parts.settings.checkpoint.every
-        return recovery.to_go_back_to(self._checkpoints, self._state.counters.update, every)
+        state, every = self._state, self._parts.settings.checkpoint.every
+        return recovery.to_go_back_to(self._checkpoints, state.recovery, state.counters.update, every)
 
     def _roll_back(self, path: Path, reason: str) -> None:
         """Back to a checkpoint; it is saved with the new rates before the rows after it are cut."""

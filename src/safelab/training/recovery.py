@@ -21,17 +21,23 @@ def may_roll_back(parts: Components, state: TrainState) -> bool:
     return remedy is not None and len(state.recovery.rollbacks) < remedy.max_rollbacks
 
 
-def to_go_back_to(checkpoints: Path, update: int, every: int) -> Path | None:
+def to_go_back_to(checkpoints: Path, recovery: Recovery, update: int, every: int) -> Path | None:
     """The newest whole regular checkpoint that is older than the update that went wrong; None if there is none.
 
     Older, because a row is measured on the weights that a checkpoint of its own update holds: going back to those would
     bring the very same row, whatever the rates. Before update 0 there is only the start. Regular, because the others
-    are there only where a run was interrupted, which must change no row.
+    are there only where a run was interrupted, which must change no row. Where the last rollback went to this one, too,
+    it was not far enough: then it is the one before, if that is still there.
     """
-    path, _ = checkpoint.newest(
-        checkpoints, lambda made: made <= max(0, update - 1) and checkpoint.is_regular(made, every)
-    )
-    return path
+
+    def older_than(limit: int) -> Path | None:
+        path, _ = checkpoint.newest(checkpoints, lambda made: made < limit and checkpoint.is_regular(made, every))
+        return path
+
+    path = older_than(max(1, update))
+    if path is None or not recovery.rollbacks or checkpoint.update_of(path) != recovery.rollbacks[-1].restored:
+        return path
+    return older_than(checkpoint.update_of(path)) or path
 
 
 def roll_back(parts: Components, state: TrainState, path: Path, update: int, reason: str) -> TrainState:
