@@ -1,6 +1,6 @@
 """The fault campaign: kills, writes that fail, flipped bits, NaN, and overrides that nobody meant.
 
-Usage: .venv/bin/python scripts/chaos.py [--kills N] [--examples N] [--seed N] [--only WORD]
+Usage: .venv/bin/python scripts/chaos.py [--kills N] [--examples N] [--seed N] [--only WORD ...]
 
 Prints what was tried and found; exits with 1 if anything was. docs/reliability.md holds its figures. Full disks and
 read-only ones need root, which may mount a file system in memory; without it they are left out, and that is said.
@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("--examples", type=int, default=300, help="fuzzed overrides and files (300)")
     parser.add_argument("--points", type=int, default=40, help="writes that are made to fail, of each kind (40)")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", default="", help="campaigns whose name contains this")
+    parser.add_argument("--only", nargs="*", default=[""], metavar="WORD", help="campaigns whose name contains one")
     flags = parser.parse_args()
     torch.set_num_threads(1)
     folder = Path(tempfile.mkdtemp(prefix="safelab-chaos-"))
@@ -56,13 +56,13 @@ def main() -> int:
         "sweep": lambda: chaos.kills_of_sweeps(world, flags.sweeps, rng),
     }
     if chaos.may_mount(folder):
-        campaigns["full disk"] = lambda: chaos.full_disks(world, range(8, 168, 8))
+        campaigns["full disk"] = lambda: chaos.full_disks(world, range(8, 168, 16))
         campaigns["read-only"] = lambda: chaos.read_only_disks(world, [0.0, 0.2, 0.4, 0.6, 0.8])
     else:
         print("no tmpfs may be mounted here: full and read-only disks are left out", flush=True)
     findings = []
     for name, run in campaigns.items():
-        if flags.only in name:
+        if any(word in name for word in flags.only):
             began = time.monotonic()
             done = run()
             findings += done.findings

@@ -491,8 +491,7 @@ def flips(world: World, regions: int) -> Campaign:
     """One byte of each region of each file of the newest checkpoint flipped: named, passed over, the rows the same."""
     campaign = Campaign("a flipped byte")
     output = world.folder / "flipped"
-    options = {"every": 2, "keep": 3, "best": None}
-    ended = in_child(lambda: world.train(output, updates=UPDATES - 1, checkpoint=options))
+    ended = in_child(lambda: world.train(output, updates=UPDATES - 1))
     assert ended.code == 0, ended.output
     newest = checkpoint.checkpoints_in(run_of(output) / "checkpoints")[-1]
     before = newest.parent / checkpoint.checkpoints_in(newest.parent)[-2].name
