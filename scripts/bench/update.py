@@ -68,11 +68,11 @@ def parts_for(directory: Path, *overrides: str):
 
 def updates_of(directory: Path, *overrides: str) -> Callable[[], float]:
     """A function that makes one update and returns its milliseconds."""
-    from safelab.training.loop import train_loop
+    from safelab.training.loop import train_loop, train_update
     from safelab.training.state import initial_state
 
     parts = parts_for(directory, "updates=1000000", *overrides)
-    steps = train_loop(parts, initial_state(parts))
+    steps = train_loop(parts, initial_state(parts), train_update)
     next(steps)  # update 0 audits itself
     return lambda: timed(lambda: next(steps))
 

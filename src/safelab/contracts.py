@@ -20,6 +20,8 @@ from safelab.types import (
     Current,
     Grain,
     Greedy,
+    Pair,
+    PairBatch,
     Plan,
     PolicyLoss,
     PromptBatch,
@@ -30,15 +32,16 @@ from safelab.types import (
 )
 
 Need = Literal[
-    "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward",
+    "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward", "sequence_advantage",
     "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "sequence_mean",
 ]  # fmt: skip
 """What an option may ask of the others. Its module says so in ``NEEDS``, and a run that lacks it is refused.
 
 ``values_*``: what the critic gives. ``groups``: several responses per prompt. ``greedy``: a greedy response per prompt.
-``raw_reward``: rewards that no shaping touched. ``*_logp``, ``reference``: who scores the tokens. ``full_logits``:
-distributions over the whole vocabulary. ``whole_minibatch``: it is not cut for accumulation; ``whole_groups``: nor is
-the batch cut into minibatches. ``sequence_mean``: the aggregation that it presumes.
+``raw_reward``: rewards that no shaping touched. ``sequence_advantage``: one advantage per response.
+``*_logp``, ``reference``: who scores the tokens. ``full_logits``: distributions over the whole vocabulary.
+``whole_minibatch``: it is not cut for accumulation; ``whole_groups``: nor is the batch cut into minibatches.
+``sequence_mean``: the aggregation that it presumes.
 """
 
 
@@ -102,6 +105,14 @@ class Policy(Protocol):
     def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:
         """Prompts as tokens, padded on the left."""
 
+    def encode_responses(
+        self, texts: Sequence[str], ended: Sequence[bool], max_tokens: int | None
+    ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """Responses as tokens, padded on the right, and their mask, in the form of ``generate``.
+
+        The end token follows where ``ended``; a response longer than ``max_tokens`` loses its end.
+        """
+
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` as a prompt, before any cut."""
 
@@ -156,6 +167,42 @@ class Evaluator(Protocol):
 
     def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float] | None:
         """One number per response, or None where there is no such score."""
+
+
+class PairSource(Protocol):
+    """``pairs``: an endless, seeded sequence of preferences to learn from; offline runs only.
+
+    ``batch_size``: pairs per update. ``evaluate_every``: updates between those in which the policy writes, to be
+    measured. ``max_response_tokens``: longer answers lose their end, None for no bound.
+    """
+
+    batch_size: int
+    evaluate_every: int
+    max_response_tokens: int | None
+
+    def pairs(self, cursor: int, count: int) -> list[Pair]:
+        """The pairs number ``cursor`` to ``cursor + count - 1``."""
+
+
+class Preference(Protocol):
+    """``preference``: the loss on pairs, from log-probabilities of whole answers; offline runs only.
+
+    ``needs_reward``: whether it reads ``PairBatch.reward``. Axis ``a``: the chosen answer, then the rejected one.
+    """
+
+    needs_reward: bool
+
+    def weigh(self, batch: PairBatch) -> Float[Tensor, "b a"] | None:
+        """``PairBatch.weight``, from the whole batch before it is cut; None where the loss has none."""
+
+    def loss_pair(self, logp: Float[Tensor, "b a"], batch: PairBatch) -> Float[Tensor, "b"]:
+        """Loss of each pair (minimised), not yet averaged."""
+
+    def implied_reward(self, log_ratio: Float[Tensor, "b a"]) -> Float[Tensor, "b a"]:
+        """The reward whose optimum the policy is, up to a constant of the prompt; log_ratio = logp - logp_ref."""
+
+    def clipped_pair(self, log_ratio: Float[Tensor, "b a"]) -> Bool[Tensor, "b"]:
+        """Where a bound of the loss stops a pair's gradient."""
 
 
 class Normaliser(Protocol):
@@ -275,7 +322,10 @@ class Evidence:
 
 
 class AdvantageEstimator(Protocol):
-    """``advantage``: from rewards and values to advantages and returns. ``needs``: its module's ``NEEDS``."""
+    """``advantage``: from rewards and values to advantages and returns. ``needs``: its module's ``NEEDS``.
+
+    The module's ``GRAIN`` says whether all tokens of a response bear one advantage, or each its own.
+    """
 
     needs: frozenset[Need]
 

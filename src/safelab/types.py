@@ -16,6 +16,20 @@ Grain = Literal["sequence", "token"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """One preference as text: a prompt and two answers to it, the better one first as far as the label is right.
+
+    ``chosen_ended``, ``rejected_ended``: whether the answer gave its end token. One that was cut has none to learn.
+    """
+
+    prompt: str
+    chosen: str
+    rejected: str
+    chosen_ended: bool = True
+    rejected_ended: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PromptBatch:
     """Prompts as text and as tokens, padded on the left.
 
@@ -205,6 +219,31 @@ class PolicyLoss:
     loss_tok: Float[Tensor, "b t"]
     clipped_tok: Bool[Tensor, "b t"]
     metrics_tok: dict[str, Float[Tensor, "b t"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairBatch:
+    """One update's pairs. Axis ``a`` holds the two answers, the chosen one first.
+
+    ``logp_ref``: log pi_ref(y | x) summed over an answer's tokens, in nats. ``reward``: the run's reward of each
+    answer; ``weight``: what its log-probability counts in the loss. Both are None where the loss asks for none.
+    """
+
+    prompt_ids: Int[Tensor, "b p"]
+    prompt_mask: Bool[Tensor, "b p"]
+    ids: Int[Tensor, "b a t"]
+    mask: Bool[Tensor, "b a t"]
+    logp_ref: Float[Tensor, "b a"]
+    reward: Float[Tensor, "b a"] | None = None
+    weight: Float[Tensor, "b a"] | None = None
+
+    def rows(self, index: slice) -> "PairBatch":
+        """The pairs at ``index``, in that order."""
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: value[index] for name, value in held.items() if value is not None})
+
+    def __len__(self) -> int:
+        return int(self.ids.shape[0])
 
 
 def flat_sequences(

@@ -15,7 +15,8 @@ ALGORITHMS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_every_algorithm_is_built_on_the_cpu(tmp_path: Path, algorithm: str) -> None:
     parts = parts_of(small(tmp_path, f"algorithm={algorithm}"))
-    assert all(getattr(parts, field.name) is not None for field in fields(Components))
+    absent = {field.name for field in fields(Components) if getattr(parts, field.name) is None}
+    assert absent in (set(), {"pairs", "preference"}), "a run learns from its own responses, or from pairs by a loss"
     assert parts.policy.module is not None
     assert not (tmp_path / "outputs").exists()
 

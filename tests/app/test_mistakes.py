@@ -26,6 +26,8 @@ MISTAKES = {
     "choice": (["critic.read_at=nowhere"], "critic.read_at must be "),
     "infinite": (["optimizer.lr=.inf"], "optimizer.lr must be "),
     "parts that do not fit": (["advantage=gae", "critic.read_at=prompt_end"], "critic.read_at must be per_token"),
+    "pairs without a loss": (["pairs=world"], "preference must be one of its options with pairs=world"),
+    "a loss without pairs": (["preference=dpo"], "pairs must be one of its options with preference=dpo"),
     "too many minibatches": (["optimizer.minibatches=9999"], "optimizer.minibatches must be at most"),
     "value where keys are": (["optimizer=3"], "optimizer must be one of its options, got 3"),
     "keys where a value is": (["seed.x=1"], "seed is a value, not a group of keys"),

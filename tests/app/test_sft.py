@@ -65,7 +65,7 @@ def test_the_same_command_makes_the_same_model(call, tmp_path: Path) -> None:
         ),
         (["model=x", "output=x", "lr=-1"], "lr must be > 0, got -1"),
         (["model=x", "output=x", "epoch=2"], "did you mean 'epochs'?"),
-        (["model=x", "output=x", "pairs.path=none.gz"], "data.path must be a file of HH-RLHF"),
+        (["model=x", "output=x", "pairs.path=none.gz"], "pairs.path must be a file of HH-RLHF"),
         (["model=x", "output=x", "pairs.held_out=80"], "got 80 records with pairs.held_out=80"),
         (["model=x", "output=x", "-m"], "makes one model"),
     ],

@@ -12,11 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 CONF, SOURCE, TESTS = ROOT / "conf", ROOT / "src" / "safelab", ROOT / "tests"
 
 # Folders of conf that hold presets over groups, or keys that no module serves; they have no package.
-PRESETS = {"algorithm", "change", "experiments", "sweep", "tuned", "resume", "debug", "world", "detectors"}
+PRESETS = {"algorithm", "change", "experiments", "stability", "sweep", "tuned", "resume", "debug", "world", "detectors"}
 # What a command begins with: train, sft, reward-model.
 PRIMARY = {"config.yaml", "sft.yaml", "reward_model.yaml"}
 # Packages of src/safelab that are no group.
-LIBRARY = {"app", "maths", "results", "runlog", "training", "world"}
+LIBRARY = {"app", "corpus", "maths", "results", "runlog", "training", "world"}
 
 
 def group_of(folder: Path, root: Path) -> str:

@@ -21,12 +21,13 @@ OPTIONS = sorted(
     if path.parent != CONF and path.parent.name not in ("algorithm", "sweep")
 )
 # Folders that the primary configuration has no entry for: their presets are added, with a +.
-ADDED = ("change", "debug", "experiments", "tuned")
+ADDED = ("change", "debug", "experiments", "stability", "tuned")
 
 # What stands in for a value that only the user can give.
 STAND_INS = {
     "policy.path": "a/model",
     "data.path": "prompts.txt",
+    "pairs.path": "pairs.jsonl",
     "data.column": "prompt",
     "reward.name": "builtins:len",
     "reward.path": "a/classifier",

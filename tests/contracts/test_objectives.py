@@ -82,7 +82,7 @@ def gradient(name: str, made: World, pieces: list[torch.Tensor] | None = None) -
 
 def test_there_is_something_to_judge() -> None:
     assert len(OBJECTIVES) >= 12
-    assert {"balanced_clip", "clip_cov", "kl_cov", "robust_group"} == WHOLE
+    assert {"balanced_clip", "balanced_clip_released", "clip_cov", "kl_cov", "robust_group"} == WHOLE
 
 
 @pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - OTHER_AT_OLD))
@@ -119,10 +119,9 @@ def test_padding_has_no_influence(name: str) -> None:
     assert torch.equal(other[junk], torch.zeros_like(other[junk]))
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+# Clip-Cov draws tokens by their place.
+@pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - {"clip_cov"}))
 def test_the_order_of_responses_has_no_influence(name: str) -> None:
-    if name == "clip_cov":
-        pytest.skip("its tokens are drawn by their place")
     made = world()
     order = torch.tensor([3, 0, 5, 1, 4, 2])
     turned = World(batch=made.batch.rows(order), logits=made.logits[order])

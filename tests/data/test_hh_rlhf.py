@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from safelab.data._hh import read_pairs
+from safelab.corpus.hh import read_pairs
 from safelab.errors import DataError
 from safelab.plugins import build_option
 from support.models import context, tiny_policy

@@ -39,7 +39,7 @@ def test_the_seed_decides_the_order(lines: Path) -> None:
     assert source(lines, 1).prompts(0, 30) == source(lines, 1).prompts(0, 30)
 
 
-@pytest.mark.parametrize(("content", "message"), [(b"\n \n", "at least one prompt"), (b"\xff\xfe\x00", "UTF-8")])
+@pytest.mark.parametrize(("content", "message"), [(b"\n \n", "at least one record"), (b"\xff\xfe\x00", "UTF-8")])
 def test_a_file_without_prompts_is_refused(content: bytes, message: str, tmp_path: Path) -> None:
     path = tmp_path / "prompts.txt"
     path.write_bytes(content)

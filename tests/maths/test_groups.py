@@ -1,3 +1,4 @@
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,3 +30,14 @@ def test_shares_of_a_group_add_up_to_one_at_any_size() -> None:
 def test_ids_need_not_be_small_or_sorted() -> None:
     x = torch.tensor([1.0, 2.0, 3.0])
     assert group_mean(x, torch.tensor([10**9, 5, 10**9])).tolist() == [2.0, 2.0, 2.0]
+
+
+@pytest.mark.parametrize("size", [3, 5, 8, 16])
+def test_equal_rewards_have_no_advantage_however_they_round(size: int) -> None:
+    """The float32 mean of 8 equal numbers is often not that number; divided by its own error it would be near 1."""
+    values = 10 * torch.rand(200, generator=torch.Generator().manual_seed(0))
+    x, group = values.repeat_interleave(size), torch.arange(200).repeat_interleave(size)
+    assert (group_mean(x, group) != x).any(), "rounding shows"
+    assert torch.equal(group_baseline(x, group), x)
+    assert group_deviation(x, group).abs().max() == 0
+    assert leave_one_out(x, group).abs().max() == 0

@@ -23,10 +23,10 @@ def test_anchored_by_worked_numbers() -> None:
     torch.testing.assert_close(both, tensor(7.389056, 0.143125), atol=1e-6, rtol=0)
 
 
-def test_an_anchored_weight_is_clipped_before_it_overflows() -> None:
-    weight = anchored_weight(torch.tensor([50.0, -50.0]), torch.tensor([100.0, -100.0]), 1.0, 0.05, 20.0)
-    assert weight[0].item() == pytest.approx(20.0, rel=1e-6)
-    assert weight[1].item() == 0.0
+@pytest.mark.parametrize("weight_max", [7.0, 20.0, 30.0, 100.0])
+def test_an_anchored_weight_that_overflows_is_the_largest_to_the_bit(weight_max: float) -> None:
+    weight = anchored_weight(torch.tensor([50.0, -50.0]), torch.tensor([100.0, -100.0]), 1.0, 0.05, weight_max)
+    assert weight.tolist() == [weight_max, 0.0]
 
 
 def test_boltzmann_by_worked_numbers() -> None:

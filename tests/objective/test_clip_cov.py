@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from safelab.errors import ConfigError
 from support.objectives import MASK, NEW, golden_batch, objective, token_gradient, told
 from support.objectives import current as now
 
@@ -30,3 +31,8 @@ def test_a_share_is_drawn_by_the_seed_of_the_pass() -> None:
 def test_without_a_candidate_nothing_is_drawn() -> None:
     answer = told(objective("clip_cov", cov_low=4.0), batch=golden_batch())
     assert answer.metrics_tok["drawn"].sum() == 0
+
+
+def test_covariances_between_which_none_can_lie_are_refused() -> None:
+    with pytest.raises(ConfigError, match="must have cov_low below cov_high"):
+        objective("clip_cov", cov_low=5.0, cov_high=1.0)

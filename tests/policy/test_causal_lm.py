@@ -30,6 +30,25 @@ def test_a_long_prompt_keeps_its_end() -> None:
     assert prompts.ids[0, -1] == 4
 
 
+def test_responses_are_padded_on_the_right_and_have_an_end_token_where_they_ended() -> None:
+    ids, mask = tiny_policy().encode_responses(["a b", "c", "d e f", ""], [True, False, True, False], 3)
+    assert ids.tolist() == [[3, 4, 1], [5, 0, 0], [6, 7, 8], [1, 0, 0]]
+    assert mask.sum(dim=1).tolist() == [3, 1, 3, 1]
+
+
+def test_a_sampled_response_comes_back_from_its_text() -> None:
+    policy = tiny_policy()
+    _, ids, mask = sample(policy, ["a b c"] * 64, 4)
+    # Texts hold no special tokens: what the random policy writes of these besides the end does not come back.
+    plain = [not {0, 2} & {*row[keep].tolist()} for row, keep in zip(ids, mask, strict=True)]
+    texts = policy.decode(ids, mask)
+    again, again_mask = policy.encode_responses(texts, policy.ended(ids, mask).tolist(), None)
+    rows = zip(plain, ids, mask, again, again_mask, strict=True)
+    pairs = [(mine[keep].tolist(), other[kept].tolist()) for good, mine, keep, other, kept in rows if good]
+    assert len(pairs) >= 10
+    assert all(mine == other for mine, other in pairs)
+
+
 def test_the_end_token_belongs_to_the_response_and_nothing_after_it() -> None:
     policy = tiny_policy()
     _, ids, mask = sample(policy, ["a b c"] * 64, 12)

@@ -135,11 +135,11 @@ def start(work: Callable[[], int]) -> tuple[int, Path]:
     log = Path(os.environ.get("TMPDIR", "/tmp")) / f"safelab-chaos-{os.getpid()}-{next(COUNT)}.log"
     sys.stdout.flush()
     sys.stderr.flush()
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)  # here, for a child may be killed before its first line
     pid = os.fork()
     if pid == 0:
         try:
             os.setsid()
-            file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(file, 1)
             os.dup2(file, 2)
             # pytest's own capture would swallow what is meant for the files above.
@@ -150,6 +150,7 @@ def start(work: Callable[[], int]) -> tuple[int, Path]:
             traceback.print_exc()
             code = 99
         os._exit(code)
+    os.close(file)
     return pid, log
 
 

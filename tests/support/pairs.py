@@ -4,8 +4,9 @@ import gzip
 import json
 import random
 from pathlib import Path
+from typing import Any
 
-from safelab.data._hh import Pair
+from safelab.types import Pair
 
 CONTEXT = ("a", "b", "c", "d", "e", "f")
 
@@ -30,3 +31,14 @@ def write_pairs(path: Path, count: int) -> Path:
             record = {"chosen": pair.prompt + pair.chosen, "rejected": pair.prompt + pair.rejected}
             file.write(json.dumps(record) + "\n")
     return path
+
+
+def offline(tmp_path: Path, *overrides: str) -> dict[str, Any]:
+    """``support.runs.small`` as an offline run: twelve pairs of the tiny model's words, the better answer says good."""
+    from support.runs import small
+
+    path = tmp_path / "pairs.jsonl"
+    records = [{"prompt": p.prompt, "chosen": p.chosen, "rejected": p.rejected} for p in pairs(12)]
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    own = ["pairs=jsonl", f"pairs.path={path}", "pairs.batch_size=4", "pairs.evaluate_every=1"]
+    return small(tmp_path, *own, *(overrides or ["algorithm=dpo"]))

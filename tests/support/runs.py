@@ -13,11 +13,18 @@ from safelab.app.build import build, validate
 from safelab.contracts import Context
 from safelab.training.components import Components
 from safelab.training.loop import train_loop
+from safelab.training.offline import update_of
 from safelab.training.run import Outcome, train
 from safelab.training.state import TrainState, initial_state
 from support.models import model_directory
 
 CONF = Path(__file__).parents[2] / "conf"
+
+
+def algorithms(offline: bool) -> list[str]:
+    """Presets that learn from pairs, or those that learn from rollouts."""
+    flat = {path.stem: path.read_text() for path in (CONF.parent / "tests" / "configs").glob("*.yaml")}
+    return sorted(name for name, text in flat.items() if ('preference.name: "none"' not in text) == offline)
 
 
 def share_of_good(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
@@ -64,7 +71,7 @@ def trained(config: dict[str, Any]) -> tuple[Components, TrainState, list[dict[s
     """Parts, last state and rows of a run that writes nothing."""
     parts = parts_of(config)
     state, rows = initial_state(parts), []
-    for step in train_loop(parts, state):
+    for step in train_loop(parts, state, update_of(parts)):
         state = step.state
         rows.append(step.row)
     return parts, state, rows

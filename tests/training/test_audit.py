@@ -5,11 +5,13 @@ from pathlib import Path
 import pytest
 
 from safelab.training.audit import Audit, audit
-from support.runs import parts_of, small
+from support.runs import CONF, parts_of, small
+
+ALGORITHMS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
 
 
 def audited(tmp_path: Path, *overrides: str) -> Audit:
-    parts = parts_of(small(tmp_path, *overrides, "rollout.batch_size=32"))
+    parts = parts_of(small(tmp_path, "rollout.batch_size=32", *overrides))
     return audit(parts, target_kl=1.0, batches=32, say=lambda text: None)
 
 
@@ -56,3 +58,12 @@ def test_a_value_loss_that_moves_the_policy_is_told(tmp_path: Path) -> None:
     assert "detach" in value.note
     detached = next(term for term in audited(tmp_path, "algorithm=safe").terms if term.term == "value")
     assert detached.policy_grad_norm == 0.0
+
+
+@pytest.mark.parametrize(
+    "algorithm", sorted(set(ALGORITHMS) - {"safe_released", "asymmetric_released", "ppo_released"})
+)
+def test_every_other_preset_passes(algorithm: str, tmp_path: Path) -> None:
+    result = audited(tmp_path, f"algorithm={algorithm}")
+    assert result.passed, [term for term in result.terms if not term.acts]
+    assert {"policy"} <= {term.term for term in result.terms}

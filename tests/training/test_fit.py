@@ -24,6 +24,9 @@ from support.runs import small
         (["algorithm=bapo", "optimizer.minibatches=2", "optimizer.micro_batch_size=3"], "the minibatch's 4 responses"),
         (["algorithm=frpo", "optimizer.minibatches=2"], "optimizer.minibatches must be 1, got 2"),
         (["algorithm=frpo", "aggregation=token_mean"], "aggregation must be sequence_mean, got 'token_mean'"),
+        (["algorithm=dar", "advantage=greedy_baseline"], "advantage must give one number per response"),
+        (["algorithm=reinforce_pp", "objective=weighted_sft"], "got 'global_whiten': choose group_norm"),
+        (["algorithm=reinforce_pp", "advantage.baseline=group_mean"], "must be at least 2, got 1"),
         (["algorithm=grpo", "rollout.batch_size=10"], "a multiple of samples_per_prompt, got 10 and 4"),
     ],
 )

@@ -15,9 +15,9 @@ from safelab.training.losses import counts, loss_terms
 from safelab.training.state import initial_state
 from safelab.training.update import micro_batches
 from safelab.types import Plan, TrainBatch
-from support.runs import CONF, numbers, parts_of, small, trained
+from support.runs import algorithms, numbers, parts_of, small, trained
 
-ALGORITHMS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
+ALGORITHMS = algorithms(offline=False)
 # Released arms read the last column and average entropy over padding, faults and all.
 RELEASED = {name for name in ALGORITHMS if name.endswith("_released")}
 # Objectives that want a minibatch in one piece, and would be refused otherwise.
@@ -195,3 +195,12 @@ def test_a_reward_that_is_not_a_number_stops_the_run(tmp_path: Path) -> None:
     broken = replace(parts, reward=Broken())
     with pytest.raises(RunFailed, match="must be finite, got nan"):
         train_update(broken, initial_state(broken))
+
+
+def test_an_objective_steps_on_the_mean_over_the_pass(tmp_path: Path) -> None:
+    """R2VPO's multiplier with two minibatches a pass: the second one alone would give another number."""
+    settings = ["algorithm=r2vpo", "optimizer.minibatches=2", "optimizer.epochs=1", "optimizer.lr=3e-2", "updates=2"]
+    rows = trained(small(tmp_path, *settings, "objective.multiplier_lr=10.0", "objective.variance_bound=1e-6"))[2]
+    seen = rows[0]["objective/ratio_variance"]
+    assert seen > 1e-3
+    assert rows[1]["objective/multiplier"] == pytest.approx(0.04 + 10.0 * (seen - 1e-6), rel=1e-6)

@@ -13,6 +13,7 @@ from safelab.contracts import Remedy
 from safelab.training import checkpoint, recovery
 from safelab.training.run import train
 from safelab.training.state import Recovery, initial_state
+from support.pairs import offline
 from support.runs import numbers, parts_of, run, small
 
 # At this rate the weights overflow in the first step; the first rollback brings it to 1e-3.
@@ -131,3 +132,10 @@ def test_a_checkpoint_older_than_the_last_rollback_takes_all_its_factors(tmp_pat
     )
     assert back.optimizers.policy.param_groups[0]["lr"] == 3e-4 * 0.25
     assert back.recovery.lr_scale == 0.25
+
+
+def test_a_run_that_learns_from_pairs_goes_back_too(tmp_path: Path) -> None:
+    outcome, rows = run(offline(tmp_path, "algorithm=dpo", *WILD[:2], *WILD[3:], "pairs.evaluate_every=1"))
+    assert outcome.status == "finished"
+    assert [row["guard/rollbacks"] for row in rows] == [1, 1, 1]
+    assert [event["restored"] for event in events_of(outcome.directory)] == [0]

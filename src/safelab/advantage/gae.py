@@ -14,8 +14,10 @@ from safelab.contracts import Advantages, Context, Evidence, Need
 from safelab.maths.masked import masked_whiten
 from safelab.maths.returns import gae, place_at_end
 from safelab.options import Options as BaseOptions
+from safelab.types import Grain
 
 NEEDS: frozenset[Need] = frozenset({"values_per_token"})
+GRAIN: Grain = "token"
 
 
 class Options(BaseOptions):

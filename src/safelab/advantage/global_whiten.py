@@ -15,8 +15,10 @@ from safelab.maths.groups import group_baseline
 from safelab.maths.masked import masked_whiten
 from safelab.maths.returns import gae, place_at_end
 from safelab.options import Options as BaseOptions
+from safelab.types import Grain
 
 NEEDS: frozenset[Need] = frozenset({"no_values"})
+GRAIN: Grain = "token"
 
 
 class Options(BaseOptions):

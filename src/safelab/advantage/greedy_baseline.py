@@ -12,8 +12,10 @@ from pydantic import Field
 
 from safelab.contracts import Advantages, Context, Evidence, Need
 from safelab.options import Options as BaseOptions
+from safelab.types import Grain
 
 NEEDS: frozenset[Need] = frozenset({"greedy", "raw_reward", "no_values"})
+GRAIN: Grain = "token"
 
 
 class Options(BaseOptions):

@@ -13,8 +13,10 @@ from pydantic import Field
 from safelab.contracts import Advantages, Context, Evidence, Need
 from safelab.maths.groups import group_baseline, group_deviation
 from safelab.options import Options as BaseOptions
+from safelab.types import Grain
 
 NEEDS: frozenset[Need] = frozenset({"groups", "no_values"})
+GRAIN: Grain = "sequence"
 
 
 class Options(BaseOptions):

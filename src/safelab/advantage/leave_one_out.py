@@ -8,8 +8,10 @@ Ref: Ahmadian et al. 2024 (RLOO), arXiv 2402.14740, section 3.3.
 from safelab.contracts import Advantages, Context, Evidence, Need
 from safelab.maths.groups import leave_one_out
 from safelab.options import Options as BaseOptions
+from safelab.types import Grain
 
 NEEDS: frozenset[Need] = frozenset({"groups", "no_values"})
+GRAIN: Grain = "sequence"
 
 
 class Options(BaseOptions):

@@ -12,8 +12,10 @@ from safelab.contracts import Advantages, Context, Evidence, Need
 from safelab.maths.groups import group_baseline
 from safelab.maths.masked import masked_whiten
 from safelab.options import Options as BaseOptions
+from safelab.types import Grain
 
 NEEDS: frozenset[Need] = frozenset({"no_values"})
+GRAIN: Grain = "sequence"
 
 
 class Options(BaseOptions):

@@ -10,8 +10,10 @@ import torch
 from safelab.contracts import Advantages, Context, Evidence, Need
 from safelab.maths.masked import masked_whiten
 from safelab.options import Options as BaseOptions
+from safelab.types import Grain
 
 NEEDS: frozenset[Need] = frozenset({"values_per_sequence"})
+GRAIN: Grain = "sequence"
 
 
 class Options(BaseOptions):

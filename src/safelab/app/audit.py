@@ -22,7 +22,8 @@ def main(arguments: Sequence[str]) -> int:
         prog="safelab audit",
         usage="safelab audit [overrides] [--batches N] [--kl NATS]",
         description="One batch, every term of the loss: its value, and what of its gradient reaches policy and critic. "
-        "A KL penalty is tested on many rollouts: does its expected gradient lower the KL?",
+        "A KL penalty is tested on many rollouts: does its expected gradient lower the KL? An offline run has one "
+        "term, the loss on its pairs.",
     )
     parser.add_argument("--batches", type=int, default=32, help="rollouts for the penalty's test (default 32)")
     parser.add_argument("--kl", type=float, default=1.0, help="KL per token to move the policy to (default 1.0)")
@@ -38,9 +39,12 @@ def main(arguments: Sequence[str]) -> int:
     from safelab.app.build import build, context_for
     from safelab.app.console import progress
     from safelab.training.audit import audit
+    from safelab.training.pair_audit import audit_pairs
 
     with progress() as say:
-        result = audit(build(job.config, context_for(job.config, say)), flags.kl, flags.batches, say)
+        parts = build(job.config, context_for(job.config, say))
+        online = parts.preference is None
+        result = audit(parts, flags.kl, flags.batches, say) if online else audit_pairs(parts, flags.kl, say)
     show(job.name, result)
     return 0 if result.passed else 1
 

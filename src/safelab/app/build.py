@@ -19,8 +19,8 @@ from safelab.training.settings import Settings
 from safelab.world.options import WorldOptions
 
 GROUPS = (
-    "policy", "data", "reward", "evaluator", "rollout", "shaping", "critic",
-    "controller", "advantage", "objective", "aggregation", "optimizer", "tracker", "guard",
+    "policy", "data", "pairs", "reward", "evaluator", "rollout", "shaping", "critic",
+    "controller", "advantage", "objective", "aggregation", "preference", "optimizer", "tracker", "guard",
 )  # fmt: skip
 """The groups whose options are modules, in the order in which they are built."""
 

@@ -82,6 +82,8 @@ def show(config: Mapping[str, Any]) -> int:
 def batches(config: Mapping[str, Any]) -> dict[str, int]:
     """How an update is cut, and what the run adds up to."""
     rollout, optimizer = config["rollout"], config["optimizer"]
+    if config["pairs"]["name"] != "none":
+        return pair_batches(config)
     responses, pieces, epochs = rollout["batch_size"], optimizer["minibatches"], optimizer["epochs"]
     minibatch = -(-responses // pieces)
     micro = min(optimizer["micro_batch_size"] or minibatch, minibatch)
@@ -96,6 +98,22 @@ def batches(config: Mapping[str, Any]) -> dict[str, int]:
         "responses in all": responses * config["updates"],
         "optimiser steps in all": pieces * epochs * config["updates"],
         "response tokens in all, at most": responses * config["updates"] * rollout["max_new_tokens"],
+    }
+
+
+def pair_batches(config: Mapping[str, Any]) -> dict[str, int]:
+    """The same of an offline run, whose responses are measured and not learnt from."""
+    pairs, rollout, updates = config["pairs"], config["rollout"], config["updates"]
+    answers = 2 * pairs["batch_size"]
+    size = config["optimizer"]["micro_batch_size"]
+    return {
+        "pairs per update": pairs["batch_size"],
+        "responses per forward pass": answers if size is None else min(answers, size // 2 * 2),
+        "responses per update": rollout["batch_size"],
+        "updates": updates,
+        "updates that are measured": -(-updates // pairs["evaluate_every"]),
+        "pairs in all": pairs["batch_size"] * updates,
+        "optimiser steps in all": updates,
     }
 
 
@@ -120,7 +138,8 @@ def need(config: Mapping[str, Any]) -> Need:
     every = {id(weight): weight for weight in (*adapted.trained.parameters(), *adapted.reference.parameters())}
     trained = [weight for weight in adapted.trained.parameters() if weight.requires_grad]
     table = batches(config)
-    prompt, response = policy["max_prompt_tokens"], config["rollout"]["max_new_tokens"]
+    prompt, written = policy["max_prompt_tokens"], config["rollout"]["max_new_tokens"]
+    response = max(written, config["pairs"].get("max_response_tokens") or 0)
     rows = table["responses per forward pass"]
     head_size = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
     per_token = 2 * shape.num_hidden_layers * shape.num_key_value_heads * head_size * module.dtype.itemsize
@@ -131,7 +150,7 @@ def need(config: Mapping[str, Any]) -> Need:
         weights=sum(weight.numel() * weight.element_size() for weight in every.values()),
         # The gradient and AdamW's two averages, each in the weight's own type.
         optimizer=3 * sum(weight.numel() * weight.element_size() for weight in trained),
-        cache=per_token * table["responses per update"] * (prompt + response),
+        cache=per_token * table["responses per update"] * (prompt + written),
         logits=CHUNK_BUFFERS * 4 * chunk * shape.vocab_size,
         activations=activations(adapted.inner, rows, prompt + response, policy["gradient_checkpointing"]),
     )

@@ -29,6 +29,7 @@ NOT_IN_ARM = (
     "device",
     "threads",
     "algorithm",
+    "stability",  # presets named after their algorithm
     "sweep",
 )
 NOT_IN_ARM_TREES = ("tracker", "checkpoint", "samples", "resume", "limit", "hydra")

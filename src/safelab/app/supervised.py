@@ -73,7 +73,7 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
     from safelab import __version__
     from safelab.app.build import pick_device
     from safelab.app.console import progress
-    from safelab.data._hh import locate, read_pairs
+    from safelab.corpus.hh import locate, read_pairs
     from safelab.training.seeding import stream
     from safelab.training.supervised import learn, split
     from safelab.training.supervised_models import save
@@ -81,7 +81,8 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
     torch.set_num_threads(options.threads)
     device = pick_device(options.device)
     chosen = options.pairs
-    pairs, held_out = split(read_pairs(locate(chosen.path, chosen.subset, chosen.split)), chosen)
+    file = locate(chosen.path, chosen.subset, chosen.split, "pairs.path")
+    pairs, held_out = split(read_pairs(file, "pairs.path"), chosen)
     with progress() as say:
         task = load(options, device)
         task.model.eval()

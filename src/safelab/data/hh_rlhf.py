@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from safelab.contracts import Context
+from safelab.corpus.hh import first_turn, last_turn, locate, read_pairs
 from safelab.data._epochs import Epochs
-from safelab.data._hh import Pair, first_turn, last_turn, locate, read_pairs
 from safelab.data._sides import Part, drawn
 from safelab.options import Options as BaseOptions
+from safelab.types import Pair
 
 CUTS: dict[str, Callable[[Pair], str]] = {"first_turn": first_turn, "last_turn": last_turn}
 
@@ -17,7 +18,7 @@ CUTS: dict[str, Callable[[Pair], str]] = {"first_turn": first_turn, "last_turn":
 class Options(BaseOptions):
     """``path``: a file, or the data set's name on the hub with its ``subset`` and ``split``.
 
-    ``cut``: where a prompt ends, see ``data._hh``. ``limit``: only the first records, null for all. ``held_out``: of
+    ``cut``: where a prompt ends, see ``corpus.hh``. ``limit``: only the first records, null for all. ``held_out``: of
     these the last ones are kept back; ``part`` says which of the two sides is drawn. ``max_tokens``: prompts with more
     of the policy's tokens are left out and counted, null for none. ``seed``: of the order.
     """

@@ -5,8 +5,8 @@ from typing import Annotated
 from pydantic import Field
 
 from safelab.contracts import Context
+from safelab.corpus.lines import read_lines
 from safelab.data._epochs import Epochs
-from safelab.data._files import read_lines
 from safelab.options import Options as BaseOptions
 
 

@@ -26,16 +26,24 @@ class WatchOptions(BaseOptions):
     kl_ceiling: Annotated[float, Field(gt=0)] | None
 
 
+OF_PASSES = ("policy/loss", "kl/old_token_k3")
+"""Metrics of the passes over a rollout, which a run that learns from pairs does not make."""
+
+
+def of_another_kind(name: str, row: Mapping[str, Any]) -> bool:
+    """Whether runs of the row's kind have no such metric: the defaults serve those without critic or passes, too."""
+    groups = {key.split("/")[0] for key in row}
+    return (name.startswith("critic/") and "critic" not in groups) or (name in OF_PASSES and "preference" in groups)
+
+
 def objection(options: WatchOptions, row: Mapping[str, Any]) -> str | None:
     """What is wrong with a row, and at which update; the first that is found.
 
     Raises:
         RunFailed: a watched metric is not in the row, so that it would be watched in vain.
     """
-    # A run without a critic has none of its metrics; the defaults name some.
-    without_critic = not any(name.startswith("critic/") for name in row)
     for name in options.metrics:
-        if name.startswith("critic/") and without_critic:
+        if name not in row and of_another_kind(name, row):
             continue
         if name not in row:
             raise RunFailed(f"guard.metrics must name metrics of this run, got {name!r}: {nearest(name, row)}")

@@ -40,13 +40,15 @@ def group_mean(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[
 
 def group_baseline(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
     """The group's mean, and 0 for a group of one, which would otherwise be its own baseline."""
-    return torch.where(groups(group_seq).size_seq > 1, group_mean(x_seq, group_seq), torch.zeros_like(x_seq))
+    mean_seq = _within(group_mean(x_seq, group_seq), x_seq, group_seq)
+    return torch.where(groups(group_seq).size_seq > 1, mean_seq, torch.zeros_like(x_seq))
 
 
 def group_deviation(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
     """``sqrt(sum (x - mean)^2 / (n - 1))`` over each response's group; 1 for a group of one."""
     size_seq = groups(group_seq).size_seq
-    squares = group_sum((x_seq - group_mean(x_seq, group_seq)).square(), group_seq)
+    mean_seq = _within(group_mean(x_seq, group_seq), x_seq, group_seq)
+    squares = group_sum((x_seq - mean_seq).square(), group_seq)
     return torch.where(size_seq > 1, (squares / (size_seq - 1).clamp(min=1)).sqrt(), torch.ones_like(x_seq))
 
 
@@ -56,7 +58,7 @@ def leave_one_out(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Flo
     Ref: Ahmadian et al. 2024 (RLOO), arXiv 2402.14740, eq. 7.
     """
     size_seq = groups(group_seq).size_seq
-    others = (group_sum(x_seq, group_seq) - x_seq) / (size_seq - 1).clamp(min=1)
+    others = _within((group_sum(x_seq, group_seq) - x_seq) / (size_seq - 1).clamp(min=1), x_seq, group_seq)
     return torch.where(size_seq > 1, x_seq - others, x_seq)
 
 
@@ -71,3 +73,11 @@ def group_softmax(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Flo
     """``exp(x_i) / sum over the group of exp(x)``."""
     weight_seq = torch.exp(x_seq - group_max(x_seq, group_seq))
     return weight_seq / group_sum(weight_seq, group_seq)
+
+
+def _within(mean_seq: Float[Tensor, "b"], x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
+    """The mean, put back between the least and the greatest of its group.
+
+    Rounded, a mean of equal numbers can lie beside them, and a deviation that small divides the difference up to one.
+    """
+    return torch.minimum(torch.maximum(mean_seq, -group_max(-x_seq, group_seq)), group_max(x_seq, group_seq))

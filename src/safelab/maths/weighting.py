@@ -3,8 +3,6 @@
 Both come from the optimum of a reward with a KL penalty, pi*(y | x) ~ prior(y | x) exp(R(x, y) / beta).
 """
 
-import math
-
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -32,7 +30,8 @@ def anchored_weight(
     Ref: DAR (arXiv 2602.11523), the weight of its regression loss.
     """
     log_weight = prior_coef * log_prior_ratio + advantage / beta
-    return log_weight.clamp(max=math.log(weight_max)).exp().detach()
+    # An overflow to infinity is cut too; a cut of the logarithm would round beside weight_max.
+    return log_weight.exp().clamp(max=weight_max).detach()
 
 
 def boltzmann_weight(

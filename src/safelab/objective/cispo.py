@@ -2,7 +2,8 @@
 
     loss_t = - sg(clip(r, 1 - low, 1 + high)) A log p,   r = exp(logp - logp_anchor)
 
-Ref: MiniMax-M1, arXiv 2506.13585, eq. 4; bounds on both sides as verl has them (TRL bounds only above).
+``clip_range: null`` bounds the weight only above (TRL); a number gives it both bounds (verl).
+Ref: MiniMax-M1, arXiv 2506.13585, eq. 4.
 """
 
 from functools import partial

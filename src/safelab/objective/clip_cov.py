@@ -7,11 +7,11 @@ Ref: Cui et al. 2025, arXiv 2505.22617, eq. 11 to 13; authors' code PRIME-RL/Ent
 """
 
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Self
 
 import torch
 from jaxtyping import Bool
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from safelab.contracts import Context, Need
@@ -32,6 +32,12 @@ class Options(ObjectiveOptions):
     share: Annotated[float, Field(gt=0, le=1)]
     cov_low: float
     cov_high: float
+
+    @model_validator(mode="after")
+    def _bounds_in_order(self) -> Self:
+        if self.cov_low >= self.cov_high:
+            raise ValueError(f"must have cov_low below cov_high, got {self.cov_low} and {self.cov_high}: none is drawn")
+        return self
 
 
 def build(options: Options, context: Context) -> Stateless:

@@ -21,7 +21,9 @@ from safelab.maths.masked import sequence_mean
 from safelab.objective._common import ObjectiveOptions, Stateless, log_ratio, sequence_advantage
 from safelab.types import Current, PolicyLoss, TrainBatch
 
-NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp", "groups", "whole_groups", "sequence_mean"})
+NEEDS: frozenset[Need] = frozenset(
+    {"rollout_logp", "old_logp", "groups", "whole_groups", "sequence_mean", "sequence_advantage"}
+)
 
 
 class Options(ObjectiveOptions):

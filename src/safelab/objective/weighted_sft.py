@@ -18,7 +18,7 @@ from safelab.maths.weighting import anchored_weight
 from safelab.objective._common import ObjectiveOptions, Stateless, anchor_logp, never, sequence_advantage
 from safelab.types import Current, PolicyLoss, TrainBatch
 
-NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp", "reference"})
+NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp", "reference", "sequence_advantage"})
 
 
 class Options(ObjectiveOptions):

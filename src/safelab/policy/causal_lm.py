@@ -151,6 +151,23 @@ class CausalPolicy:
         group_seq = torch.tensor(groups, device=device)
         return PromptBatch(texts=tuple(texts), ids=ids.to(device), mask=mask.to(device), group_seq=group_seq)
 
+    def encode_responses(
+        self, texts: Sequence[str], ended: Sequence[bool], max_tokens: int | None
+    ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """Responses as tokens, padded on the right; one without any token has the end token, so that it has one."""
+        rows = []
+        for text, end in zip(texts, ended, strict=True):
+            own = self._tokenizer(text, add_special_tokens=False)["input_ids"]
+            rows.append([*own, self._eos][:max_tokens] if end or not own else own[:max_tokens])
+        width = max(len(row) for row in rows)
+        ids = torch.full((len(rows), width), self._pad)
+        mask = torch.zeros(len(rows), width, dtype=torch.bool)
+        for index, row in enumerate(rows):
+            ids[index, : len(row)] = torch.tensor(row)
+            mask[index, : len(row)] = True
+        device = self._adapted.inner.device
+        return ids.to(device), mask.to(device)
+
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` as a prompt, before any cut."""
         return len(self._tokenizer(text)["input_ids"])

@@ -60,7 +60,7 @@ def read_signals(path: Path) -> list[Signals]:
 
 
 def run_signals(directory: Path) -> list[Signals]:
-    """The signals of a run's updates, one step an update.
+    """The signals of a run's updates, one step for each update in which the policy wrote (online: each).
 
     Raises:
         DataError: no run is there, or its rows lack a signal.
@@ -70,6 +70,7 @@ def run_signals(directory: Path) -> list[Signals]:
     if lacking or metrics.empty:
         raise DataError(f"{directory} must hold rows with {', '.join(lacking or METRIC_OF.values())}; it lacks them")
     batch = metrics["episodes"].diff().fillna(metrics["episodes"])
+    metrics, batch = metrics[batch > 0], batch[batch > 0]
     columns = {name: metrics[metric] for name, metric in METRIC_OF.items() if metric in metrics}
     return [
         Signals(**{name: float(column.iloc[row]) for name, column in columns.items()}, n_sequences=int(batch.iloc[row]))

@@ -186,7 +186,8 @@ def judge_penalty(parts: Components, plan: Plan, judged: list[Scored], others: l
     along = gradients @ towards
     t = float(along.mean() / (along.std() / math.sqrt(len(along))))
     acts = t > T_BOUND
-    note = "" if acts else "its gradient does not lower the KL: noise, or worse"
+    unseen = f"on {len(along)} rollouts its gradient is not seen to lower the KL: noise, or too weak for so few"
+    note = "" if acts else f"{unseen} (--batches)"
     return TermAudit(**common, policy_grad_norm=norm, critic_grad_norm=0.0, t=t, acts=acts, note=note)
 
 

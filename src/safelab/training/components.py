@@ -11,7 +11,9 @@ from safelab.contracts import (
     Guard,
     Objective,
     OptimizerFactory,
+    PairSource,
     Policy,
+    Preference,
     PromptSource,
     Reward,
     Sampler,
@@ -24,11 +26,12 @@ from safelab.training.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
-    """One object per group, and the run's own settings."""
+    """One object per group, and the run's own settings. ``pairs`` and ``preference``: None where the run is online."""
 
     settings: Settings
     detectors: DetectorOptions
     data: PromptSource
+    pairs: PairSource | None
     policy: Policy
     reward: Reward
     evaluator: Evaluator
@@ -39,6 +42,7 @@ class Components:
     advantage: AdvantageEstimator
     objective: Objective
     aggregation: Aggregation
+    preference: Preference | None
     optimizer: OptimizerFactory
     tracker: Tracker
     guard: Guard

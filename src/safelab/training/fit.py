@@ -5,11 +5,14 @@ from typing import Any
 
 from safelab.contracts import Need
 from safelab.plugins import find
+from safelab.training.pair_fit import pair_misfits
 
 
 def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
-    return [*_needs(config), *_batch_and_minibatches(config), *_rollback(config)]
+    if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
+        return [*pair_misfits(config), *_rollback(config)]
+    return [*_needs(config), *_batch_and_minibatches(config), *_group_mean_of_one(config), *_rollback(config)]
 
 
 def _needs(config: Mapping[str, Any]) -> list[str]:
@@ -83,6 +86,13 @@ def _sequence_mean(config: Mapping[str, Any]) -> str | None:
     return f"aggregation must be sequence_mean, got {name!r}: the loss is one number per response"
 
 
+def _sequence_advantage(config: Mapping[str, Any]) -> str | None:
+    name = config["advantage"]["name"]
+    if getattr(find("advantage", name), "GRAIN", "sequence") == "sequence":  # a user's own may leave it unsaid
+        return None
+    return f"advantage must give one number per response, got {name!r}: choose group_norm, leave_one_out or the like"
+
+
 def _always(config: Mapping[str, Any]) -> None:
     """Every run has it: the scoring pass and the policy group's readers provide it."""
 
@@ -94,6 +104,7 @@ PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
     "groups": _groups,
     "greedy": _always,
     "raw_reward": _raw_reward,
+    "sequence_advantage": _sequence_advantage,
     "rollout_logp": _always,
     "old_logp": _always,
     "reference": _always,
@@ -123,3 +134,9 @@ def _rollback(config: Mapping[str, Any]) -> list[str]:
         factor = guard["kl_coef_factor"]
         lines += [f"guard.kl_coef_factor must be 1 with controller=none, which has no penalty, got {factor}"]
     return lines
+
+
+def _group_mean_of_one(config: Mapping[str, Any]) -> list[str]:
+    if config["advantage"].get("baseline") == "group_mean" and (said := _groups(config)):
+        return [f"{said} with advantage.baseline=group_mean"]
+    return []

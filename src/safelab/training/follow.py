@@ -15,6 +15,7 @@ from safelab.training import checkpoint, recovery
 from safelab.training.components import Components
 from safelab.training.interrupt import asked_to_stop
 from safelab.training.loop import Step, train_loop
+from safelab.training.offline import update_of
 from safelab.training.progress import Display, display, notice
 from safelab.training.state import Best, TrainState
 
@@ -79,7 +80,7 @@ class Follower:
 
     def _updates(self) -> End:
         try:
-            for step in train_loop(self._parts, self._state):
+            for step in train_loop(self._parts, self._state, update_of(self._parts)):
                 if (end := self._after(step)) is not None:
                     return end
         except RewardFailed as error:

@@ -1,6 +1,6 @@
 """The way from prompt to row, for every arm alike: PPO and SAFE differ only in the parts that the YAML names."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from safelab.training.update import (
     cap_update,
     check_weights,
     micro_batches,
+    pass_means,
     reuses_pass,
     run_epoch,
     weights_of,
@@ -36,10 +37,12 @@ class Step:
     events: list[dict[str, Any]]
 
 
-def train_loop(parts: Components, state: TrainState) -> Iterator[Step]:
-    """Updates from ``state`` to the last; each is yielded when it is whole."""
+def train_loop(
+    parts: Components, state: TrainState, update: Callable[[Components, TrainState], Step]
+) -> Iterator[Step]:
+    """Updates (of ``offline.update_of``) from ``state`` to the last; each is yielded when it is whole."""
     while state.counters.update < parts.settings.updates:
-        step = train_update(parts, state)
+        step = update(parts, state)
         state = step.state
         yield step
 
@@ -97,8 +100,9 @@ def optimise(
     stats = UpdateStats()
     before: list[Tensor] = [] if parts.controller.preview_max_kl is None else weights_of(state.policy)
     for epoch in range(parts.optimizer.epochs):
-        terms = run_epoch(parts, state, batch, plan, epoch, stats, first_pass if epoch == 0 else None)
-        state = replace(state, objective=parts.objective.step(state.objective, terms.token_means("objective/")))
+        passed = run_epoch(parts, state, batch, plan, epoch, stats, first_pass if epoch == 0 else None)
+        state = replace(state, objective=parts.objective.step(state.objective, pass_means(passed, "objective/")))
+        terms = passed[-1]
         if parts.controller.step_every == "epoch":
             # As released: the same reward and entropy again, with the KL of this epoch's own pass.
             seen = replace(signals, kl_ref_token_k1=terms.sums["kl_ref_k1"] / terms.tokens)

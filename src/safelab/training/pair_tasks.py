@@ -15,8 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from safelab.data._hh import Pair
 from safelab.reward._dialogue import Template, texts, tokenise
+from safelab.types import Pair
 
 IGNORED = -100
 """Label of a position that the loss leaves out."""

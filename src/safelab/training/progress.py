@@ -25,7 +25,10 @@ class Display(Protocol):
 
 
 def summary(row: Mapping[str, Any]) -> str:
-    """Reward, KL, entropy and speed of a row on one line."""
+    """Reward, KL, entropy and speed of a row on one line; of one in which nothing was written, what it learnt."""
+    if "reward/mean" not in row:
+        learnt = f"preference loss {row['preference/loss']:.3f}  accuracy {row['preference/accuracy']:.2f}"
+        return f"{learnt}  {row['speed/tokens_per_s']:,.0f} tokens/s"
     gold = f"  gold {row['reward/gold_mean']:.3f}" if "reward/gold_mean" in row else ""
     return (
         f"reward {row['reward/mean']:.3f}{gold}  KL {row['kl/ref_token_exact']:.3f} nats/token  "

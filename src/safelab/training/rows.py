@@ -45,7 +45,7 @@ def metric_row(
         **controller_metrics(plan, stats, parts.controller.preview_max_kl is not None),
         **response_metrics(scored.rollout),
         **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
-        **time_metrics(scored.rollout, clock),
+        **time_metrics(int(scored.rollout.mask.sum()), clock),
     }
 
 
@@ -61,21 +61,24 @@ def reward_metrics(scored: Scored) -> dict[str, float]:
     return metrics if scored.gold_seq is None else {**metrics, "reward/gold_mean": float(scored.gold_seq.mean())}
 
 
+def kl_ref_metrics(scored: Scored, signals: Signals) -> dict[str, float | None]:
+    """KL to the reference at the rollout."""
+    k3_tok = k3(scored.logp_old_tok - scored.logp_ref_tok)
+    return {
+        "kl/ref_token_exact": signals.kl_ref_token_exact,
+        "kl/ref_token_k1": signals.kl_ref_token_k1,
+        "kl/ref_token_k3": float(masked_mean(k3_tok, scored.rollout.mask)),
+        "kl/ref_seq_k1": signals.kl_ref_seq_k1,
+    }
+
+
 def kl_metrics(scored: Scored, signals: Signals, stats: UpdateStats) -> dict[str, float | None]:
     """KL to the reference at the rollout; KL from the policy that wrote it, over the update's passes."""
-    k3_tok = k3(scored.logp_old_tok - scored.logp_ref_tok)
     mask, metrics = scored.rollout.mask, {}
     if scored.rollout.logp_rollout_tok is not None:
         # Tokens of the sampling policy: k3 of log(sampling / old) estimates KL(sampling || old) without bias.
         metrics["kl/rollout_token_k3"] = float(masked_mean(k3(scored.logp_rollout_tok - scored.logp_old_tok), mask))
-    return {
-        **metrics,
-        "kl/ref_token_exact": signals.kl_ref_token_exact,
-        "kl/ref_token_k1": signals.kl_ref_token_k1,
-        "kl/ref_token_k3": float(masked_mean(k3_tok, mask)),
-        "kl/ref_seq_k1": signals.kl_ref_seq_k1,
-        "kl/old_token_k3": stats.token_mean("kl_old_k3"),
-    }
+    return {**metrics, **kl_ref_metrics(scored, signals), "kl/old_token_k3": stats.token_mean("kl_old_k3")}
 
 
 def policy_metrics(state: TrainState, signals: Signals, stats: UpdateStats) -> dict[str, float]:
@@ -151,13 +154,13 @@ def guard_metrics(recovery: Recovery) -> dict[str, float]:
     return {"guard/rollbacks": len(recovery.rollbacks), "guard/kl_coef_scale": recovery.kl_coef_scale}
 
 
-def time_metrics(rollout: Rollout, clock: Clock) -> dict[str, float]:
-    """Seconds of this update by part, response tokens per second of the whole, peak memory."""
+def time_metrics(tokens: int, clock: Clock) -> dict[str, float]:
+    """Seconds of this update by part, ``tokens`` per second of the whole, peak memory."""
     total = clock.total()
     return {
         **{f"time/{name}_s": seconds for name, seconds in clock.spans.items()},
         "time/total_s": total,
-        "speed/tokens_per_s": int(rollout.mask.sum()) / total,
+        "speed/tokens_per_s": tokens / total,
         "memory/peak_gib": clock.peak_gib(),
     }
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from safelab.contracts import Evidence
@@ -75,7 +75,7 @@ def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor |
         RewardFailed: the reward raised, or one is not finite; with the batch.
     """
     texts, responses, ended = rollout.prompts.texts, rollout.responses, rollout.ended_seq
-    reward_seq = _rewards(parts, texts, responses, ended)
+    reward_seq = reward_of(parts, texts, responses, ended)
     gold = parts.evaluator.score(texts, responses, ended.tolist())
     return reward_seq, None if gold is None else torch.tensor(gold, device=rollout.ids.device)
 
@@ -87,10 +87,17 @@ def score_greedy(parts: Components, rollout: Rollout) -> Tensor | None:
         RewardFailed: as ``score_rewards``.
     """
     greedy = rollout.greedy
-    return None if greedy is None else _rewards(parts, rollout.prompts.texts, greedy.responses, greedy.ended_seq)
+    return None if greedy is None else reward_of(parts, rollout.prompts.texts, greedy.responses, greedy.ended_seq)
 
 
-def _rewards(parts: Components, prompts: Sequence[str], responses: Sequence[str], ended_seq: Tensor) -> Tensor:
+def reward_of(
+    parts: Components, prompts: Sequence[str], responses: Sequence[str], ended_seq: Bool[Tensor, "b"]
+) -> Float[Tensor, "b"]:
+    """The reward of each response.
+
+    Raises:
+        RewardFailed: the reward raised, or one is not finite; with the batch.
+    """
     batch = {"prompts": prompts, "responses": responses}
     try:
         rewards = parts.reward.score(prompts, responses, ended_seq.tolist())

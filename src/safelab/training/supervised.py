@@ -7,11 +7,11 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from safelab.data._hh import Pair
 from safelab.errors import DataError, RunFailed
 from safelab.maths.seeds import numpy_generator
 from safelab.options import Options
 from safelab.reward._dialogue import Template
+from safelab.types import Pair
 
 
 class PairOptions(Options):

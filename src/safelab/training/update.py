@@ -58,13 +58,15 @@ class MinibatchTerms:
     ratio_max: float
     sums: dict[str, float]
 
-    def token_means(self, prefix: str) -> dict[str, float]:
-        """Means over the response tokens of the sums whose names begin with ``prefix``, without it."""
-        return {
-            name.removeprefix(prefix): value / self.tokens
-            for name, value in self.sums.items()
-            if name.startswith(prefix)
-        }
+
+def pass_means(terms: list[MinibatchTerms], prefix: str) -> dict[str, float]:
+    """Means over the response tokens of a pass of the sums whose names begin with ``prefix``, without it."""
+    tokens = sum(minibatch.tokens for minibatch in terms)
+    return {
+        name.removeprefix(prefix): sum(minibatch.sums[name] for minibatch in terms) / tokens
+        for name in terms[0].sums
+        if name.startswith(prefix)
+    }
 
 
 def run_epoch(
@@ -75,20 +77,19 @@ def run_epoch(
     epoch: int,
     stats: UpdateStats,
     seen: Pass | None = None,
-) -> MinibatchTerms:
-    """One pass over the batch: an optimiser step per minibatch. Returns the last minibatch's terms.
+) -> list[MinibatchTerms]:
+    """One pass over the batch: an optimiser step per minibatch. Returns each one's terms.
 
     ``seen``: the forward pass over the whole batch, if it was made already (see ``reuses_pass``).
     """
     train_policy = state.counters.update >= parts.critic.warmup_updates
-    terms = None
+    terms = []
     update = state.counters.update
     for number, rows in enumerate(minibatches(parts, len(batch), update, epoch)):
         minibatch = batch if rows is None else batch.rows(rows.to(batch.ids.device))
         seed = derive_seed(parts.settings.seed, "objective", update, epoch, number)
-        terms = step(parts, state, minibatch, plan, train_policy, seen, seed)
-        stats.add(terms)
-    assert terms is not None
+        terms.append(step(parts, state, minibatch, plan, train_policy, seen, seed))
+        stats.add(terms[-1])
     return terms
 
 

@@ -53,6 +53,23 @@ def ensure_reward_model(world: WorldOptions, seed: int, cache: Path, progress: P
     return cached(cache, "reward_model", parts, make, progress)
 
 
+def ensure_preferences(world: WorldOptions, seed: int, cache: Path, progress: Progress) -> Path:
+    """Directory of the preference pairs that the reward model of run ``seed`` learns from; makes the policy first.
+
+    Raises:
+        ConfigError: the cache cannot be written.
+    """
+    policy = ensure_language_model(world, cache, progress)
+
+    def make(directory: Path) -> dict[str, float]:
+        from safelab.world.preferences import make_preferences
+
+        return make_preferences(world, seed, policy, directory, progress)
+
+    drawn = world.reward_model.model_dump(include={"pairs", "held_out", "label_noise"})
+    return cached(cache, "preferences", _policy_parts(world) | {"preferences": drawn, "run_seed": seed}, make, progress)
+
+
 def _policy_parts(world: WorldOptions) -> dict[str, Any]:
     return {
         "world_seed": world.seed,

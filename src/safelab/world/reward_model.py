@@ -26,10 +26,9 @@ from transformers import (
 )
 
 from safelab.maths.seeds import derive_seed
-from safelab.world.gold import gold_score
-from safelab.world.grammar import sample_prompt
-from safelab.world.language_model import MAX_GRAD_NORM, Sampled, pad_right, sample_responses, slope
+from safelab.world.language_model import MAX_GRAD_NORM, Sampled, pad_right, slope
 from safelab.world.options import RewardModelOptions, WorldOptions
+from safelab.world.preferences import Preference, draw_preferences
 from safelab.world.quiet import without_bars
 from safelab.world.reproducible import reproducible
 from safelab.world.tokenizer import encode_texts
@@ -37,14 +36,6 @@ from safelab.world.tokenizer import encode_texts
 Progress = Callable[[str], None]
 
 SCORING_BATCH = 256
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Preference:
-    """Two responses to one prompt, the better one first, as far as the label is right."""
-
-    chosen: Sampled
-    rejected: Sampled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +78,9 @@ def make_reward_model(
             policy = LlamaForCausalLM.from_pretrained(policy_directory)
             tokenizer = AutoTokenizer.from_pretrained(policy_directory)
         rng = random.Random(derive_seed(world.seed, "reward_model", seed))
-        progress(f"reward model: sampling {options.pairs + options.held_out} pairs of responses")
-        wanted = options.pairs + options.held_out
-        pairs = sample_preferences(policy, tokenizer, rng, wanted, world.language_model.max_new_tokens)
-        training = [turned(pair) if rng.random() < options.label_noise else pair for pair in pairs[: options.pairs]]
+        training, held_out = draw_preferences(world, policy, tokenizer, rng, progress)
         reward_model = train_reward_model(policy, tokenizer, training, options, rng, progress)
-        accuracy = held_out_accuracy(reward_model, pairs[options.pairs :])
+        accuracy = held_out_accuracy(reward_model, held_out)
         rewards = score(reward_model, [side for pair in training for side in (pair.chosen, pair.rejected)])
     reward_model.save(directory)
     return {
@@ -101,24 +89,6 @@ def make_reward_model(
         "reward_deviation": pstdev(rewards),
         "seconds": time.monotonic() - started,
     }
-
-
-def sample_preferences(
-    policy: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rng: random.Random, count: int, max_new_tokens: int
-) -> list[Preference]:
-    """``count`` pairs with the gold score's own labels; two responses that it scores alike are drawn again."""
-    pairs: list[Preference] = []
-    while len(pairs) < count:
-        prompts = [sample_prompt(rng) for _ in range(count - len(pairs))]
-        both = sample_responses(policy, tokenizer, [*prompts, *prompts], max_new_tokens)
-        drawn = (_preference(*two) for two in zip(both[: len(prompts)], both[len(prompts) :], strict=True))
-        pairs += [pair for pair in drawn if pair is not None]
-    return pairs
-
-
-def turned(pair: Preference) -> Preference:
-    """The same pair with the opposite label."""
-    return replace(pair, chosen=pair.rejected, rejected=pair.chosen)
 
 
 def train_reward_model(
@@ -189,13 +159,6 @@ def held_out_accuracy(reward_model: RewardModel, pairs: Sequence[Preference]) ->
     chosen = all_logits(reward_model, [pair.chosen for pair in pairs])
     rejected = all_logits(reward_model, [pair.rejected for pair in pairs])
     return fmean(better > worse for better, worse in zip(chosen, rejected, strict=True))
-
-
-def _preference(first: Sampled, second: Sampled) -> Preference | None:
-    gold = [gold_score(each.prompt, each.response, each.ended) for each in (first, second)]
-    if gold[0] == gold[1]:
-        return None
-    return Preference(chosen=first, rejected=second) if gold[0] > gold[1] else Preference(chosen=second, rejected=first)
 
 
 def _batches(pairs: Sequence[Preference], size: int, rng: random.Random) -> Iterator[list[Preference]]:

@@ -7,25 +7,20 @@ last answer. Ref: Bai et al. 2022, arXiv 2204.05862; the data set Anthropic/hh-r
 import gzip
 import json
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
 
 from safelab.errors import DataError
+from safelab.types import Pair
 
 ASSISTANT = "\n\nAssistant:"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
-    """One preference: the dialogue up to the last ``Assistant:``, and two answers to it, the better one first."""
+def read_pairs(path: Path, key: str = "data.path") -> list[Pair]:
+    """Every preference of a file, gzipped or not: prompts are dialogues up to the last ``Assistant:``.
 
-    prompt: str
-    chosen: str
-    rejected: str
-
-
-def read_pairs(path: Path) -> list[Pair]:
-    """Every preference of a file, gzipped or not.
+    Args:
+        path: of the file.
+        key: of the configuration that names it, for messages.
 
     Raises:
         DataError: the file cannot be read, or a record is none of this format; with its line.
@@ -36,15 +31,21 @@ def read_pairs(path: Path) -> list[Pair]:
             lines = file.read().splitlines()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"data.path must be a readable file of HH-RLHF, got {path} ({reason})") from error
+        raise DataError(f"{key} must be a readable file of HH-RLHF, got {path} ({reason})") from error
     pairs = [_pair(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
     if not pairs:
-        raise DataError(f"data.path must hold at least one record, got {path} with none")
+        raise DataError(f"{key} must hold at least one record, got {path} with none")
     return pairs
 
 
-def locate(path: str, subset: str, split: str) -> Path:
+def locate(path: str, subset: str, split: str, key: str = "data.path") -> Path:
     """The file itself: a local one, or ``subset/split.jsonl.gz`` of a data set of the hub, fetched into its cache.
+
+    Args:
+        path: a file, or a data set's name on the hub.
+        subset: a folder of it; of the hub only.
+        split: of the hub only.
+        key: of the configuration that names it, for messages.
 
     Raises:
         DataError: there is no such file, and no such data set can be reached.
@@ -53,7 +54,7 @@ def locate(path: str, subset: str, split: str) -> Path:
     if local.exists():
         return local
     if local.suffix in (".gz", ".jsonl") or path.count("/") != 1:
-        raise DataError(f"data.path must be a file of HH-RLHF or its name on the hub, got {path}, which is neither")
+        raise DataError(f"{key} must be a file of HH-RLHF or its name on the hub, got {path}, which is neither")
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -62,8 +63,8 @@ def locate(path: str, subset: str, split: str) -> Path:
         return Path(hf_hub_download(path, name, repo_type="dataset"))
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise DataError(
-            f"data.path={path} ({name}) must be in the hub's cache or reachable ({type(error).__name__}); "
-            "fetch it first, or give data.path=FILE.jsonl.gz"
+            f"{key}={path} ({name}) must be in the hub's cache or reachable ({type(error).__name__}); "
+            f"fetch it first, or give {key}=FILE.jsonl.gz"
         ) from error
 
 

@@ -1,0 +1,39 @@
+"""How often a run's policy prefers the better answer of pairs that it has not learnt from, by log pi - log pi_ref.
+
+python scripts/pair_accuracy.py RUN FILE.jsonl.gz [--last 512]     the last pairs of a file of HH-RLHF
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from safelab.app.checkpoints import config_of, parts_of, weights_of
+from safelab.corpus.hh import read_pairs
+from safelab.maths.preference import margin
+from safelab.training.pair_stages import make_pairs, pair_terms
+
+
+def main() -> None:
+    """Accuracy (a tie counts half) with its 95 % half-width, and the mean margin of the log-ratios, in nats."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", type=Path)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--last", type=int, default=512)
+    flags = parser.parse_args()
+    parts = parts_of(config_of(flags.run), print)
+    parts.policy.restore(weights_of(flags.run))
+    pairs, size = read_pairs(flags.file)[-flags.last :], parts.pairs.batch_size
+    margins = []
+    for start in range(0, len(pairs), size):
+        batch = make_pairs(parts, pairs[start : start + size])
+        with torch.no_grad():
+            margins.append(margin(pair_terms(parts, batch, len(batch)).log_ratio))
+    found = torch.cat(margins)
+    accuracy = float((found.sign().mean() + 1) / 2)
+    half = 1.96 * (accuracy * (1 - accuracy) / len(found)) ** 0.5
+    print(f"{len(found)} pairs: accuracy {accuracy:.3f} +- {half:.3f}, mean margin {found.mean():.3f} nats")
+
+
+if __name__ == "__main__":
+    main()

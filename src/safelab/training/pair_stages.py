@@ -1,0 +1,127 @@
+"""From preference pairs to the terms of their loss: tokens, reference, rewards, weights, and the policy's pass."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from safelab.contracts import CausalModel, PairSource, Preference
+from safelab.errors import RunFailed
+from safelab.maths.preference import effective_share, margin, sequence_logp
+from safelab.training import stages
+from safelab.training.components import Components
+from safelab.types import Pair, PairBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairTerms:
+    """The loss of some pairs as it is added up, and what one pass shows of them; only ``loss`` carries gradient.
+
+    ``loss``: sum over these pairs over the number of pairs in the whole batch. ``log_ratio``: log pi - log pi_ref.
+    """
+
+    loss: Float[Tensor, ""]
+    logp: Float[Tensor, "b a"]
+    log_ratio: Float[Tensor, "b a"]
+
+
+def offline_parts(parts: Components) -> tuple[PairSource, Preference]:
+    """Where pairs come from, and the loss on them; ``training.fit`` has seen that an offline run has both."""
+    assert parts.pairs is not None
+    assert parts.preference is not None
+    return parts.pairs, parts.preference
+
+
+def draw_pairs(parts: Components, update: int) -> list[Pair]:
+    """The pairs of an update. Which they are is a function of its number, so they need no state."""
+    source, _ = offline_parts(parts)
+    return source.pairs(update * source.batch_size, source.batch_size)
+
+
+def make_pairs(parts: Components, pairs: Sequence[Pair]) -> PairBatch:
+    """All that the loss reads besides the policy: both answers as tokens, the reference's pass, rewards, weights.
+
+    Raises:
+        RunFailed: the reward raised, or one is not finite.
+    """
+    source, preference = offline_parts(parts)
+    prompts = parts.policy.encode([pair.prompt for pair in pairs], range(len(pairs)))
+    texts = list(chain.from_iterable((pair.chosen, pair.rejected) for pair in pairs))
+    ended = list(chain.from_iterable((pair.chosen_ended, pair.rejected_ended) for pair in pairs))
+    ids, mask = parts.policy.encode_responses(texts, ended, source.max_response_tokens)
+    batch = PairBatch(
+        prompt_ids=prompts.ids,
+        prompt_mask=prompts.mask,
+        ids=ids.view(len(pairs), 2, -1),
+        mask=mask.view(len(pairs), 2, -1),
+        logp_ref=torch.zeros(len(pairs), 2, device=ids.device),
+    )
+    with torch.no_grad():
+        logp_ref = torch.cat([answer_logp(parts.policy.reference, piece) for piece in pieces(parts, batch)])
+    batch = replace(batch, logp_ref=logp_ref)
+    if preference.needs_reward:
+        both = [pair.prompt for pair in pairs for _ in range(2)]
+        reward_seq = stages.reward_of(parts, both, texts, torch.tensor(ended, device=ids.device))
+        batch = replace(batch, reward=reward_seq.view(-1, 2))
+    return replace(batch, weight=preference.weigh(batch))
+
+
+def pieces(parts: Components, batch: PairBatch) -> list[PairBatch]:
+    """The batch in pieces of at most ``optimizer.micro_batch_size`` sequences, two to a pair."""
+    size = parts.optimizer.micro_batch_size
+    rows = stages.slices(len(batch), None if size is None else size // 2)
+    return [batch if piece is None else batch.rows(piece) for piece in rows]
+
+
+def pair_terms(parts: Components, batch: PairBatch, whole: int) -> PairTerms:
+    """Forward pass of the policy over both answers, and the loss; ``whole`` pairs are in the batch that is cut."""
+    _, preference = offline_parts(parts)
+    logp = answer_logp(parts.policy.model, batch)
+    loss = preference.loss_pair(logp, batch).sum() / whole
+    return PairTerms(loss=loss, logp=logp.detach(), log_ratio=logp.detach() - batch.logp_ref)
+
+
+def answer_logp(model: CausalModel, batch: PairBatch) -> Float[Tensor, "b a"]:
+    """Log pi(y | x) of both answers of each pair from one pass, summed over their tokens."""
+    ids, mask = batch.ids.flatten(0, 1), batch.mask.flatten(0, 1)
+    prompt_ids, prompt_mask = (x.repeat_interleave(2, dim=0) for x in (batch.prompt_ids, batch.prompt_mask))
+    hidden = model.hidden(prompt_ids, prompt_mask, ids, mask)
+    return sequence_logp(model.token_stats(hidden[:, :-1], ids).logp_tok, mask).view(-1, 2)
+
+
+def check_same_start(log_ratio: Float[Tensor, "b a"], batch: PairBatch, tolerance: float) -> None:
+    """Before anything was learnt policy and reference give each answer the same probability.
+
+    Raises:
+        RunFailed: they are further apart than rounding, in nats per token.
+    """
+    apart = float((log_ratio.abs() / batch.mask.sum(dim=-1)).max())
+    if apart > tolerance:
+        raise RunFailed(
+            f"at update 0 policy and reference must score an answer alike (within {tolerance} nats per token), got a "
+            f"difference of {apart:.2g}: they do not read alike (dropout, precision or masks)"
+        )
+
+
+def preference_metrics(parts: Components, terms: Sequence[PairTerms], batch: PairBatch) -> dict[str, float]:
+    """What the one pass of an update shows of its pairs; see docs/metrics.md."""
+    _, preference = offline_parts(parts)
+    logp = torch.cat([piece.logp for piece in terms])
+    log_ratio = torch.cat([piece.log_ratio for piece in terms])
+    implied = preference.implied_reward(log_ratio)
+    metrics = {
+        "preference/loss": float(torch.stack([piece.loss.detach() for piece in terms]).sum()),
+        "preference/accuracy": float((margin(log_ratio) > 0).float().mean()),
+        "preference/margin": float(margin(implied).mean()),
+        "preference/chosen_reward": float(implied[:, 0].mean()),
+        "preference/rejected_reward": float(implied[:, 1].mean()),
+        "preference/chosen_logp": float(logp[:, 0].mean()),
+        "preference/rejected_logp": float(logp[:, 1].mean()),
+        "preference/clip_fraction": float(preference.clipped_pair(log_ratio).float().mean()),
+    }
+    if batch.weight is None:
+        return metrics
+    return {**metrics, "preference/weight_share": float(effective_share(batch.weight))}

@@ -1,0 +1,106 @@
+"""Preferences between the policy's own responses, by the gold score, with some labels turned round.
+
+The reward model of a run seed learns from them, and so does whoever learns from pairs without one: the same pairs.
+Ref: label noise as Gao et al. 2022, arXiv 2210.10760, section 2.
+"""
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from safelab.maths.seeds import derive_seed
+from safelab.world.gold import gold_score
+from safelab.world.grammar import sample_prompt
+from safelab.world.language_model import Sampled, sample_responses
+from safelab.world.options import WorldOptions
+from safelab.world.quiet import without_bars
+from safelab.world.reproducible import reproducible
+
+Progress = Callable[[str], None]
+
+FILE = "pairs.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preference:
+    """Two responses to one prompt, the better one first, as far as the label is right."""
+
+    chosen: Sampled
+    rejected: Sampled
+
+
+def make_preferences(
+    world: WorldOptions, seed: int, policy_directory: Path, directory: Path, progress: Progress
+) -> dict[str, float]:
+    """Writes the pairs that the reward model of ``seed`` is trained on.
+
+    Returns:
+        What was measured: how many pairs, and the share whose label is against the gold score.
+    """
+    # The reward model's own streams: from them the same pairs are drawn.
+    with reproducible(derive_seed(world.seed, "reward_model", seed, "torch")):
+        with without_bars():
+            policy = LlamaForCausalLM.from_pretrained(policy_directory)
+            tokenizer = AutoTokenizer.from_pretrained(policy_directory)
+        rng = random.Random(derive_seed(world.seed, "reward_model", seed))
+        training, _ = draw_preferences(world, policy, tokenizer, rng, progress)
+    lines = [json.dumps(asdict(pair)) + "\n" for pair in training]
+    (directory / FILE).write_text("".join(lines), encoding="utf-8")
+    return {"pairs": float(len(training)), "wrong_labels": sum(map(is_wrong, training)) / len(training)}
+
+
+def load_preferences(directory: Path) -> list[Preference]:
+    """What ``make_preferences`` wrote."""
+    records = [json.loads(line) for line in (directory / FILE).read_text(encoding="utf-8").splitlines()]
+    return [Preference(**{side: Sampled(**sampled) for side, sampled in record.items()}) for record in records]
+
+
+def draw_preferences(
+    world: WorldOptions,
+    policy: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    rng: random.Random,
+    progress: Progress,
+) -> tuple[list[Preference], list[Preference]]:
+    """Pairs to learn from, with noise in their labels, and held-out pairs with clean ones."""
+    options = world.reward_model
+    wanted = options.pairs + options.held_out
+    progress(f"preferences: sampling {wanted} pairs of responses")
+    pairs = sample_preferences(policy, tokenizer, rng, wanted, world.language_model.max_new_tokens)
+    training = [turned(pair) if rng.random() < options.label_noise else pair for pair in pairs[: options.pairs]]
+    return training, pairs[options.pairs :]
+
+
+def sample_preferences(
+    policy: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rng: random.Random, count: int, max_new_tokens: int
+) -> list[Preference]:
+    """``count`` pairs with the gold score's own labels; two responses that it scores alike are drawn again."""
+    pairs: list[Preference] = []
+    while len(pairs) < count:
+        prompts = [sample_prompt(rng) for _ in range(count - len(pairs))]
+        both = sample_responses(policy, tokenizer, [*prompts, *prompts], max_new_tokens)
+        drawn = (_preference(*two) for two in zip(both[: len(prompts)], both[len(prompts) :], strict=True))
+        pairs += [pair for pair in drawn if pair is not None]
+    return pairs
+
+
+def turned(pair: Preference) -> Preference:
+    """The same pair with the opposite label."""
+    return replace(pair, chosen=pair.rejected, rejected=pair.chosen)
+
+
+def is_wrong(pair: Preference) -> bool:
+    """Whether the gold score prefers the rejected response."""
+    chosen, rejected = (gold_score(each.prompt, each.response, each.ended) for each in (pair.chosen, pair.rejected))
+    return chosen < rejected
+
+
+def _preference(first: Sampled, second: Sampled) -> Preference | None:
+    gold = [gold_score(each.prompt, each.response, each.ended) for each in (first, second)]
+    if gold[0] == gold[1]:
+        return None
+    return Preference(chosen=first, rejected=second) if gold[0] > gold[1] else Preference(chosen=second, rejected=first)

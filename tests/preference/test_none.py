@@ -1,0 +1,6 @@
+from safelab.plugins import build_option
+from support.models import context
+
+
+def test_nothing_is_built() -> None:
+    assert build_option("preference", {"name": "none"}, context()) is None
