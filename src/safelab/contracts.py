@@ -32,16 +32,17 @@ from safelab.types import (
 )
 
 Need = Literal[
-    "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward", "sequence_advantage",
+    "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward", "unread_reward",
+    "sequence_advantage",
     "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "sequence_mean",
 ]  # fmt: skip
 """What an option may ask of the others. Its module says so in ``NEEDS``, and a run that lacks it is refused.
 
 ``values_*``: what the critic gives. ``groups``: several responses per prompt. ``greedy``: a greedy response per prompt.
-``raw_reward``: rewards that no shaping touched. ``sequence_advantage``: one advantage per response.
-``*_logp``, ``reference``: who scores the tokens. ``full_logits``: distributions over the whole vocabulary.
-``whole_minibatch``: it is not cut for accumulation; ``whole_groups``: nor is the batch cut into minibatches.
-``sequence_mean``: the aggregation that it presumes.
+``raw_reward``: rewards that no shaping touched; ``unread_reward``: the same, as nothing reads them.
+``sequence_advantage``: one advantage per response. ``*_logp``, ``reference``: who scores the tokens. ``full_logits``:
+distributions over the whole vocabulary. ``whole_minibatch``: it is not cut for accumulation; ``whole_groups``: nor is
+the batch cut into minibatches. ``sequence_mean``: the aggregation that it presumes.
 """
 
 
@@ -115,6 +116,9 @@ class Policy(Protocol):
 
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` as a prompt, before any cut."""
+
+    def vocabulary(self) -> Mapping[str, int]:
+        """Number of each token, special ones included."""
 
     def decode(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
         """Response text without special tokens."""

@@ -8,7 +8,7 @@ from support.commands import Done, call_here
 SMALL = [
     "world.language_model.width=16", "world.language_model.layers=1", "world.language_model.heads=2",
     "world.language_model.mlp_width=16", "world.language_model.steps=20", "world.reward_model.pairs=20",
-    "world.reward_model.held_out=20", "world.reward_model.epochs=1",
+    "world.reward_model.held_out=20", "world.reward_model.epochs=1", "world.value_model.epochs=1",
 ]  # fmt: skip
 
 
@@ -46,6 +46,20 @@ def test_it_makes_policy_and_reward_model_and_prints_what_was_measured(pretrain,
     assert made(tmp_path) == ["language_model", "reward_model", "reward_model"]
     assert other_seeds.out.count("accuracy") == 2
     assert other_seeds.out.count("perplexity") == 1
+
+
+def test_a_run_without_a_critic_finds_its_value_model_made(pretrain, tmp_path: Path, monkeypatch, capfd) -> None:
+    done = pretrain("algorithm=dvpo", *SMALL)
+    assert done.code == 0, done
+    assert made(tmp_path) == ["language_model", "reward_model", "value_model"]
+    assert "value deviation" in done.out
+    before = sorted((tmp_path / "cache").rglob("*"))
+    run = ["train", "algorithm=dvpo", *SMALL, "updates=2", "rollout.batch_size=8", "arm=mine"]
+    done = call_here(tmp_path, monkeypatch, capfd, *run)
+    assert done.code == 0, done
+    assert sorted((tmp_path / "cache").rglob("*")) == before
+    rows = (tmp_path / "outputs" / "default" / "mine" / "seed_0" / "metrics.jsonl").read_text().splitlines()
+    assert len(rows) == 2
 
 
 def test_help_says_what_it_takes(pretrain) -> None:

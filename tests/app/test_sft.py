@@ -1,4 +1,4 @@
-"""``safelab sft`` and ``safelab reward-model`` as a user calls them; what they make serves the next stage."""
+"""``safelab sft``, ``reward-model`` and ``value-model`` as a user calls them; what they make serves the next stage."""
 
 import json
 from pathlib import Path
@@ -46,6 +46,22 @@ def test_from_base_model_to_rlhf_to_a_look_at_it(call, tmp_path: Path, monkeypat
     assert "16 held-out prompts" in done.out
 
 
+def test_a_value_model_takes_the_critics_place(call, tmp_path: Path, monkeypatch, capfd) -> None:
+    done = call("value-model", f"model={model_directory()}", "output=vm", "epochs=4")
+    assert done.code == 0, done
+    record = json.loads((tmp_path / "vm" / "training.json").read_text())
+    assert record["before"]["accuracy_last_held_out"] == 0.5
+    assert record["before"]["loss_held_out"] == 0.5
+    assert record["after"]["accuracy_last_held_out"] > 0.7
+    train = [
+        "train", "algorithm=dvpo", "policy=local", f"policy.path={model_directory()}", "advantage.path=vm",
+        "reward=function", "reward.name='support.runs:share_of_good'", "data=hh_rlhf", "data.path=pairs.jsonl.gz",
+        "rollout.batch_size=8", "rollout.max_new_tokens=4", "updates=2",
+    ]  # fmt: skip
+    done = call_here(tmp_path, monkeypatch, capfd, *train)
+    assert done.code == 0, done
+
+
 def test_the_same_command_makes_the_same_model(call, tmp_path: Path) -> None:
     for name in ("one", "two"):
         assert call("reward-model", f"model={model_directory()}", f"output={name}", "pairs.limit=40").code == 0
@@ -53,7 +69,7 @@ def test_the_same_command_makes_the_same_model(call, tmp_path: Path) -> None:
     assert one == two
 
 
-@pytest.mark.parametrize("command", ["sft", "reward-model"])
+@pytest.mark.parametrize("command", ["sft", "reward-model", "value-model"])
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -78,7 +94,7 @@ def test_a_mistake(call, tmp_path: Path, command: str, arguments: list[str], sai
     assert done.made == ["pairs.jsonl.gz"]
 
 
-@pytest.mark.parametrize("command", ["sft", "reward-model"])
+@pytest.mark.parametrize("command", ["sft", "reward-model", "value-model"])
 def test_help(call, command: str) -> None:
     done = call(command, "--help")
     assert done.code == 0

@@ -13,8 +13,8 @@ CONF, SOURCE, TESTS = ROOT / "conf", ROOT / "src" / "safelab", ROOT / "tests"
 
 # Folders of conf that hold presets over groups, or keys that no module serves; they have no package.
 PRESETS = {"algorithm", "change", "experiments", "stability", "sweep", "tuned", "resume", "debug", "world", "detectors"}
-# What a command begins with: train, sft, reward-model.
-PRIMARY = {"config.yaml", "sft.yaml", "reward_model.yaml"}
+# What a command begins with: train, sft, reward-model, value-model.
+PRIMARY = {"config.yaml", "sft.yaml", "reward_model.yaml", "value_model.yaml"}
 # Packages of src/safelab that are no group.
 LIBRARY = {"app", "corpus", "maths", "results", "runlog", "training", "world"}
 

@@ -18,7 +18,8 @@ def test_its_grain_is_declared(name: str) -> None:
     assert find("advantage", name).GRAIN in get_args(Grain)
 
 
-@pytest.mark.parametrize("name", ADVANTAGES)
+# ``static_value`` reads a model, not this evidence; its own tests tell its tokens apart.
+@pytest.mark.parametrize("name", sorted(set(ADVANTAGES) - {"static_value"}))
 def test_its_grain_is_true(name: str) -> None:
     """Two prompts, a response of three tokens in each place, and a KL penalty that differs from token to token."""
     grain = find("advantage", name).GRAIN

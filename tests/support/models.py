@@ -8,7 +8,13 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedTokenizerFast,
+)
 
 from safelab.contracts import Context
 from safelab.policy.causal_lm import CausalPolicy, LoadOptions, load
@@ -48,6 +54,19 @@ def model_directory(tied: bool = False) -> Path:
     PreTrainedTokenizerFast(
         tokenizer_object=words, pad_token="<pad>", eos_token="<end>", unk_token="<unk>", padding_side="left"
     ).save_pretrained(directory)
+    return directory
+
+
+@cache
+def value_model_directory() -> Path:
+    """A value model on the same words, with random values of about 1; on disk, made once per test session."""
+    directory = scratch("value-model")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(8)
+        model = AutoModelForTokenClassification.from_pretrained(model_directory(), num_labels=1)
+        torch.nn.init.normal_(model.score.weight)
+    model.save_pretrained(directory)
+    AutoTokenizer.from_pretrained(model_directory()).save_pretrained(directory)
     return directory
 
 

@@ -16,7 +16,7 @@ from safelab.training.loop import train_loop
 from safelab.training.offline import update_of
 from safelab.training.run import Outcome, train
 from safelab.training.state import TrainState, initial_state
-from support.models import model_directory
+from support.models import model_directory, value_model_directory
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -42,10 +42,13 @@ def resolved(*overrides: str) -> dict[str, Any]:
 
 
 def small(tmp_path: Path, *overrides: str) -> dict[str, Any]:
-    """A run of seconds: the tiny random policy, a dozen prompts from a file, the reward above."""
+    """A run of seconds: the tiny random policy, a dozen prompts from a file, the reward above.
+
+    An advantage that reads a value model gets one of this policy's words, in place of the embedded world's.
+    """
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("\n".join(["a b c", "d e", "f", "a", "c d e f", "b b"]) + "\n")
-    return resolved(
+    config = resolved(
         "policy=local",
         f"policy.path={model_directory()}",
         "data=text",
@@ -59,6 +62,9 @@ def small(tmp_path: Path, *overrides: str) -> dict[str, Any]:
         f"output_dir={tmp_path / 'outputs'}",
         *overrides,
     )
+    if config["advantage"].get("path", "") is None:
+        config["advantage"]["path"] = str(value_model_directory())
+    return config
 
 
 def parts_of(config: dict[str, Any]) -> Components:

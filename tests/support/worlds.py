@@ -30,6 +30,7 @@ OPTIONS: dict[str, Any] = {
         "batch_size": 8,
         "lr": 1e-3,
     },
+    "value_model": {"epochs": 2, "batch_size": 8, "lr": 3e-3},
 }
 
 

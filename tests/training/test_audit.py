@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from safelab.training.audit import Audit, audit
-from support.runs import CONF, parts_of, small
+from support.runs import algorithms, parts_of, small
 
-ALGORITHMS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
+ALGORITHMS = algorithms(offline=False)
 
 
 def audited(tmp_path: Path, *overrides: str) -> Audit:
@@ -41,6 +41,8 @@ def test_k1_in_the_loss_has_a_gradient_and_it_is_noise(tmp_path: Path) -> None:
         ["algorithm=ppo"],
         ["algorithm=ppo_matched"],
         ["algorithm=asymmetric_kl"],
+        ["algorithm=dvpo"],
+        ["algorithm=dvpo", "advantage.mode=whitened_gae"],
         ["algorithm=ppo_matched", "controller.route=loss_k2"],
         ["algorithm=ppo_matched", "controller.route=ratio_k1"],
     ],

@@ -19,7 +19,11 @@ from support.runs import small
         (["algorithm=safe", "critic.read_at=per_token"], "critic.read_at must be prompt_end or response_end"),
         (["algorithm=ppo", "critic.read_at=prompt_end"], "critic.read_at must be per_token"),
         (["algorithm=grpo", "rollout.samples_per_prompt=1"], "rollout.samples_per_prompt must be at least 2, got 1"),
-        (["algorithm=remax", "shaping=running"], "shaping must be none"),
+        (
+            ["algorithm=remax", "shaping=running"],
+            "greedy response's reward is not shaped with advantage=greedy_baseline",
+        ),
+        (["algorithm=dvpo", "shaping=running"], "changes rewards: nothing reads them with advantage=static_value"),
         (["algorithm=bapo", "optimizer.micro_batch_size=2"], "optimizer.micro_batch_size must be null"),
         (["algorithm=bapo", "optimizer.minibatches=2", "optimizer.micro_batch_size=3"], "the minibatch's 4 responses"),
         (["algorithm=frpo", "optimizer.minibatches=2"], "optimizer.minibatches must be 1, got 2"),

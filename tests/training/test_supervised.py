@@ -12,7 +12,7 @@ import yaml
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from safelab.errors import DataError
-from safelab.training.pair_tasks import BradleyTerry, Sft
+from safelab.training.pair_tasks import BradleyTerry, Sft, answer_row
 from safelab.training.supervised import (
     PairOptions,
     RewardModelOptions,
@@ -22,7 +22,7 @@ from safelab.training.supervised import (
     slope,
     split,
 )
-from safelab.training.supervised_models import load_reward_model, load_sft
+from safelab.training.supervised_models import load_reward_model, load_sft, load_value_model
 from support.models import model_directory
 from support.pairs import pairs
 
@@ -32,7 +32,7 @@ CPU = torch.device("cpu")
 
 def options(name: str = "sft", **changes: Any) -> Any:
     values = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    kind = {"sft": SupervisedOptions, "reward_model": RewardModelOptions}[name]
+    kind = RewardModelOptions if name == "reward_model" else SupervisedOptions
     own = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
     return kind(**{**own, "model": str(model_directory()), "output": "unused", **changes})
 
@@ -66,10 +66,11 @@ def test_the_sft_loss_is_the_naive_sum_over_answer_tokens_and_the_end() -> None:
 def test_prompts_and_rejected_answers_do_not_reach_the_sft_loss() -> None:
     task, (pair,) = sft(), pairs(1)
     assert torch.equal(task.loss_sum([replace(pair, rejected=" f")]), task.loss_sum([pair]))
-    prompt, answer = sft(max_tokens=4).row(pair)
+    whole_prompt, whole_answer = answer_row(task.tokenizer, pair.prompt, pair.chosen, 512)
+    prompt, answer = answer_row(task.tokenizer, pair.prompt, pair.chosen, 4)
     assert len(prompt) + len(answer) == 4
-    assert prompt == task.row(pair)[0][-len(prompt) :]
-    assert answer == task.row(pair)[1][: len(answer)]
+    assert prompt == whole_prompt[-len(prompt) :]
+    assert answer == whole_answer[: len(answer)]
 
 
 def test_the_reward_models_loss_and_accuracy_against_one_answer_at_a_time() -> None:
@@ -97,11 +98,13 @@ def test_a_head_that_is_drawn_depends_on_the_seed_only() -> None:
     assert not torch.equal(classifier(seed=1).model.score.weight, first)
 
 
-@pytest.mark.parametrize(("name", "load"), [("sft", load_sft), ("reward_model", load_reward_model)])
+@pytest.mark.parametrize(
+    ("name", "load"), [("sft", load_sft), ("reward_model", load_reward_model), ("value_model", load_value_model)]
+)
 def test_micro_batches_move_no_number(name: str, load: Any) -> None:
     ends = []
     for size in (1, 8):
-        chosen = options(name, micro_batch_size=size, batch_size=8, lr=0.01)
+        chosen = options(name, micro_batch_size=size, batch_size=8, lr=0.01, epochs=1)
         task = load(chosen, CPU)
         rows = learn(task, pairs(16), chosen, lambda text: None)
         ends.append((rows, torch.cat([weight.detach().flatten() for weight in task.model.parameters()])))

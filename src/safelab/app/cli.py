@@ -17,6 +17,7 @@ COMMANDS = {
     "watch": ("safelab.app.watch", "the same, redrawn while they run"),
     "sft": ("safelab.app.sft", "stage 1: a base model learns from the better answers of preference pairs"),
     "reward-model": ("safelab.app.reward_model", "stage 2: a classifier learns which answer is the better one"),
+    "value-model": ("safelab.app.value_model", "DVPO's stage 1: a value after every token, from preference pairs"),
     "evaluate": ("safelab.app.evaluate", "a run's checkpoint on held-out prompts, against where it started"),
     "generate": ("safelab.app.generate", "let a run's policy write"),
     "reproduce": ("safelab.app.reproduce", "run a run again and compare its rows to the last bit"),

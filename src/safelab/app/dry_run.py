@@ -2,7 +2,7 @@
 
 Counts are exact. Memory is what tensors take at the peak of an update: weights, gradients and optimiser states,
 key-value cache, logits, and the activations that a forward pass on torch's meta device says it would keep. The reward
-model is not in it, nor what an allocator leaves unused.
+model is not in it, nor a frozen value model, nor what an allocator leaves unused.
 """
 
 from collections.abc import Mapping
@@ -65,7 +65,7 @@ def show(config: Mapping[str, Any]) -> int:
     print("\npolicy")
     print(f"  {'parameters'.ljust(34)} {found.parameters:,}")
     print(f"  {'of these trained'.ljust(34)} {found.trained:,}")
-    print("\nmemory, GiB (estimated; without the reward model)")
+    print("\nmemory, GiB (estimated; without reward or value model)")
     parts = {
         "weights, reference included": found.weights,
         "gradients and optimiser states": found.optimizer,

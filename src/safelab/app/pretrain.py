@@ -10,11 +10,12 @@ from safelab.app.places import cache_directory
 
 USAGE = """usage: safelab pretrain [-m] [--config-dir DIR] [overrides]
 
-Makes the models of the embedded world: one policy per world, one reward model per seed. They are made once, on first
-use; this command makes them now. With -m, overrides may name several values: safelab pretrain -m seed=0,1,2
+Makes the models of the embedded world: one policy per world, one reward model per seed, for algorithm=dvpo a value
+model per seed too. They are made once, on first use; this command makes them now. With -m, overrides may name several
+values: safelab pretrain -m seed=0,1,2
 
   world=small|large   sizes; world.seed is the policy's
-  seed=N              of the reward model, which is the run's"""
+  seed=N              of reward model and value model, which is the run's"""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -46,15 +47,16 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def make(config: Mapping[str, Any], say: Callable[[str], None]) -> list[Path]:
-    """The policy and the reward model of a configuration's world and seed, made if need be."""
-    from safelab.world.artifacts import ensure_language_model, ensure_reward_model
+    """What of a configuration's world and seed a run needs, made if need be: policy, reward model, value model."""
+    from safelab.world.artifacts import ensure_language_model, ensure_reward_model, ensure_value_model
     from safelab.world.options import WorldOptions
 
-    world, cache = WorldOptions(**config["world"]), cache_directory()
-    return [
-        ensure_language_model(world, cache, say),
-        ensure_reward_model(world, config["seed"], cache, say),
-    ]
+    world, cache, seed = WorldOptions(**config["world"]), cache_directory(), config["seed"]
+    places = [ensure_language_model(world, cache, say), ensure_reward_model(world, seed, cache, say)]
+    advantage = config["advantage"]
+    if advantage["name"] == "static_value" and advantage["path"] is None:
+        places.append(ensure_value_model(world, seed, cache, say))
+    return places
 
 
 def prepare_policies(jobs: Sequence[Job]) -> None:

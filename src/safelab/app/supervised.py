@@ -1,4 +1,4 @@
-"""What ``safelab sft`` and ``safelab reward-model`` share: from the command line to a saved model."""
+"""What ``safelab sft``, ``reward-model`` and ``value-model`` share: from the command line to a saved model."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -172,6 +172,11 @@ class CausalPolicy:
         """Tokens of ``text`` as a prompt, before any cut."""
         return len(self._tokenizer(text)["input_ids"])
 
+    def vocabulary(self) -> Mapping[str, int]:
+        """Number of each token, special ones included."""
+        numbers: dict[str, int] = self._tokenizer.get_vocab()
+        return numbers
+
     def decode(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
         """Response text without special tokens."""
         rows = [row[keep].tolist() for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]

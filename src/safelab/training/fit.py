@@ -53,12 +53,15 @@ def _groups(config: Mapping[str, Any]) -> str | None:
     return f"rollout.samples_per_prompt must be at least 2, got {count}: responses to one prompt are compared"
 
 
-def _raw_reward(config: Mapping[str, Any]) -> str | None:
-    shaping = config["shaping"]
-    touched = [key for key in ("missing_end_penalty", "repetition_penalty", "clip") if shaping.get(key)]
-    if shaping.get("normaliser", {}).get("name", "none") == "none" and not touched:
-        return None
-    return "shaping must be none, got one that changes rewards: the greedy response's reward is not shaped"
+def _unshaped(reason: str) -> Callable[[Mapping[str, Any]], str | None]:
+    def lacking(config: Mapping[str, Any]) -> str | None:
+        shaping = config["shaping"]
+        touched = [key for key in ("missing_end_penalty", "repetition_penalty", "clip") if shaping.get(key)]
+        if shaping.get("normaliser", {}).get("name", "none") == "none" and not touched:
+            return None
+        return f"shaping must be none, got one that changes rewards: {reason}"
+
+    return lacking
 
 
 def _whole_minibatch(config: Mapping[str, Any]) -> str | None:
@@ -103,7 +106,8 @@ PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
     "no_values": _no_values,
     "groups": _groups,
     "greedy": _always,
-    "raw_reward": _raw_reward,
+    "raw_reward": _unshaped("the greedy response's reward is not shaped"),
+    "unread_reward": _unshaped("nothing reads them"),
     "sequence_advantage": _sequence_advantage,
     "rollout_logp": _always,
     "old_logp": _always,

@@ -32,11 +32,11 @@ class Sft:
 
     def count(self, pairs: Sequence[Pair]) -> int:
         """Answer tokens."""
-        return sum(len(answer) for _, answer in map(self.row, pairs))
+        return sum(len(answer) for _, answer in map(self._row, pairs))
 
     def loss_sum(self, pairs: Sequence[Pair]) -> Float[Tensor, ""]:
         """Negative log-probability of the answers, in nats."""
-        rows = [self.row(pair) for pair in pairs]
+        rows = [self._row(pair) for pair in pairs]
         width = max(len(prompt) + len(answer) for prompt, answer in rows)
         ids = torch.zeros(len(rows), width, dtype=torch.long)
         labels = torch.full((len(rows), width), IGNORED)
@@ -57,12 +57,8 @@ class Sft:
         total = sum(float(self.loss_sum(pairs[start : start + size])) for start in range(0, len(pairs), size))
         return {"loss_held_out": total / self.count(pairs)}
 
-    def row(self, pair: Pair) -> tuple[list[int], list[int]]:
-        """Ids of prompt and answer, cut so that at least one token of the prompt and the answer's beginning stay."""
-        prompt = self.tokenizer(pair.prompt)["input_ids"]
-        answer = self.tokenizer(pair.chosen, add_special_tokens=False)["input_ids"]
-        answer = [*answer, self.tokenizer.eos_token_id][: self.max_tokens - 1]
-        return prompt[-(self.max_tokens - len(answer)) :], answer
+    def _row(self, pair: Pair) -> tuple[list[int], list[int]]:
+        return answer_row(self.tokenizer, pair.prompt, pair.chosen, self.max_tokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +99,13 @@ class BradleyTerry:
             "accuracy_half_width_95": 1.96 * (accuracy * (1 - accuracy) / len(margins)) ** 0.5,
             "loss_held_out": float(-functional.logsigmoid(margins).mean()),
         }
+
+
+def answer_row(tokenizer: Any, prompt: str, answer: str, max_tokens: int) -> tuple[list[int], list[int]]:
+    """Ids of prompt and answer, cut so that at least one token of the prompt and the answer's beginning stay.
+
+    The end token follows the answer, where the cut leaves room for it.
+    """
+    start = tokenizer(prompt)["input_ids"]
+    rest = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id][: max_tokens - 1]
+    return start[-(max_tokens - len(rest)) :], rest

@@ -14,6 +14,7 @@ from safelab.reward._dialogue import check_template
 from safelab.training.pair_tasks import BradleyTerry, Sft
 from safelab.training.seeding import stream
 from safelab.training.supervised import RewardModelOptions, SupervisedOptions
+from safelab.training.value_task import TokenValue
 
 
 def load_sft(options: SupervisedOptions, device: torch.device) -> Sft:
@@ -41,9 +42,7 @@ def load_reward_model(options: RewardModelOptions, device: torch.device) -> Brad
     sides = {"padding_side": "right", "truncation_side": "left"}
     with stream(options.seed, "reward_model", "head"):
         model, tokenizer, missing = _loaded(AutoModelForSequenceClassification, options, num_labels=1, **sides)
-        heads = [name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")]
-        if lacking := sorted(set(missing) - set(heads)):
-            raise ConfigError(f"model must have all weights but the head, got {options.model!r} without {lacking[0]}")
+        _only_the_head(model, missing, options.model)
         for name in missing:
             weight = model.get_parameter(name)
             # z starts with a deviation of about 1: from a head near zero small models learn next to nothing at first.
@@ -57,8 +56,39 @@ def load_reward_model(options: RewardModelOptions, device: torch.device) -> Brad
     return BradleyTerry(model.to(device), tokenizer, options.max_tokens, options.template)
 
 
+def load_value_model(options: SupervisedOptions, device: torch.device) -> TokenValue:
+    """A token classifier with one output, on the model's own layers; a head that it lacks is one of zeros.
+
+    Raises:
+        ConfigError: nothing loadable there, more is missing than the head, or no end token.
+    """
+    from transformers import AutoModelForTokenClassification
+
+    model, tokenizer, missing = _loaded(AutoModelForTokenClassification, options, padding_side="left", num_labels=1)
+    _only_the_head(model, missing, options.model)
+    for name in missing:
+        model.get_parameter(name).data.zero_()
+    for name, module in model.named_modules():
+        if isinstance(module, torch.nn.Dropout) and not name.startswith(f"{model.base_model_prefix}."):
+            module.p = 0.0  # the head's own: the policy that it is a copy of has none, and micro-batches move no number
+    if tokenizer.eos_token_id is None:
+        raise ConfigError(f"model must have a tokenizer with an end token, got {options.model!r}; set eos_token in it")
+    return TokenValue(model.to(device), tokenizer, options.max_tokens)
+
+
+def _only_the_head(model: Any, missing: Sequence[str], path: str) -> None:
+    """Refuse a checkpoint that lacks more than what stands above the layers."""
+    heads = [name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")]
+    if lacking := sorted(set(missing) - set(heads)):
+        raise ConfigError(f"model must have all weights but the head, got {path!r} without {lacking[0]}")
+
+
 def save(
-    task: Sft | BradleyTerry, target: Path, title: str, record: Mapping[str, Any], rows: Sequence[Mapping[str, float]]
+    task: Sft | BradleyTerry | TokenValue,
+    target: Path,
+    title: str,
+    record: Mapping[str, Any],
+    rows: Sequence[Mapping[str, float]],
 ) -> None:
     """Weights, tokenizer, model card, ``training.json`` and ``steps.jsonl``; written beside and renamed when whole."""
     beside = target.with_name(f".{target.name}.{os.getpid()}")

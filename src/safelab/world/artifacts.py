@@ -1,7 +1,7 @@
 """What the rest of the project asks of the embedded world: its models, made on first use.
 
 One policy per world seed, one reward model per run seed: each seed draws its own preference pairs, so that the spread
-between seeds holds the reward model's too.
+between seeds holds the reward model's too. A value model learns from the same pairs.
 """
 
 import hashlib
@@ -34,6 +34,24 @@ def ensure_language_model(world: WorldOptions, cache: Path, progress: Progress) 
         return make_language_model(world, directory, progress)
 
     return cached(cache, "language_model", _policy_parts(world), make, progress)
+
+
+def ensure_value_model(world: WorldOptions, seed: int, cache: Path, progress: Progress) -> Path:
+    """Directory of the value model of run ``seed``, which learns from its reward model's pairs; makes the policy first.
+
+    Raises:
+        ConfigError: the cache cannot be written.
+    """
+    policy = ensure_language_model(world, cache, progress)
+
+    def make(directory: Path) -> dict[str, float]:
+        from safelab.world.value_model import make_value_model
+
+        return make_value_model(world, seed, policy, directory, progress)
+
+    drawn = world.reward_model.model_dump(include={"pairs", "held_out", "label_noise"})
+    parts = {"preferences": drawn, "value_model": world.value_model.model_dump(), "run_seed": seed}
+    return cached(cache, "value_model", _policy_parts(world) | parts, make, progress)
 
 
 def ensure_reward_model(world: WorldOptions, seed: int, cache: Path, progress: Progress) -> Path:

@@ -47,9 +47,18 @@ class RewardModelOptions(Options):
     lr: Annotated[float, Field(gt=0)]
 
 
+class ValueModelOptions(Options):
+    """How the value model learns from the reward model's pairs; ``batch_size`` counts responses."""
+
+    epochs: Positive
+    batch_size: Positive
+    lr: Annotated[float, Field(gt=0)]
+
+
 class WorldOptions(Options):
-    """``seed`` makes the policy; a reward model has a seed of its own besides."""
+    """``seed`` makes the policy; reward model and value model have a seed of their own besides, the run's."""
 
     seed: Annotated[int, Field(ge=0)]
     language_model: LanguageModelOptions
     reward_model: RewardModelOptions
+    value_model: ValueModelOptions

@@ -1,0 +1,84 @@
+"""A frozen value model: one number after every token, from a token classifier that reads the policy's own tokens."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from safelab.contracts import Context, Policy
+from safelab.errors import ConfigError
+from safelab.types import Rollout, flat_sequences
+
+
+def load_value_model(path: str, dtype: str, micro_batch_size: int | None, context: Context) -> "ValueModel":
+    """What ``safelab value-model`` or the embedded world made.
+
+    Raises:
+        ConfigError: nothing loadable there, more or fewer outputs than one, weights that are missing, or a tokenizer
+            that is not the policy's.
+    """
+    from transformers import AutoModelForTokenClassification, AutoTokenizer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        module, loading = AutoModelForTokenClassification.from_pretrained(
+            path, dtype=getattr(torch, dtype), output_loading_info=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"advantage.path must be a directory that safelab value-model made, got {path!r}: {reason}"
+        ) from error
+    if missing := sorted(loading["missing_keys"]):
+        raise ConfigError(
+            f"advantage.path must be a trained value model, got {path!r}, which lacks {', '.join(missing[:3])}: "
+            "make one with safelab value-model"
+        )
+    if module.config.num_labels != 1:
+        raise ConfigError(f"advantage.path must have one output, got {path!r} with {module.config.num_labels}")
+    assert context.policy is not None
+    check_vocabulary(path, tokenizer, context.policy)
+    return ValueModel(module.to(context.device).eval().requires_grad_(False), micro_batch_size)
+
+
+def check_vocabulary(path: str, tokenizer: Any, policy: Policy) -> None:
+    """Refuse a value model that would read the policy's token numbers as other words.
+
+    Raises:
+        ConfigError: the vocabularies differ.
+    """
+    own, policys = tokenizer.get_vocab(), policy.vocabulary()
+    if own != policys:
+        differing = len(set(own.items()) ^ set(policys.items()))
+        raise ConfigError(
+            f"advantage.path must have the policy's tokenizer, got {path!r} with a vocabulary of {len(own)} tokens "
+            f"where the policy has {len(policys)} (entries that differ: {differing}): "
+            "train it from the policy's own checkpoint, safelab value-model model=POLICY output=DIR"
+        )
+
+
+class ValueModel:
+    """Reads a rollout; nothing of it is trained. ``micro_batch_size``: rows per forward pass, None for all."""
+
+    def __init__(self, module: Any, micro_batch_size: int | None) -> None:
+        self._module = module
+        self._micro_batch_size = micro_batch_size
+
+    @torch.no_grad()
+    def values(self, rollout: Rollout) -> Float[Tensor, "b t1"]:
+        """V at the prompt's end and after each response column, in float32: t + 1 of them."""
+        prompts = rollout.prompts
+        ids, mask = flat_sequences(prompts.ids, prompts.mask, rollout.ids, rollout.mask)
+        size = self._micro_batch_size or len(ids)
+        pieces = [self._values(ids[row : row + size], mask[row : row + size]) for row in range(0, len(ids), size)]
+        return torch.cat(pieces)[:, prompts.ids.shape[1] - 1 :]
+
+    def _values(self, ids: Tensor, mask: Tensor) -> Tensor:
+        # Counting from the first real token: padding on the left moves no position.
+        positions = (mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        output = self._module(input_ids=ids, attention_mask=mask.long(), position_ids=positions, use_cache=False)
+        values: Tensor = output.logits[..., 0].float()
+        return values
