@@ -10,6 +10,7 @@ so that a machine that others use too disturbs all alike. ``--trl DIR`` installs
 import argparse
 import random
 import statistics
+import string
 import subprocess
 import sys
 import time
@@ -24,10 +25,7 @@ VOCABULARY, WIDTH, LAYERS = 512, 128, 4
 def make_model(directory: Path, prompt: int) -> None:
     """Random weights, a tokenizer of as many words, and prompts of one length."""
     import torch
-    from tokenizers import Tokenizer
-    from tokenizers.models import WordLevel
-    from tokenizers.pre_tokenizers import WhitespaceSplit
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers import Qwen2Config, Qwen2ForCausalLM
 
     torch.manual_seed(0)
     Qwen2ForCausalLM(
@@ -36,14 +34,39 @@ def make_model(directory: Path, prompt: int) -> None:
             num_attention_heads=4, num_key_value_heads=4, pad_token_id=0, eos_token_id=1, bos_token_id=None,
         )
     ).save_pretrained(directory)  # fmt: skip
-    words = {"<pad>": 0, "<end>": 1, **{f"w{index}": index for index in range(2, VOCABULARY)}}
-    tokenizer = Tokenizer(WordLevel(words, unk_token="w2"))
-    tokenizer.pre_tokenizer = WhitespaceSplit()
+    save_tokenizer(directory, VOCABULARY)
+    save_prompts(directory, [prompt] * 512)
+
+
+def save_tokenizer(directory: Path, vocabulary: int) -> None:
+    """Every byte a token, then padding, end, and names without use up to ``vocabulary``.
+
+    Byte-level, because ``AutoTokenizer`` reads a Qwen2 folder's tokenizer as Qwen2's own kind, whatever it says it is.
+    """
+    from tokenizers import Tokenizer
+    from tokenizers.decoders import ByteLevel as Decoder
+    from tokenizers.models import BPE
+    from tokenizers.pre_tokenizers import ByteLevel
+    from transformers import PreTrainedTokenizerFast
+
+    names = ["<pad>", "<end>", *sorted(ByteLevel.alphabet())]
+    names += [f"<{index}>" for index in range(len(names), vocabulary)]
+    tokenizer = Tokenizer(BPE({name: index for index, name in enumerate(names)}, []))
+    tokenizer.pre_tokenizer, tokenizer.decoder = ByteLevel(add_prefix_space=False), Decoder()
     PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>", unk_token="w2", padding_side="left"
+        tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<end>", padding_side="left"
     ).save_pretrained(directory)
+
+
+def save_prompts(directory: Path, lengths: list[int]) -> None:
+    """One prompt of each length, in tokens, as the policy's tokenizer will count them."""
+    from transformers import AutoTokenizer
+
     draw = random.Random(0)
-    lines = [" ".join(f"w{draw.randrange(2, VOCABULARY)}" for _ in range(prompt)) for _ in range(512)]
+    lines = ["".join(draw.choices(string.ascii_lowercase, k=length)) for length in lengths]
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    if [len(tokenizer(line)["input_ids"]) for line in lines] != lengths:
+        raise SystemExit("the benchmark's prompts do not have the tokens that they should; has AutoTokenizer changed?")
     (directory / "prompts.txt").write_text("\n".join(lines) + "\n")
 
 
@@ -52,9 +75,8 @@ def length(prompts: list[str], responses: list[str]) -> list[float]:
     return [float(len(response) % 7) for response in responses]
 
 
-def parts_for(directory: Path, *overrides: str):
-    """The parts of a run on that model."""
-    from safelab.app.build import build, context_for
+def config_for(directory: Path, *overrides: str) -> dict:
+    """The resolved configuration of a run on that model."""
     from safelab.app.compose import compose, opened
     from safelab.app.jobs import to_job
 
@@ -62,7 +84,13 @@ def parts_for(directory: Path, *overrides: str):
               "reward=function", "reward.name='update:length'", "rollout.batch_size=16", "rollout.max_new_tokens=32",
               "optimizer.epochs=2", "optimizer.lr=1e-5", "device=cpu"]  # fmt: skip
     with opened() as hydra:
-        config = to_job(compose(hydra, [*common, *overrides])).config
+        return dict(to_job(compose(hydra, [*common, *overrides])).config)
+
+
+def parts_of(config: dict):
+    """Its parts."""
+    from safelab.app.build import build, context_for
+
     return build(config, context_for(config, lambda text: None))
 
 
@@ -71,7 +99,7 @@ def updates_of(directory: Path, *overrides: str) -> Callable[[], float]:
     from safelab.training.loop import train_loop, train_update
     from safelab.training.state import initial_state
 
-    parts = parts_for(directory, "updates=1000000", *overrides)
+    parts = parts_of(config_for(directory, "updates=1000000", *overrides))
     steps = train_loop(parts, initial_state(parts), train_update)
     next(steps)  # update 0 audits itself
     return lambda: timed(lambda: next(steps))

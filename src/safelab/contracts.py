@@ -95,6 +95,10 @@ class CausalModel(Protocol):
         """Next-token log-probabilities at the sampling temperature, in float32."""
 
 
+Decoding = Literal["dynamic", "static", "compiled"]
+"""The key-value cache of sampling: it grows, or has a fixed size, or that and a compiled step."""
+
+
 class Policy(Protocol):
     """``policy``: the model that is trained, its tokenizer and its frozen reference."""
 
@@ -124,11 +128,11 @@ class Policy(Protocol):
         """Response text without special tokens."""
 
     def generate(
-        self, prompts: PromptBatch, max_new_tokens: int, *, greedy: bool = False
+        self, prompts: PromptBatch, max_new_tokens: int, *, greedy: bool = False, decoding: Decoding = "dynamic"
     ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
         """Response tokens, padded on the right, and their mask: True up to and with the end token.
 
-        Sampled, or with ``greedy`` the likeliest token every time.
+        Sampled, or with ``greedy`` the likeliest token every time. ``decoding`` changes time and memory only.
         """
 
     def ended(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b"]:

@@ -56,7 +56,9 @@ def test_nothing_is_astray() -> None:
     in_conf = {path for path in CONF.rglob("*") if path.is_file()}
     odd = {path for path in in_conf if path.suffix != ".yaml"}
     odd |= {path for path in CONF.iterdir() if path.is_file() and path.name not in PRIMARY}
-    known = {SOURCE / f"{name}.py" for name in ("__init__", "contracts", "errors", "options", "plugins", "types")}
+    known = {
+        SOURCE / f"{name}.py" for name in ("__init__", "contracts", "dialogue", "errors", "options", "plugins", "types")
+    }
     odd |= {path for path in SOURCE.glob("*.py") if path not in known}
     assert not odd
 

@@ -124,6 +124,7 @@ def test_decoded_text_has_no_special_tokens() -> None:
 def test_a_path_without_a_model_is_refused(tmp_path: Path) -> None:
     options = LoadOptions(
         dtype="float32", max_prompt_tokens=8, sampling_temperature=1.0, attention="sdpa", gradient_checkpointing=False,
+        prompt_template="plain", compile=False,
         adapter={"name": "none", "reference_dtype": None},
     )  # fmt: skip
     with pytest.raises(ConfigError, match=r"policy\.path must be a directory or hub name"):

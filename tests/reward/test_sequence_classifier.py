@@ -19,9 +19,10 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from safelab.dialogue import hh_messages
 from safelab.errors import ConfigError
 from safelab.plugins import build_option
-from safelab.reward._dialogue import hh_messages, texts
+from safelab.reward._dialogue import texts
 from support.folders import scratch
 from support.models import context
 

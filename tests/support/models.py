@@ -71,13 +71,19 @@ def value_model_directory() -> Path:
 
 
 def tiny_policy(
-    sampling_temperature: float = 1.0, tied: bool = False, gradient_checkpointing: bool = False, **adapter: Any
+    sampling_temperature: float = 1.0,
+    tied: bool = False,
+    gradient_checkpointing: bool = False,
+    compiled: bool = False,
+    **adapter: Any,
 ) -> CausalPolicy:
     """A fresh policy with these weights; ``adapter``: its option and numbers, none if nothing is said."""
     options = LoadOptions(
         dtype="float32",
         attention="sdpa",
         gradient_checkpointing=gradient_checkpointing,
+        compile=compiled,
+        prompt_template="plain",
         max_prompt_tokens=16,
         sampling_temperature=sampling_temperature,
         adapter=adapter or {"name": "none", "reference_dtype": None},

@@ -1,18 +1,14 @@
-"""``safelab train dry_run=true``: what a run would be and need, from the model's shape alone; no weights are loaded.
-
-Counts are exact. Memory is what tensors take at the peak of an update: weights, gradients and optimiser states,
-key-value cache, logits, and the activations that a forward pass on torch's meta device says it would keep. The reward
-model is not in it, nor a frozen value model, nor what an allocator leaves unused.
-"""
+"""``safelab train dry_run=true``: what a run would be and need, from the model's shape alone; no weights are loaded."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from safelab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from safelab.app.memory import Need
 
 GIB = 2**30
 
@@ -33,24 +29,6 @@ SHAPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Need:
-    """Parameters, and bytes by what they are for; ``peak`` is the larger of sampling and update."""
-
-    parameters: int
-    trained: int
-    weights: int
-    optimizer: int
-    cache: int
-    logits: int
-    activations: int
-
-    @property
-    def peak(self) -> int:
-        """Bytes at the peak."""
-        return self.weights + self.optimizer + max(self.cache, self.logits + self.activations)
-
-
 def show(config: Mapping[str, Any]) -> int:
     """Print configuration, batch table, parameters and memory; returns the exit code.
 
@@ -68,10 +46,11 @@ def show(config: Mapping[str, Any]) -> int:
     print("\nmemory, GiB (estimated; without reward or value model)")
     parts = {
         "weights, reference included": found.weights,
-        "gradients and optimiser states": found.optimizer,
+        "the optimiser's averages": found.averages,
         "key-value cache (sampling)": found.cache,
+        "activations (update)": found.activations + found.recomputed,
         "logits, in pieces (update)": found.logits,
-        "activations (update)": found.activations,
+        "gradients (update)": found.gradients,
         "peak": found.peak,
     }
     for name, size in parts.items():
@@ -117,78 +96,15 @@ def pair_batches(config: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def need(config: Mapping[str, Any]) -> Need:
-    """Parameters and memory of a run's policy and critic."""
-    import torch
-    from transformers import AutoModelForCausalLM
+def need(config: Mapping[str, Any]) -> "Need":
+    """Parameters and memory of a run's policy.
 
-    from safelab.contracts import Context
-    from safelab.plugins import build_option
-    from safelab.policy._vocabulary import tokens_per_chunk
-
-    policy = config["policy"]
-    shape = shape_of(policy)
-    with torch.device("meta"):
-        module = AutoModelForCausalLM.from_config(
-            shape, dtype=getattr(torch, policy["dtype"]), attn_implementation="sdpa"
-        ).eval()
-    parameters = sum(weight.numel() for weight in module.parameters())
-    context = Context(seed=0, device=torch.device("meta"), cache=Path())
-    adapted = build_option("policy/adapter", policy["adapter"], context).adapt(module)
-    every = {id(weight): weight for weight in (*adapted.trained.parameters(), *adapted.reference.parameters())}
-    trained = [weight for weight in adapted.trained.parameters() if weight.requires_grad]
-    table = batches(config)
-    prompt, written = policy["max_prompt_tokens"], config["rollout"]["max_new_tokens"]
-    response = max(written, config["pairs"].get("max_response_tokens") or 0)
-    rows = table["responses per forward pass"]
-    head_size = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
-    per_token = 2 * shape.num_hidden_layers * shape.num_key_value_heads * head_size * module.dtype.itemsize
-    chunk = tokens_per_chunk(rows * response, shape.vocab_size)
-    return Need(
-        parameters=parameters,
-        trained=sum(weight.numel() for weight in trained),
-        weights=sum(weight.numel() * weight.element_size() for weight in every.values()),
-        # The gradient and AdamW's two averages, each in the weight's own type.
-        optimizer=3 * sum(weight.numel() * weight.element_size() for weight in trained),
-        cache=per_token * table["responses per update"] * (prompt + written),
-        logits=CHUNK_BUFFERS * 4 * chunk * shape.vocab_size,
-        activations=activations(adapted.inner, rows, prompt + response, policy["gradient_checkpointing"]),
-    )
-
-
-CHUNK_BUFFERS = 7
-"""Float32 values that live for each logit of a piece; see ``policy._vocabulary``."""
-
-
-def activations(module: Any, rows: int, tokens: int, checkpointing: bool) -> int:
-    """Bytes that autograd keeps of a forward pass.
-
-    With checkpointing: the layers' inputs, and of one layer all that it keeps while it is computed again.
+    Raises:
+        ConfigError: the policy's shape is not known here.
     """
-    import torch
+    from safelab.app import memory
 
-    from safelab.policy._reading import backbone
-
-    ids = torch.zeros(rows, tokens, dtype=torch.long, device="meta")
-    # Given whole, for the making of a mask reads values, which the meta device has none of.
-    mask = torch.ones(rows, 1, tokens, tokens, dtype=torch.bool, device="meta")
-    weights = {weight.untyped_storage()._cdata for weight in module.parameters()}
-    kept: dict[int, tuple[Any, int]] = {}
-
-    def keep(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        # No fused attention keeps its scores, which the meta device's does.
-        if storage._cdata not in weights and tensor.shape[-2:] != (tokens, tokens):
-            kept[storage._cdata] = (storage, storage.nbytes())
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        hidden = backbone(module)(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-    whole = sum(size for _, size in kept.values())
-    if not checkpointing:
-        return whole
-    layers = module.config.num_hidden_layers
-    return int(layers * hidden.untyped_storage().nbytes() + whole // layers)
+    return memory.need(config, shape_of(config["policy"]), batches(config))
 
 
 def shape_of(policy: Mapping[str, Any]) -> Any:

@@ -6,7 +6,7 @@ The same random numbers are drawn in the same order, so the responses are those 
 """
 
 import math
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -15,9 +15,47 @@ from torch import Tensor
 from safelab.errors import Diverged
 
 
+@runtime_checkable
+class Memory(Protocol):
+    """Keys and values of what was read so far, and how a model reads on with them."""
+
+    def begin(self, mask: Int[Tensor, "b s"]) -> None:
+        """Forget the last rollout; ``mask`` covers the prompt's columns and all that may be written."""
+
+    def read(self, ids: Int[Tensor, "b n"], positions: Int[Tensor, "b n"], stop: int) -> Float[Tensor, "b vocab"]:
+        """Logits after the next ``n`` columns, the last of which is column ``stop - 1``."""
+
+
+class Growing:
+    """``Memory`` that grows with each token: nothing is reserved, and attention reads no more than there is."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def begin(self, mask: Int[Tensor, "b s"]) -> None:
+        """An empty cache."""
+        from transformers import DynamicCache
+
+        self._mask = mask
+        self._cache = DynamicCache(config=self._module.config)
+
+    def read(self, ids: Int[Tensor, "b n"], positions: Int[Tensor, "b n"], stop: int) -> Float[Tensor, "b vocab"]:
+        """One forward pass over the new columns."""
+        output = self._module(
+            input_ids=ids,
+            attention_mask=self._mask[:, :stop],
+            position_ids=positions,
+            past_key_values=self._cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        logits: Tensor = output.logits[:, -1]
+        return logits
+
+
 @torch.no_grad()
 def sample(
-    module: Any,
+    memory: Memory,
     prompt_ids: Int[Tensor, "b p"],
     prompt_mask: Bool[Tensor, "b p"],
     *,
@@ -34,26 +72,17 @@ def sample(
     Raises:
         Diverged: a probability is not finite.
     """
-    from transformers import DynamicCache
-
-    cache = DynamicCache(config=module.config)
     width = prompt_ids.shape[1]
     mask = torch.ones(len(prompt_ids), width + max_new_tokens, dtype=torch.long, device=prompt_ids.device)
     mask[:, :width] = prompt_mask
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
+    memory.begin(mask)
     columns: list[Tensor] = []
     ended = torch.zeros(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
     step_ids, start = prompt_ids, 0
     for stop in range(width, width + max_new_tokens):
-        output = module(
-            input_ids=step_ids,
-            attention_mask=mask[:, :stop],
-            position_ids=positions[:, start:stop],
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        tokens = chosen(output.logits[:, -1].float(), sampling_temperature, greedy)
+        logits = memory.read(step_ids, positions[:, start:stop], stop)
+        tokens = chosen(logits.float(), sampling_temperature, greedy)
         tokens = torch.where(ended, pad, tokens)
         columns.append(tokens)
         ended = ended | (tokens == end)

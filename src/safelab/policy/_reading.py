@@ -22,11 +22,13 @@ class CausalReader:
     log pi(y | x) = log_softmax(logits / sampling_temperature), always in float32.
 
     ``inside`` is entered for every pass: the reference of a LoRA policy is its model with the adapter off.
+    ``body`` runs the model below its head, where that is not the module's own way.
     """
 
     module: Any
     sampling_temperature: float
     inside: Callable[[], AbstractContextManager[None]] = nullcontext
+    body: Callable[..., Any] | None = None
 
     def hidden(
         self,
@@ -39,8 +41,9 @@ class CausalReader:
         sequence_ids, sequence_mask = flat_sequences(prompt_ids, prompt_mask, ids, mask)
         # Counting from the first real token, as ``generate`` does: padding on the left moves no position.
         positions = (sequence_mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        body = backbone(self.module) if self.body is None else self.body
         with self.inside():
-            output = backbone(self.module)(
+            output = body(
                 input_ids=sequence_ids, attention_mask=sequence_mask.long(), position_ids=positions, use_cache=False
             )
         states: Tensor = output.last_hidden_state
@@ -93,6 +96,13 @@ class CausalReader:
             logp_ref = model.log_probs(hidden_ref)
         logp_tok, entropy_tok, kl_tok, logp_ref_tok = plain_stats(logp, ids, logp_ref)
         return TokenStats(logp_tok=logp_tok, entropy_tok=entropy_tok, kl_exact_tok=kl_tok, logp_ref_tok=logp_ref_tok)
+
+
+def compiled_reader(
+    module: Any, sampling_temperature: float, inside: Callable[[], AbstractContextManager[None]]
+) -> CausalReader:
+    """A reader whose body is compiled on first use, for sequences of any length."""
+    return CausalReader(module, sampling_temperature, inside, torch.compile(backbone(module), dynamic=True))
 
 
 def backbone(module: Any) -> nn.Module:

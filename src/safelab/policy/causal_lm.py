@@ -10,14 +10,17 @@ from jaxtyping import Bool, Int
 from pydantic import Field
 from torch import Tensor
 
-from safelab.contracts import Context
+from safelab.contracts import Context, Decoding
+from safelab.dialogue import Template, check_template
 from safelab.errors import ConfigError
 from safelab.options import Options as BaseOptions
 from safelab.plugins import build_option
 from safelab.policy._adapted import Adapted, Adapter
 from safelab.policy._checkpointing import checkpointing
-from safelab.policy._decoding import sample
-from safelab.policy._reading import CausalReader, head_is_plain
+from safelab.policy._decoding import Growing, Memory, sample
+from safelab.policy._prompts import token_rows
+from safelab.policy._reading import CausalReader, compiled_reader, head_is_plain
+from safelab.policy._static_cache import Reserved
 from safelab.types import PromptBatch
 
 Attention = Literal["sdpa", "eager", "flash_attention_2"]
@@ -26,6 +29,8 @@ Attention = Literal["sdpa", "eager", "flash_attention_2"]
 class Options(BaseOptions):
     """``path``: a local directory or a hub name. ``max_prompt_tokens``: longer prompts lose their beginning.
 
+    ``prompt_template``: how a prompt is written for the model, see ``dialogue``; rewards get the prompt as it is.
+    ``compile``: scoring and training passes through ``torch.compile``; sampling has ``rollout.decoding``.
     ``attention``: the implementation that ``transformers`` runs. ``gradient_checkpointing``: layers are computed
     again in the backward pass instead of kept. ``adapter``: which weights train, see ``policy/adapter``.
     """
@@ -34,7 +39,9 @@ class Options(BaseOptions):
     path: str
     dtype: Literal["float32", "bfloat16"]
     attention: Attention
+    compile: bool
     gradient_checkpointing: bool
+    prompt_template: Template
     max_prompt_tokens: Annotated[int, Field(ge=1)]
     sampling_temperature: Annotated[float, Field(gt=0)]
     adapter: Mapping[str, Any]
@@ -50,7 +57,9 @@ class LoadOptions(BaseOptions):
 
     dtype: Literal["float32", "bfloat16"]
     attention: Attention
+    compile: bool
     gradient_checkpointing: bool
+    prompt_template: Template
     max_prompt_tokens: int
     sampling_temperature: float
     adapter: Mapping[str, Any]
@@ -60,8 +69,8 @@ def load(path: str, options: Options | LoadOptions, context: Context) -> "Causal
     """A policy from a directory or hub name.
 
     Raises:
-        ConfigError: nothing loadable there, or a tokenizer without an end token, or a model whose logits are
-            not a plain linear map of its last hidden states.
+        ConfigError: nothing loadable there, or a tokenizer without an end token or without the chat template that is
+            asked for, or a model whose logits are not a plain linear map of its last hidden states.
     """
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils import logging
@@ -89,6 +98,7 @@ def load(path: str, options: Options | LoadOptions, context: Context) -> "Causal
         ) from error
     if tokenizer.eos_token_id is None:
         raise ConfigError(f"policy.path must have a tokenizer with an end token, got {path!r}; set eos_token in it")
+    check_template("policy.prompt_template", options.prompt_template, tokenizer, path)
     # eval() for good: dropout would make the ratio differ from 1 before any update.
     module = module.to(context.device).eval()
     if not head_is_plain(module, context.device):
@@ -96,7 +106,7 @@ def load(path: str, options: Options | LoadOptions, context: Context) -> "Causal
     adapter = cast(Adapter, build_option("policy/adapter", options.adapter, context))
     adapted = adapter.adapt(module)
     around = checkpointing(module) if options.gradient_checkpointing else nullcontext
-    return CausalPolicy(adapted, tokenizer, options.sampling_temperature, options.max_prompt_tokens, around)
+    return CausalPolicy(adapted, tokenizer, options, around)
 
 
 class CausalPolicy:
@@ -106,21 +116,23 @@ class CausalPolicy:
         self,
         adapted: Adapted,
         tokenizer: Any,
-        sampling_temperature: float,
-        max_prompt_tokens: int,
+        options: Options | LoadOptions,
         around: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self.module = adapted.trained
-        self.model = CausalReader(adapted.inner, sampling_temperature, around)
-        self.reference = CausalReader(adapted.reference, sampling_temperature, adapted.as_reference)
+        reader = compiled_reader if options.compile else CausalReader
+        self.model = reader(adapted.inner, options.sampling_temperature, around)
+        self.reference = reader(adapted.reference, options.sampling_temperature, adapted.as_reference)
         self.hidden_size = int(adapted.inner.config.hidden_size)
         self._adapted = adapted
         self._tokenizer = tokenizer
         self._eos = int(tokenizer.eos_token_id)
         self._pad = int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
         tokenizer.pad_token_id = self._pad
-        self._max_prompt_tokens = max_prompt_tokens
-        self._temperature = sampling_temperature
+        self._template = options.prompt_template
+        self._max_prompt_tokens = options.max_prompt_tokens
+        self._temperature = options.sampling_temperature
+        self._reserved: tuple[tuple[Decoding, int], Reserved] | None = None
         # Saved with the weights: the checkpoint's own sampling defaults (top-k, penalties) would make what
         # ``generate`` samples from them elsewhere another distribution than the trained one.
         adapted.inner.generation_config = self._plain_sampling()
@@ -140,7 +152,7 @@ class CausalPolicy:
 
     def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:
         """Prompts as tokens, padded on the left; a prompt that is too long keeps its end."""
-        rows = [self._tokenizer(text)["input_ids"][-self._max_prompt_tokens :] for text in texts]
+        rows = [row[-self._max_prompt_tokens :] for row in token_rows(self._template, self._tokenizer, texts)]
         width = max(len(row) for row in rows)
         ids = torch.full((len(rows), width), self._pad)
         mask = torch.zeros(len(rows), width, dtype=torch.bool)
@@ -170,7 +182,7 @@ class CausalPolicy:
 
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text`` as a prompt, before any cut."""
-        return len(self._tokenizer(text)["input_ids"])
+        return len(token_rows(self._template, self._tokenizer, [text])[0])
 
     def vocabulary(self) -> Mapping[str, int]:
         """Number of each token, special ones included."""
@@ -183,11 +195,11 @@ class CausalPolicy:
         return tuple(self._tokenizer.decode(row, skip_special_tokens=True) for row in rows)
 
     def generate(
-        self, prompts: PromptBatch, max_new_tokens: int, *, greedy: bool = False
+        self, prompts: PromptBatch, max_new_tokens: int, *, greedy: bool = False, decoding: Decoding = "dynamic"
     ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
         """Plain sampling (or the likeliest tokens) with a key-value cache: no top-k, no top-p, no penalty."""
         ids = sample(
-            self._adapted.inner,
+            self._memory(decoding, max_new_tokens),
             prompts.ids,
             prompts.mask,
             max_new_tokens=max_new_tokens,
@@ -199,6 +211,16 @@ class CausalPolicy:
         # Not "ids != pad": where padding is the end token, that would drop the end from loss and KL.
         ends_before = (ids == self._eos).long().cumsum(dim=1) - (ids == self._eos).long()
         return ids, ends_before == 0
+
+    def _memory(self, decoding: Decoding, max_new_tokens: int) -> Memory:
+        """The cache to decode with; one of fixed size stays for the next rollout."""
+        if decoding == "dynamic":
+            return Growing(self._adapted.inner)
+        wanted = (decoding, max_new_tokens)
+        if self._reserved is None or self._reserved[0] != wanted:
+            room = self._max_prompt_tokens + max_new_tokens
+            self._reserved = wanted, Reserved(self._adapted.inner, room, compiled=decoding == "compiled")
+        return self._reserved[1]
 
     def ended(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b"]:
         """Whether the end token is among the response tokens."""

@@ -28,5 +28,7 @@ class Options(BaseOptions):
 def build(options: Options, context: Context) -> CausalPolicy:
     """The world's language model, made on first use and cached."""
     path = ensure_language_model(options.world, context.cache, context.progress)
-    kept = LoadOptions.model_validate(options.model_dump(include=set(LoadOptions.model_fields)))
+    # Reviews are no chats, and a model this small is not worth compiling.
+    own = options.model_dump(include=set(LoadOptions.model_fields))
+    kept = LoadOptions.model_validate({**own, "prompt_template": "plain", "compile": False})
     return load(str(path), kept, context)

@@ -1,14 +1,9 @@
 """How prompt and response become the text that a reward model reads."""
 
-import re
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
-from safelab.errors import ConfigError
-
-Template = Literal["plain", "chat", "hh_chat"]
-
-TURN = re.compile(r"\n\n(Human|Assistant):")
+from safelab.dialogue import Template, messages
 
 
 def texts(template: Template, tokenizer: Any, prompts: Sequence[str], responses: Sequence[str]) -> list[str]:
@@ -20,8 +15,7 @@ def texts(template: Template, tokenizer: Any, prompts: Sequence[str], responses:
     rows = zip(prompts, responses, strict=True)
     if template == "plain":
         return [prompt + response for prompt, response in rows]
-    cut = hh_messages if template == "hh_chat" else one_message
-    chats = [[*cut(prompt), {"role": "assistant", "content": response.strip()}] for prompt, response in rows]
+    chats = [[*messages(template, prompt), {"role": "assistant", "content": text.strip()}] for prompt, text in rows]
     return [str(tokenizer.apply_chat_template(chat, tokenize=False)) for chat in chats]
 
 
@@ -37,30 +31,3 @@ def tokenise(template: Template, tokenizer: Any, shown: Sequence[str], max_token
         add_special_tokens=template == "plain",
         return_token_type_ids=False,
     )
-
-
-def one_message(prompt: str) -> list[dict[str, str]]:
-    """The whole prompt as the user's."""
-    return [{"role": "user", "content": prompt}]
-
-
-def hh_messages(prompt: str) -> list[dict[str, str]]:
-    """The turns of ``\\n\\nHuman: ... \\n\\nAssistant: ...``; an empty last turn is the one to be answered."""
-    parts = TURN.split(prompt)[1:]
-    if not parts:
-        return one_message(prompt)
-    roles = {"Human": "user", "Assistant": "assistant"}
-    turns = [{"role": roles[name], "content": text.strip()} for name, text in zip(parts[::2], parts[1::2], strict=True)]
-    return [turn for turn in turns if turn["content"]]
-
-
-def check_template(template: Template, tokenizer: Any, path: str) -> None:
-    """Refuse a chat template that the tokenizer lacks.
-
-    Raises:
-        ConfigError: it has none.
-    """
-    if template != "plain" and not getattr(tokenizer, "chat_template", None):
-        raise ConfigError(
-            f"reward.template must be plain, got {template}: the tokenizer of {path} has no chat template"
-        )

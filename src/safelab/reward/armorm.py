@@ -18,14 +18,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from safelab.contracts import Context
+from safelab.dialogue import Template, check_template
 from safelab.errors import ConfigError, RunFailed
 from safelab.options import Options as BaseOptions
 from safelab.reward._batches import by_length
-from safelab.reward._dialogue import Template, check_template, texts
+from safelab.reward._dialogue import texts
 
 
 class Options(BaseOptions):
-    """``path``: a directory or hub name. ``template``: see ``reward._dialogue``; the model was trained on chats.
+    """``path``: a directory or hub name. ``template``: see ``dialogue``; the model was trained on chats.
 
     ``gate_at``: the text with whose last occurrence the assistant's turn begins; the gate reads its first token.
     ``max_tokens``: longer dialogues lose their beginning. ``batch_size``: dialogues per forward pass.
@@ -108,7 +109,7 @@ def build(options: Options, context: Context) -> "ArmoReward":
 
     model = load(options.path, getattr(torch, options.dtype))
     tokenizer = AutoTokenizer.from_pretrained(options.path, padding_side="right", truncation_side="left")
-    check_template(options.template, tokenizer, options.path)
+    check_template("reward.template", options.template, tokenizer, options.path)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     return ArmoReward(model.to(context.device).eval(), tokenizer, options)

@@ -10,14 +10,15 @@ import torch
 from pydantic import Field
 
 from safelab.contracts import Context
+from safelab.dialogue import Template, check_template
 from safelab.errors import ConfigError
 from safelab.options import Options as BaseOptions
 from safelab.reward._batches import by_length
-from safelab.reward._dialogue import Template, check_template, texts
+from safelab.reward._dialogue import texts
 
 
 class Options(BaseOptions):
-    """``path``: a directory or hub name. ``label``: which output is the reward. ``template``: see ``reward._dialogue``.
+    """``path``: a directory or hub name. ``label``: which output is the reward. ``template``: see ``dialogue``.
 
     ``max_tokens``: longer texts lose their beginning. ``batch_size``: texts per forward pass; it changes no number.
     ``trust_remote_code``: whether the checkpoint's own Python may run.
@@ -69,7 +70,7 @@ def build(options: Options, context: Context) -> "SequenceClassifier":
         )
     if options.label >= model.config.num_labels:
         raise ConfigError(f"reward.label must be below {model.config.num_labels}, got {options.label}")
-    check_template(options.template, tokenizer, options.path)
+    check_template("reward.template", options.template, tokenizer, options.path)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     # Causal classifiers find the last real token by the padding token of their configuration.

@@ -240,6 +240,12 @@ def read_info(directory: Path) -> RunInfo:
         raise DataError(f"{path} must be a valid run record, got {said}; train that run again") from error
 
 
+def rows_before(directory: Path, next_update: int) -> list[Mapping[str, Any]]:
+    """The whole rows of ``metrics.jsonl`` before ``next_update``."""
+    _, rows = _kept(directory / METRICS_FILE, lambda record: _update_of(record) < next_update)
+    return rows
+
+
 def last_update(directory: Path) -> int:
     """The update of the last whole row of ``metrics.jsonl``; -1 if there is none."""
     _, rows = _kept(directory / METRICS_FILE, lambda record: True)

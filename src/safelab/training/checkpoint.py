@@ -1,7 +1,8 @@
 """Checkpoints: the whole ``TrainState`` as safetensors and JSON, written beside, renamed, and proved by hashes.
 
 checkpoints/update_000050/
-policy/  (as ``transformers`` loads it)   tensors.safetensors (critic, its target, optimisers)
+policy/  (as ``transformers`` or ``peft`` loads it, with a model card)
+tensors.safetensors (critic, its target, optimisers)
 state.json (counters, controller, shaping, detectors, rollbacks, best)   manifest.json (SHA-256 of every file)
 
 A name that begins with a dot is not a checkpoint (yet, or any more): ``.new`` is being written, ``.old`` gives its
@@ -23,7 +24,7 @@ from torch import Tensor
 from safelab.errors import DataError
 from safelab.options import restored
 from safelab.runlog.durable import as_os_error, flush
-from safelab.training import pending
+from safelab.training import model_card, optimizer_slots, pending
 from safelab.training.components import Components
 from safelab.training.state import TrainState
 
@@ -31,10 +32,11 @@ MANIFEST = "manifest.json"
 SMALL_STATES = ("controller", "shaping", "objective", "detectors", "counters", "recovery", "best")
 
 
-def save(parts: Components, state: TrainState, directory: Path) -> Path:
+def save(parts: Components, state: TrainState, directory: Path, card: str) -> Path:
     """Write ``directory/update_<n>`` and drop what ``checkpoint.keep`` does not keep.
 
-    Whatever fails, the checkpoints that were there are there still; calling it again begins afresh.
+    ``card``: the model card that lies beside the policy's weights. Whatever fails, the checkpoints that were there are
+    there still; calling it again begins afresh.
 
     Raises:
         OSError: it cannot be written.
@@ -45,7 +47,7 @@ def save(parts: Components, state: TrainState, directory: Path) -> Path:
     beside = directory / f".{target.name}.new"
     try:
         with as_os_error(beside):
-            _write(parts, state, beside)
+            _write(parts, state, beside, card)
         _put(beside, target)
     except OSError:
         shutil.rmtree(beside, ignore_errors=True)
@@ -74,9 +76,11 @@ def is_regular(update: int, every: int) -> bool:
     return update == 0 or (every > 0 and update % every == 0)
 
 
-def _write(parts: Components, state: TrainState, beside: Path) -> None:
+def _write(parts: Components, state: TrainState, beside: Path, card: str) -> None:
     beside.mkdir()
     parts.policy.save(beside / "policy")
+    # Over the blank form that peft leaves there.
+    (beside / "policy" / model_card.FILE).write_text(card, encoding="utf-8")
     save_file(tensors_of(parts, state), beside / "tensors.safetensors")
     small = {name: getattr(state, name).model_dump() for name in SMALL_STATES}
     waiting = [pending.texts_of(rollout) for rollout in state.pending]
@@ -150,12 +154,10 @@ def _load(parts: Components, state: TrainState, path: Path, saved_rates: bool) -
     if parts.critic.target is not None:
         parts.critic.target.load_state_dict(part(tensors, "target."))
     for name, optimizer in optimizers_of(state).items():
-        slots: dict[int, dict[str, Tensor]] = {}
-        for key, tensor in part(tensors, f"optimizer.{name}.").items():
-            index, slot = key.split(".")
-            slots.setdefault(int(index), {})[slot] = tensor
+        slots = optimizer_slots.nested(part(tensors, f"optimizer.{name}."))
         fresh = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
         optimizer.load_state_dict({"state": slots, "param_groups": saved["param_groups"][name]})
+        optimizer.zero_grad(set_to_none=True)  # a step that was refused has left its own
         if not saved_rates:
             for group, own in zip(optimizer.param_groups, fresh, strict=True):
                 group.update(own)
@@ -176,8 +178,8 @@ def tensors_of(parts: Components, state: TrainState) -> dict[str, Tensor]:
     for index, rollout in enumerate(state.pending):
         tensors |= {f"pending.{index}.{name}": tensor for name, tensor in pending.tensors_of(rollout).items()}
     for name, optimizer in optimizers_of(state).items():
-        for index, slots in optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{name}.{index}.{slot}": tensor for slot, tensor in slots.items()}
+        slots = optimizer_slots.flat(optimizer.state_dict()["state"])
+        tensors |= {f"optimizer.{name}.{key}": tensor for key, tensor in slots.items()}
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 

@@ -15,6 +15,7 @@ from safelab.training import checkpoint, recovery
 from safelab.training.components import Components
 from safelab.training.interrupt import asked_to_stop
 from safelab.training.loop import Step, train_loop
+from safelab.training.model_card import policy_card
 from safelab.training.offline import update_of
 from safelab.training.progress import Display, display, notice
 from safelab.training.state import Best, TrainState
@@ -132,7 +133,11 @@ class Follower:
     def _keep(self) -> None:
         """Save the state; its rows reach the disk first."""
         self._writer.sync()
-        persistently(self._checkpoints, lambda: checkpoint.save(self._parts, self._state, self._checkpoints), notice)
+        persistently(self._checkpoints, self._save, notice)
+
+    def _save(self) -> None:
+        card = policy_card(self._writer.directory, self._state.counters.update)
+        checkpoint.save(self._parts, self._state, self._checkpoints, card)
 
     def _to_go_back_to(self) -> Path | None:
         if not recovery.may_roll_back(self._parts, self._state):

@@ -15,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from safelab.reward._dialogue import Template, texts, tokenise
+from safelab.dialogue import Template
+from safelab.reward._dialogue import texts, tokenise
 from safelab.types import Pair
 
 IGNORED = -100

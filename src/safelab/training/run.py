@@ -26,7 +26,7 @@ from safelab.training.recovery import events
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
 
-LIBRARIES = ("safelab", "torch", "transformers", "hydra-core", "omegaconf", "numpy")
+LIBRARIES = ("safelab", "torch", "transformers", "peft", "hydra-core", "omegaconf", "numpy")
 
 MAY_CHANGE = ("updates", "checkpoint", "samples", "tracker", "threads", "output_dir", "resume", "limit")
 """Keys that a run may go on with changed: none of them moves a number of the rows that are there."""

@@ -7,10 +7,10 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from safelab.dialogue import Template
 from safelab.errors import DataError, RunFailed
 from safelab.maths.seeds import numpy_generator
 from safelab.options import Options
-from safelab.reward._dialogue import Template
 from safelab.types import Pair
 
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
+from safelab.dialogue import check_template
 from safelab.errors import ConfigError
-from safelab.reward._dialogue import check_template
+from safelab.training.model_card import FILE, card
 from safelab.training.pair_tasks import BradleyTerry, Sft
 from safelab.training.seeding import stream
 from safelab.training.supervised import RewardModelOptions, SupervisedOptions
@@ -47,7 +48,7 @@ def load_reward_model(options: RewardModelOptions, device: torch.device) -> Brad
             weight = model.get_parameter(name)
             # z starts with a deviation of about 1: from a head near zero small models learn next to nothing at first.
             torch.nn.init.normal_(weight, std=weight.shape[-1] ** -0.5) if weight.ndim > 1 else weight.data.zero_()
-    check_template(options.template, tokenizer, options.model)
+    check_template("template", options.template, tokenizer, options.model)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:
@@ -98,35 +99,23 @@ def save(
     task.tokenizer.save_pretrained(beside)
     (beside / "training.json").write_text(json.dumps(record, indent=2) + "\n")
     (beside / "steps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (beside / "README.md").write_text(card(title, record))
+    (beside / FILE).write_text(card_of(title, record), encoding="utf-8")
     beside.rename(target)
 
 
-def card(title: str, record: Mapping[str, Any]) -> str:
-    """The model card: what it is, what was measured, the whole configuration."""
-    measured = [f"| {name} | {value:.4g} | {record['before'][name]:.4g} |" for name, value in record["after"].items()]
-    return "\n".join(
-        [
-            "---",
-            "library_name: transformers",
-            f"base_model: {json.dumps(record['config']['model'])}",
-            "tags: [safelab]",
-            "---",
-            "",
-            f"# {title}",
-            "",
+def card_of(title: str, record: Mapping[str, Any]) -> str:
+    """What it is, what was measured before and after, the whole configuration."""
+    return card(
+        library="transformers",
+        base_model=record["config"]["model"],
+        title=title,
+        said=[
             f"Trained by safelab {record['safelab']} on {record['pairs']} preference pairs; "
-            f"measured on {record['pairs_held_out']} that were kept back.",
-            "",
-            "| | after | before |",
-            "|---|---|---|",
-            *measured,
-            "",
-            "```json",
-            json.dumps(record["config"], indent=2),
-            "```",
-            "",
-        ]
+            f"measured on {record['pairs_held_out']} that were kept back."
+        ],
+        columns=("after", "before"),
+        measured={name: (value, record["before"][name]) for name, value in record["after"].items()},
+        blocks=[("json", json.dumps(record["config"], indent=2))],
     )
 
 

@@ -123,9 +123,6 @@ def step(
         Diverged: a loss or a gradient is not finite; no weight has moved then.
     """
     optimizers = state.optimizers
-    optimizers.policy.zero_grad(set_to_none=True)
-    if optimizers.critic is not None:
-        optimizers.critic.zero_grad(set_to_none=True)
     whole = counts(minibatch)
     pieces = []
     for piece in micro_batches(minibatch, parts.optimizer.micro_batch_size):
@@ -150,8 +147,11 @@ def step(
         refuse_non_finite(name, measured.sums[name], state.counters.update)
     if train_policy:
         optimizers.policy.step()
+    # Gradients are not kept until the next step: a rollout and a scoring pass come before it, and would find less room.
+    optimizers.policy.zero_grad(set_to_none=True)
     if optimizers.critic is not None:
         optimizers.critic.step()
+        optimizers.critic.zero_grad(set_to_none=True)
     parts.critic.after_step()
     return measured
 

@@ -1,0 +1,44 @@
+"""Time of sampling with each way of decoding, on the model of the update benchmark: same prompts, turns in one process.
+
+.venv/bin/python scripts/bench/decoding.py [--rounds 10] [--threads 1]
+"""
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+HERE = Path(__file__).parent
+WAYS = ("dynamic", "static", "compiled")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=10)
+    parser.add_argument("--threads", type=int, default=1)
+    flags = parser.parse_args()
+    sys.path.insert(0, str(HERE))
+    import torch
+    from update import config_for, make_model, parts_of, timed
+
+    torch.set_num_threads(flags.threads)
+    with TemporaryDirectory() as folder:
+        directory = Path(folder)
+        make_model(directory, prompt=16)
+        parts = parts_of(config_for(directory, "policy.max_prompt_tokens=16"))
+        prompts = parts.policy.encode(parts.data.prompts(0, 16), range(16))
+        times: dict[str, list[float]] = {way: [] for way in WAYS}
+        for number in range(flags.rounds + 1):
+            for way in WAYS:
+                torch.manual_seed(number)
+                taken = timed(lambda way=way: parts.policy.generate(prompts, 32, decoding=way))
+                if number:  # the first round compiles
+                    times[way].append(taken)
+    for way, each in times.items():
+        print(f"{way:10} median {statistics.median(each):6.1f} ms  least {min(each):6.1f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The README.md beside saved weights: what they are, how they load, what was measured, with what they were made."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from safelab.runlog.schema import CONFIG_FILE
+from safelab.runlog.writer import read_info, rows_before
+
+FILE = "README.md"
+
+LAST = 10
+"""Updates whose mean stands in the card of a trained policy: a single one of a few responses says little."""
+
+MEASURED = {
+    "reward/mean": "reward",
+    "reward/gold_mean": "gold score (nothing optimised it)",
+    "kl/ref_token_exact": "KL to the reference, nats per token",
+    "policy/entropy_token": "entropy, nats per token",
+    "response/length_mean": "length, tokens",
+    "response/eos_rate": "responses that end",
+}
+"""What of the rows the card shows, and under what name; a metric that the run does not have is left out."""
+
+LOADS = {
+    "transformers": """from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained(DIRECTORY)
+tokenizer = AutoTokenizer.from_pretrained(DIRECTORY)""",
+    "peft": """from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(BASE_MODEL), DIRECTORY)
+tokenizer = AutoTokenizer.from_pretrained(DIRECTORY)""",
+}
+
+
+def card(
+    *,
+    library: str,
+    base_model: str | None,
+    title: str,
+    said: Sequence[str],
+    columns: tuple[str, str],
+    measured: Mapping[str, tuple[float, float]],
+    blocks: Sequence[tuple[str, str]],
+) -> str:
+    """A model card in the hub's format: YAML at the head, then Markdown.
+
+    Args:
+        library: whose layout the weights have.
+        base_model: what the training started from, a directory or a name on the hub; None if it has no name.
+        title: the heading.
+        said: paragraphs below it.
+        columns: what the two numbers of each row of the table are.
+        measured: name to these two numbers.
+        blocks: language and content of the code blocks at the end.
+    """
+    head = [f"library_name: {library}", *([f"base_model: {json.dumps(base_model)}"] if base_model else [])]
+    rows = [f"| {name} | {first:.4g} | {second:.4g} |" for name, (first, second) in measured.items()]
+    lines = ["---", *head, "tags: [safelab]", "---", "", f"# {title}", ""]
+    for paragraph in said:
+        lines += [paragraph, ""]
+    lines += [f"| | {columns[0]} | {columns[1]} |", "|---|---|---|", *rows, ""]
+    for language, content in blocks:
+        lines += [f"```{language}", content.rstrip("\n"), "```", ""]
+    return "\n".join(lines)
+
+
+def policy_card(directory: Path, made: int) -> str:
+    """The card of a run's policy after ``made`` updates, from what lies in the run's directory."""
+    info = read_info(directory)
+    config = yaml.safe_load((directory / CONFIG_FILE).read_text(encoding="utf-8"))
+    rows = rows_before(directory, made)
+    responses = rows[-1]["episodes"] if rows else 0
+    policy = config["policy"]
+    library = "peft" if policy.get("adapter", {}).get("name") == "lora" else "transformers"
+    return card(
+        library=library,
+        base_model=policy.get("path"),
+        title=f"{info.experiment}, {info.arm}, seed {info.seed}",
+        said=[
+            f"A policy after {made} of {info.updates} updates ({responses} responses), "
+            f"trained by safelab {info.versions['safelab']} (commit {info.git_commit or 'unknown'}). "
+            "This is one seed; how sure a difference between methods is, several seeds and `safelab report` say.",
+            flagged(rows),
+            "Measured during training, on the responses to its own prompts and before each update's steps:",
+        ],
+        columns=("first update", f"mean of the last {LAST} that measured it"),
+        measured=measured(rows),
+        blocks=[
+            ("python", LOADS[library]),
+            ("yaml", yaml.safe_dump({"versions": info.versions}, sort_keys=False)),
+            ("yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True)),
+        ],
+    )
+
+
+def measured(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:
+    """First value and mean of the last ones of each metric that the run has; what is not finite is text in a row."""
+    found = {}
+    for name, label in MEASURED.items():
+        values = [float(row[name]) for row in rows if row.get(name) is not None]
+        if recent := values[-LAST:]:
+            found[label] = values[0], sum(recent) / len(recent)
+    return found
+
+
+def flagged(rows: Sequence[Mapping[str, Any]]) -> str:
+    """In how many updates each crash definition saw one."""
+    names = sorted({name for row in rows for name in row if name.startswith("crash/")})
+    counts = ", ".join(f"{name.removeprefix('crash/')} {sum(bool(row.get(name)) for row in rows)}" for name in names)
+    return f"Updates that a crash definition flags: {counts or 'none was asked'}."
