@@ -1,10 +1,11 @@
 # Everything a newcomer needs: `make demo` and `make test` set themselves up. CI runs `make check` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format clean
+.PHONY: help setup demo test check audit format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+AUDIT := .venv-audit
 CODE := src tests scripts
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
@@ -43,10 +44,14 @@ check: setup  ## lint, formatting, types, layers, the law of the groups
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests/architecture
 
+audit:  ## look for known vulnerabilities in the locked versions
+	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet pip-audit; }
+	$(AUDIT)/bin/pip-audit --strict --requirement requirements.lock --no-deps --disable-pip
+
 format: setup  ## mend formatting and what the linter can mend
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
 clean:  ## remove caches and build products (.venv and outputs stay)
-	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(AUDIT) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find src tests scripts -type d -name __pycache__ -prune -exec rm -rf {} +

@@ -400,8 +400,23 @@ class Tracker(Protocol):
         """Called once, whatever happened."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """What a run does instead of ending: it goes back to its last checkpoint and goes on with other rates.
+
+    ``lr_factor`` multiplies both learning rates, ``kl_coef_factor`` the KL penalty, at each rollback; after
+    ``max_rollbacks`` of them the run ends.
+    """
+
+    max_rollbacks: int
+    lr_factor: float
+    kl_coef_factor: float
+
+
 class Guard(Protocol):
-    """``guard``: looks at each row and may stop the run."""
+    """``guard``: looks at each row and may stop the run, or have it go back where it has a ``remedy``."""
+
+    remedy: Remedy | None
 
     def verdict(self, row: Mapping[str, Any]) -> str | None:
         """The reason to stop, or None to go on."""

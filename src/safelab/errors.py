@@ -28,6 +28,14 @@ class RunFailed(SafelabError):
     """A run started properly and cannot go on (a non-finite loss, a reward that raises)."""
 
 
+class Diverged(RunFailed):
+    """A loss, gradient, weight or probability is not finite, or a guard objects to a row: training went wrong."""
+
+
+class OutputFailed(RunFailed):
+    """A run's own files cannot be written, however often it was tried; its last checkpoint stands."""
+
+
 class RewardFailed(RunFailed):
     """No reward could be had for a batch; no weight has moved since the last update.
 
@@ -37,6 +45,16 @@ class RewardFailed(RunFailed):
     def __init__(self, message: str, batch: Mapping[str, Sequence[str]]) -> None:
         super().__init__(message)
         self.batch = batch
+
+
+def printable(text: str) -> str:
+    """``text`` with every control character replaced: it goes to terminals and into SVG, which forbid them."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same, its line breaks kept."""
+    return "\n".join(map(printable, text.splitlines()))
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

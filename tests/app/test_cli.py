@@ -78,3 +78,18 @@ def test_what_is_not_ours_is_not_hidden(monkeypatch) -> None:
     fake_command(monkeypatch, raising(ZeroDivisionError("a bug")))
     with pytest.raises(ZeroDivisionError):
         cli.main(["train"])
+
+
+def test_a_disk_that_refuses_is_one_message(monkeypatch, capsys) -> None:
+    fake_command(monkeypatch, raising(OSError(28, "No space left on device", "report/index.html")))
+    assert cli.main(["train"]) == 1
+    assert capsys.readouterr().err == "error: No space left on device (report/index.html); mend that, and try again\n"
+
+
+def test_what_a_model_wrote_cannot_drive_the_terminal(monkeypatch, capsys) -> None:
+    fake_command(monkeypatch, raising(RunFailed("reward said \x1b]0;title\x07 and\nmore")))
+    assert cli.main(["train"]) == 1
+    assert (
+        capsys.readouterr().err
+        == "error: reward said \N{REPLACEMENT CHARACTER}]0;title\N{REPLACEMENT CHARACTER} and\nmore\n"
+    )

@@ -34,6 +34,17 @@ def test_a_value_that_was_not_measured_is_no_objection() -> None:
     assert guard("policy/loss").verdict({"update": 0, "policy/loss": None, **KL}) is None
 
 
+def test_a_run_without_a_critic_has_none_of_its_metrics_to_watch() -> None:
+    assert guard("policy/loss", "critic/loss").verdict({"update": 0, "policy/loss": 0.5, **KL}) is None
+
+
+def test_a_run_that_learns_from_pairs_makes_no_passes_to_watch() -> None:
+    row = {"update": 0, "preference/loss": 0.5, **KL}
+    assert guard("policy/loss", "kl/old_token_k3").verdict(row) is None
+    with pytest.raises(RunFailed, match="got 'policy/lr'"):
+        guard("policy/lr").verdict(row)
+
+
 def test_a_name_that_the_run_does_not_have_is_told() -> None:
     with pytest.raises(RunFailed, match=r"got 'policy/los': did you mean 'policy/loss'\?"):
         guard("policy/los").verdict({"update": 0, "policy/loss": 0.5})

@@ -22,6 +22,8 @@ def noisy(rng, updates, batch, level, kl=0.02, entropy=0.8, gold=0.3):
         kl=numpy.abs(rng.normal(kl, kl / 2, updates)).tolist(),
         entropy=rng.normal(entropy, 0.03, updates).tolist(),
         gold=rng.normal(gold, 0.6 / numpy.sqrt(batch), updates).tolist(),
+        repeats=rng.uniform(0.0, 0.1, updates).tolist(),
+        error=(rng.chisquare(batch, updates) / batch).tolist(),
     )
 
 
@@ -64,9 +66,10 @@ def test_a_state_in_flight_goes_on_after_json_as_if_uninterrupted():
     for row in made[20:45]:
         row["policy/entropy_token"] = 0.1
         row["reward/gold_mean"] = -1.0
+        row["response/repeat_rate"], row["critic/error_ratio"] = 0.9, 90.0
     made[70]["kl/ref_token_exact"] = float("inf")
     whole = detect(options(), made, 16)
-    assert sum(sum(row.values()) for row in whole) >= 4  # a comparison of zeros would show nothing
+    assert sum(sum(row.values()) for row in whole) >= 6  # a comparison of zeros would show nothing
 
     state, resumed = detect_init(), []
     for row in made:
@@ -77,7 +80,7 @@ def test_a_state_in_flight_goes_on_after_json_as_if_uninterrupted():
     assert resumed == whole
 
 
-@given(st.sets(st.sampled_from(["mean", "std", "kl", "entropy", "gold"])))
+@given(st.sets(st.sampled_from(["mean", "std", "kl", "entropy", "gold", "repeats", "error"])))
 def test_what_a_row_lacks_gives_no_key(names):
     made = rows(**{name: [0.5] for name in names}) or [{}]
     events = detect(options(), made, 32)
@@ -87,6 +90,8 @@ def test_what_a_row_lacks_gives_no_key(names):
         *(["crash/hacking"] if reward and "gold" in names else []),
         *(["crash/kl_spike", "crash/kl_explosion"] if "kl" in names else []),
         *(["crash/entropy_collapse"] if "entropy" in names else []),
+        *(["crash/repetition"] if "repeats" in names else []),
+        *(["crash/value_divergence"] if "error" in names else []),
     }
 
 

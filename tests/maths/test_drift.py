@@ -16,6 +16,24 @@ def collapses(entropy):
     return fired(detect(options(), rows(entropy=entropy), 32), "crash/entropy_collapse")
 
 
+def repetitions(repeats):
+    return fired(detect(options(), rows(repeats=repeats), 32), "crash/repetition")
+
+
+def test_repetition_fires_where_the_mean_passes_half_of_all_pairs():
+    # Ten-update mean after k pairs of 0.9 is 0.09 k: above 0.5 with the sixth; over below 0.25.
+    assert repetitions([0.0] * 10 + [0.9] * 10) == [15]
+    assert repetitions([0.0] * 10 + [0.9] * 10 + [0.3] * 20 + [0.9] * 10) == [15]
+    assert repetitions([0.0] * 10 + [0.9] * 10 + [0.0] * 20 + [0.9] * 10) == [15, 45]
+
+
+def test_values_diverge_where_their_mean_error_passes_25_times_that_of_zeros():
+    made = rows(error=[1.0] * 10 + [126.0] * 10)
+    # Ten-update mean after k of 126 is 1 + 12.5 k: above 25 with the second.
+    assert fired(detect(options(), made, 32), "crash/value_divergence") == [11]
+    assert fired(detect(options(), rows(error=[24.9] * 40), 32), "crash/value_divergence") == []
+
+
 def test_spike_fires_at_the_jump_above_the_median():
     assert spikes([0.1] * 10 + [0.61] + [0.1] * 5) == [10]
     assert spikes([0.1] * 10 + [0.6] + [0.1] * 5) == []

@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,24 @@ def test_what_follows_the_seed_is_no_difference(make_run: MakeRun, tmp_path: Pat
 
 def test_control_characters_do_not_reach_a_terminal() -> None:
     assert printable("a\x1b[31mb\nc") == "a�[31mb�c"
+
+
+def test_a_run_that_went_back_says_how_often_and_what_it_goes_on_with(tmp_path: Path, make_run: MakeRun) -> None:
+    run = make_run()
+    scales = {"lr_scale": 0.25, "kl_coef_scale": 1.0}
+    events = [
+        {
+            "update": 8,
+            "kind": "rollback",
+            "number": 1,
+            "restored": 6,
+            "reason": "KL",
+            "lr_scale": 0.5,
+            "kl_coef_scale": 1.0,
+        },
+        {"update": 9, "kind": "rollback", "number": 2, "restored": 6, "reason": "KL", **scales},
+    ]
+    (run / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
+    (note,) = build_report(load([tmp_path]), Choices()).notes
+    assert "went back 2 times (update 8 to 6, 9 to 6)" in note
+    assert "on with 0.25 times the learning rates and 1.0 times the KL penalty" in note

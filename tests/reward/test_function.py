@@ -6,6 +6,7 @@ import pytest
 
 from safelab.errors import ConfigError, RunFailed
 from safelab.plugins import build_option
+from safelab.reward import function
 from support.models import context
 
 RETURNS = {
@@ -59,3 +60,37 @@ def test_what_is_wrong_is_told_with_the_functions_name(name: str, message: str) 
 def test_a_name_that_leads_nowhere_is_refused(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build_option("reward", {"name": name}, context())
+
+
+def test_a_connection_that_failed_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(function, "PAUSE_S", 0.0)
+    calls: list[int] = []
+
+    def shaky(prompts: list[str], responses: list[str]) -> list[float]:
+        calls.append(1)
+        if len(calls) < 3:
+            raise ConnectionResetError("reset by peer")
+        return [1.0]
+
+    assert function.FunctionReward("m:f", shaky).score(["p"], ["r"], [True]) == [1.0]
+    calls.clear()
+
+    def broken(prompts: list[str], responses: list[str]) -> list[float]:
+        calls.append(1)
+        raise TimeoutError("too slow")
+
+    with pytest.raises(RunFailed, match=r"raised TimeoutError: too slow \(in 3 tries\)"):
+        function.FunctionReward("m:f", broken).score(["p"], ["r"], [True])
+    assert len(calls) == 3
+
+
+def test_what_cannot_pass_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+
+    def wrong(prompts: list[str], responses: list[str]) -> list[float]:
+        calls.append(1)
+        raise ValueError("no")
+
+    with pytest.raises(RunFailed, match=r"raised ValueError: no$"):
+        function.FunctionReward("m:f", wrong).score(["p"], ["r"], [True])
+    assert len(calls) == 1

@@ -23,6 +23,7 @@ class Server:
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
+        self.tokens: list[str | None] = []
         self.answer: Answer = lambda request, number: ok([float(len(text)) for text in request["responses"]])
         outer = self
 
@@ -30,6 +31,7 @@ class Server:
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 outer.requests.append(request)
+                outer.tokens.append(self.headers.get("Authorization"))
                 status, body = outer.answer(request, len(outer.requests))
                 self.send_response(status)
                 self.end_headers()
@@ -116,3 +118,15 @@ def test_a_server_that_is_not_there_stops_before_anything_is_trained() -> None:
 def test_a_url_of_another_kind_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"reward\.url must begin with http"):
         reward("ftp://somewhere")
+
+
+def test_a_password_in_the_url_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ConfigError, match=r"reward\.url must hold no password; put a token into") as refused:
+        reward("http://me:secret@127.0.0.1:1/score")
+    assert "secret" not in str(refused.value)
+
+
+def test_a_token_is_sent_from_the_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAFELAB_REWARD_TOKEN", "t0ken")
+    reward(server.url).score(["p"], ["r"], [True])
+    assert set(server.tokens) == {"Bearer t0ken"}

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from safelab.errors import DataError
+from safelab.errors import DataError, OutputFailed
+from safelab.runlog import durable
 from safelab.runlog.schema import RunInfo
 from safelab.runlog.writer import RunWriter, read_info
 
@@ -101,6 +102,52 @@ def test_two_writers_of_one_directory_are_one_too_many(tmp_path: Path) -> None:
             RunWriter.reopen(tmp_path, 1)
         assert lines(tmp_path / "metrics.jsonl") == [{"update": 0}]
     RunWriter.reopen(tmp_path, 1).close()
+
+
+def test_a_file_that_was_removed_under_the_run_is_told_and_not_begun_anew(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(durable, "FIRST_PAUSE_S", 0.0)
+    said: list[str] = []
+    with RunWriter.create(tmp_path / "run", {}, [], info(), say=said.append) as writer:
+        writer.row({"update": 0})
+        (tmp_path / "run" / "metrics.jsonl").unlink()
+        with pytest.raises(OutputFailed, match=r"metrics\.jsonl could not be written in 4 tries \(No such file"):
+            writer.row({"update": 1})
+        assert not (tmp_path / "run" / "metrics.jsonl").exists()
+    assert len(said) == 3
+
+
+def test_half_a_line_that_a_full_disk_left_is_taken_back(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(durable, "FIRST_PAUSE_S", 0.0)
+    with RunWriter.create(tmp_path, {}, [], info()) as writer:
+        writer.row({"update": 0})
+        with open(tmp_path / "metrics.jsonl", "ab") as file:
+            file.write(b'{"upda')
+        writer.row({"update": 1})
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"update":0}\n{"update":1}\n'
+
+
+def test_rewinding_leaves_the_rollbacks_that_the_state_counts(tmp_path: Path) -> None:
+    one, two = ({"update": 9, "kind": "rollback", "number": number} for number in (1, 2))
+    lasting = {"update": 8, "kind": "config_changed"}
+    with RunWriter.create(tmp_path, {}, [], info()) as writer:
+        for update in range(6):
+            writer.row({"update": update})
+        for event in ({"update": 5, "kind": "guard"}, lasting, one, two):
+            writer.event(event)
+        writer.rewind(3, [one])
+        assert lines(tmp_path / "events.jsonl") == [lasting, one]
+        writer.row({"update": 3})
+        writer.rewind(3, [one, two])
+    assert lines(tmp_path / "events.jsonl") == [lasting, one, two]
+    assert [row["update"] for row in lines(tmp_path / "metrics.jsonl")] == [0, 1, 2]
+
+
+def test_what_a_kill_left_beside_the_files_is_removed(tmp_path: Path) -> None:
+    with RunWriter.create(tmp_path, {}, [], info()):
+        pass
+    (tmp_path / ".run.json.123").write_text("half")
+    RunWriter.reopen(tmp_path, 0).close()
+    assert not (tmp_path / ".run.json.123").exists()
 
 
 def test_a_killed_writer_leaves_whole_lines_and_no_lock(tmp_path: Path) -> None:

@@ -25,6 +25,8 @@ def rows(**columns: list[float]) -> list[dict[str, Any]]:
         "kl": "kl/ref_token_exact",
         "entropy": "policy/entropy_token",
         "gold": "reward/gold_mean",
+        "repeats": "response/repeat_rate",
+        "error": "critic/error_ratio",
     }
     keys = [names[name] for name in columns]
     return [dict(zip(keys, values, strict=True)) for values in zip(*columns.values(), strict=True)]

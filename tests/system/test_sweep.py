@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from support.commands import CALL, call, environment, small_overrides
+from safelab.runlog.lock import Lock
+from support.commands import CALL, call, call_here, environment, small_overrides
+from support.runs import numbers
 
 # A reward that raises for one seed only: the function sees no seed, so the sweep names the function.
 REWARDS = """
@@ -105,3 +107,29 @@ def test_the_launcher_of_hydra_itself_still_works(folder: Path) -> None:
     done = call(folder, "train", "-m", *words, "seed=0,1", "updates=1", "hydra/launcher=basic", "arm=x")
     assert done.code == 0, done
     assert "2 of 2 jobs are done" in done.out
+
+
+def test_a_run_is_the_same_alone_and_beside_others(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = [*small_overrides(folder), "reward.name='rewards:good'", "arm=x", "algorithm=safe"]
+    assert call(folder, "train", "-m", *words, "seed=0,1", "hydra.launcher.workers=2").code == 0
+    for seed in (0, 1):
+        assert call_here(folder, monkeypatch, capfd, "train", *words, f"seed={seed}", "experiment=alone").code == 0
+        together, alone = (
+            numbers([json.loads(line) for line in (folder / "outputs" / name / "x" / f"seed_{seed}" / "metrics.jsonl")
+                     .read_text().splitlines()]) for name in ("default", "alone")
+        )  # fmt: skip
+        assert len(together) == 3
+        assert together == alone
+
+
+def test_two_sweeps_of_one_experiment_are_one_too_many(folder: Path) -> None:
+    (folder / "outputs" / "default").mkdir(parents=True)
+    lock = Lock.take(folder / "outputs" / "default", "")
+    second = call(folder, "train", "-m", *small_overrides(folder), "seed=0,1")
+    assert second.code == 2
+    assert f"process {os.getpid()} on" in second.err
+    assert "wait for that sweep, or give this one another experiment or output_dir" in second.err
+    assert "Traceback" not in second.err
+    lock.release()

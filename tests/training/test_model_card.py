@@ -42,7 +42,7 @@ def test_a_checkpoint_on_the_way_says_how_far_it_is(tmp_path: Path) -> None:
     outcome, _ = run(small(tmp_path, "checkpoint.every=2", "checkpoint.keep=2"))
     early, late = sorted((outcome.directory / "checkpoints").iterdir())
     assert "2 of 3 updates" in (early / "policy" / "README.md").read_text()
-    assert (late / "policy" / "README.md").read_text() == policy_card(outcome.directory)
+    assert (late / "policy" / "README.md").read_text() == policy_card(outcome.directory, 3)
 
 
 def test_a_metric_that_is_not_measured_every_time() -> None:

@@ -88,11 +88,11 @@ def test_a_finished_run_is_known_as_such(tmp_path: Path) -> None:
     assert not is_finished(parts_of({**config, "updates": 9}).settings)
 
 
-def test_a_failed_run_says_why(tmp_path: Path) -> None:
+def test_a_run_whose_numbers_are_not_finite_says_so(tmp_path: Path) -> None:
     config = small(tmp_path, "optimizer.lr=1e30", "updates=6")
     outcome = train(parts_of(config), config, [], "test")
     info = json.loads((outcome.directory / "run.json").read_text())
-    assert outcome.status == info["status"] == "failed"
+    assert outcome.status == info["status"] == "diverged"
     assert "must be finite" in info["reason"]
 
 
@@ -100,7 +100,7 @@ def failing_later(prompts: list[str], responses: list[str]) -> list[float]:
     """Fails at the third batch, once."""
     CALLS.append(len(responses))
     if len(CALLS) == 3:
-        raise OSError("the scorer went away")
+        raise ValueError("the scorer went away")
     return [float(len(text)) for text in responses]
 
 

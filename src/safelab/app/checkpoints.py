@@ -29,7 +29,7 @@ def config_of(run: Path) -> dict[str, Any]:
 
 
 def weights_of(run: Path, name: str | None = None) -> Path:
-    """The ``policy`` folder of a run's newest whole checkpoint, or of the one called ``name`` (``update_000050``).
+    """The ``policy`` folder of a run's newest whole checkpoint, or of ``name`` (``update_000050``, ``best``).
 
     Raises:
         DataError: there is no whole checkpoint, or none of that name.
@@ -42,8 +42,15 @@ def weights_of(run: Path, name: str | None = None) -> Path:
         if found is None:
             raise DataError(f"{run} must have a whole checkpoint, got none; train it with checkpoint.every above 0")
         return found / "policy"
+    if name == "best":
+        best = checkpoint.best_of(folder)
+        if best is None or not checkpoint.is_whole(best):
+            raise DataError(
+                f"--checkpoint best must have one in {run}, got none whole; train with checkpoint.best=METRIC"
+            )
+        return best / "policy"
     if not checkpoint.is_whole(folder / name):
-        there = ", ".join(path.name for path in checkpoint.whole_names(folder)) or "none"
+        there = ", ".join(path.name for path in checkpoint.checkpoints_in(folder)) or "none"
         raise DataError(f"--checkpoint must name a whole checkpoint of {run}, got {name}; there are: {there}")
     return folder / name / "policy"
 

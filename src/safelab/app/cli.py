@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from safelab import __version__
-from safelab.errors import ConfigError, SafelabError, nearest
+from safelab.errors import ConfigError, SafelabError, nearest, printable, printable_lines
 
 # Name -> (module with ``main(arguments) -> exit code``, one line of help). Modules are imported when they are called.
 COMMANDS = {
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SafelabError as error:
         if debug:
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable_lines(str(error))}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         if debug:
@@ -52,6 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of our output (head, less) has gone; give the interpreter's last flush somewhere to go.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:
+        # A disk that is full, gone or read-only, met by a command's own output: no fault of the program.
+        if debug:
+            traceback.print_exc()
+        where = f" ({error.filename})" if error.filename is not None else ""
+        print(f"error: {printable(error.strerror or str(error))}{where}; mend that, and try again", file=sys.stderr)
+        return SafelabError.exit_code
 
 
 def dispatch(arguments: list[str]) -> int:

@@ -103,6 +103,15 @@ def explained(hydra: Hydra, overrides: Sequence[str] = (), name: str = CONFIG_NA
         yield
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
         raise ConfigError(mistakes.explain(error, hydra, overrides, name)) from error
+    except RecursionError:
+        raise ConfigError(
+            "a configuration must not contain itself: an alias (*name) leads back to its own &name"
+        ) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # OmegaConf's own, for a file that is a bare number.
+        raise ConfigError(f"a configuration file must hold keys with values: {error}") from error
 
 
 def _directory(given: str, flag: str) -> Path:

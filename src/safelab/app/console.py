@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from safelab.errors import printable_lines
+
 COUNTED = re.compile(r"(\d+) of (\d+)")
 
 
@@ -18,7 +20,7 @@ def progress() -> Iterator[Callable[[str], None]]:
 
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield lambda text: console.print(text, highlight=False, markup=False, soft_wrap=True)
+        yield lambda text: console.print(printable_lines(text), highlight=False, markup=False, soft_wrap=True)
         return
     columns = (BarColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
     with Progress(*columns, console=console, transient=True) as bar:
@@ -27,6 +29,6 @@ def progress() -> Iterator[Callable[[str], None]]:
         def show(text: str) -> None:
             counted = COUNTED.search(text)
             done, total = map(int, counted.groups()) if counted else (0, None)
-            bar.update(task, description=text, completed=done, total=total, visible=True)
+            bar.update(task, description=printable_lines(text), completed=done, total=total, visible=True)
 
         yield show

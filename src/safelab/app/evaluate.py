@@ -108,8 +108,8 @@ def show(name: str, checkpoint: str, summary: Mapping[str, Any], found: "Evaluat
     from rich.table import Table
     from rich.text import Text
 
+    from safelab.errors import printable
     from safelab.results import text
-    from safelab.results.load import printable
 
     def level(value: Any) -> str:
         if not isinstance(value, Mapping):
@@ -147,7 +147,7 @@ def parser() -> Parser:
         "started from: reward, KL, length, distinct-n, win rate by reward.",
     )
     made.add_argument("run", type=Path, metavar="RUN", help="a run directory")
-    made.add_argument("--checkpoint", metavar="NAME", help="which one, as update_000050 (the newest whole one)")
+    made.add_argument("--checkpoint", metavar="NAME", help="which one, as update_000050 or best (the newest whole one)")
     made.add_argument("--prompts", type=Path, metavar="FILE", help="prompts, one per line (the run's held-out ones)")
     made.add_argument("--count", type=positive, default=256, metavar="N", help="prompts, each taken once (256)")
     made.add_argument("--samples", type=int, default=3, metavar="N", help="responses to print (3)")

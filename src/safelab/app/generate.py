@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
         config["rollout"]["max_new_tokens"] = flags.max_new_tokens
 
     from safelab.app.console import progress
-    from safelab.results.load import printable
+    from safelab.errors import printable
     from safelab.training.seeding import stream
 
     with progress() as say:
@@ -54,7 +54,7 @@ def parser() -> Parser:
     made = Parser(prog="safelab generate", description="Let a run's policy write.")
     made.add_argument("run", type=Path, metavar="RUN", help="a run directory")
     made.add_argument("prompt", nargs="*", metavar="PROMPT", help="prompts (lines of standard input)")
-    made.add_argument("--checkpoint", metavar="NAME", help="which one, as update_000050 (the newest whole one)")
+    made.add_argument("--checkpoint", metavar="NAME", help="which one, as update_000050 or best (the newest whole one)")
     made.add_argument("--max-new-tokens", type=positive, metavar="N", help="longest response (as in training)")
     made.add_argument("--count", type=positive, default=1, metavar="N", help="responses to each prompt (1)")
     made.add_argument("--seed", type=int, default=0, help="of the sampling (0)")

@@ -16,6 +16,7 @@ from pathlib import Path
 from safelab.app.fork_server import CONTEXT, warm
 from safelab.app.jobs import Job
 from safelab.app.worker import LOG_FILE, Report, work
+from safelab.errors import printable, printable_lines
 
 TAIL_LINES = 15
 """Lines of its output that are shown of a job that failed."""
@@ -139,7 +140,7 @@ def _collect(child: Child, jobs: Sequence[Job]) -> Report:
         _say(child.number, jobs, f"finished in {took}{reward}")
         return report
     _say(child.number, jobs, f"failed after {took}: {report.failure}")
-    print("".join(f"    | {line}\n" for line in output), end="", file=sys.stderr, flush=True)
+    print("".join(f"    | {printable(line)}\n" for line in output), end="", file=sys.stderr, flush=True)
     where = f" ({log})" if log.exists() else ""
     return Report(failure=f"{child.job.name}: {report.failure}{where}", final_reward=None)
 
@@ -178,4 +179,4 @@ def _stop(children: Sequence[Child]) -> None:
 
 
 def _say(number: int, jobs: Sequence[Job], text: str) -> None:
-    print(f"[{number + 1}/{len(jobs)}] {jobs[number].name} {text}", flush=True)
+    print(f"[{number + 1}/{len(jobs)}] {printable(jobs[number].name)} {printable_lines(text)}", flush=True)

@@ -63,7 +63,7 @@ def again(config: Mapping[str, Any], updates: int) -> list[dict[str, Any]]:
     from safelab.training.run import train
 
     with tempfile.TemporaryDirectory(prefix="safelab-reproduce-") as folder:
-        own = {**config, "output_dir": folder, "updates": updates, "checkpoint": {"every": 0, "keep": 1}}
+        own = {**config, "output_dir": folder, "updates": updates, "checkpoint": {"every": 0, "keep": 1, "best": None}}
         with progress() as say:
             parts = parts_of(own, say)
         outcome = train(parts, own, [], "safelab reproduce")

@@ -23,7 +23,8 @@ from safelab.app.compose import CONFIG_NAME, compose, explained, opened, parse
 from safelab.app.fork_server import warm
 from safelab.app.jobs import Job, check_directories, merged, overrides_of, to_job
 from safelab.app.pretrain import prepare_policies
-from safelab.errors import ConfigError, RunFailed
+from safelab.app.sweep_lock import alone
+from safelab.errors import ConfigError, RunFailed, printable_lines
 
 if TYPE_CHECKING:
     from safelab.training.run import Outcome
@@ -157,13 +158,15 @@ def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
         print(f"checking {len(every)} jobs", flush=True)
     jobs = compose_jobs(hydra, master, every, name)
     preflight(jobs)
-    prepare_policies(jobs)
+    with alone(jobs):  # found out before anything slow is made
+        prepare_policies(jobs)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(master))
     with explained(hydra, overrides, name):
         launcher = Plugins.instance().instantiate_launcher(context, Task(dict(zip(every, jobs, strict=True))), master)
     returns: list[JobReturn] = []
-    for batch in batches:
-        returns += launcher.launch(batch, initial_job_idx=len(returns))
+    with alone(jobs):
+        for batch in batches:
+            returns += launcher.launch(batch, initial_job_idx=len(returns))
     return report(returns)
 
 
@@ -221,7 +224,7 @@ def report(returns: Sequence[JobReturn]) -> int:
     failed = [job for job in returns if job.status is not JobStatus.COMPLETED]
     print(f"{len(returns) - len(failed)} of {len(returns)} jobs are done")
     for job in failed:
-        print(f"failed: {job._return_value}", file=sys.stderr)  # the property would raise it
+        print(f"failed: {printable_lines(str(job._return_value))}", file=sys.stderr)  # the property would raise it
     return RunFailed.exit_code if failed else 0
 
 

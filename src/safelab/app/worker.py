@@ -43,7 +43,7 @@ def work(job: Job, gpu: str | None, log: Path, answer: Connection, lifeline: Con
 
     try:
         outcome = run(job, ready=lambda: _move(log, job.directory / LOG_FILE))
-    except SafelabError as error:
+    except (SafelabError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         report = Report(failure=str(error), final_reward=None)
     else:

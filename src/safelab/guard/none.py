@@ -21,6 +21,8 @@ def build(options: Options, context: Context) -> "NoGuard":
 class NoGuard:
     """``contracts.Guard``."""
 
+    remedy = None
+
     def verdict(self, row: Mapping[str, Any]) -> str | None:
         """None."""
         return None

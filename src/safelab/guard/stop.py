@@ -1,28 +1,14 @@
 """Ends a run that is lost: a number that is not finite, a crash by the report's own definitions, too high a KL."""
 
-import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
-
-from pydantic import Field
+from typing import Any
 
 from safelab.contracts import Context
-from safelab.errors import RunFailed, nearest
-from safelab.options import Options as BaseOptions
-
-CrashName = Literal["reward", "kl_spike", "kl_explosion", "entropy_collapse", "hacking"]
+from safelab.guard._watch import WatchOptions, objection
 
 
-class Options(BaseOptions):
-    """``metrics``: names as in ``metrics.jsonl`` that must stay finite. ``crashes``: flags of a row that end the run.
-
-    ``kl_ceiling``: exact KL to the reference, in nats per response token, above which it ends; None for none.
-    """
-
-    name: str
-    metrics: Annotated[list[str], Field(min_length=1)]
-    crashes: list[CrashName]
-    kl_ceiling: Annotated[float, Field(gt=0)] | None
+class Options(WatchOptions):
+    """What is watched, and no more."""
 
 
 def build(options: Options, context: Context) -> "StopGuard":
@@ -33,6 +19,8 @@ def build(options: Options, context: Context) -> "StopGuard":
 class StopGuard:
     """``contracts.Guard``."""
 
+    remedy = None
+
     def __init__(self, options: Options) -> None:
         self._options = options
 
@@ -40,19 +28,6 @@ class StopGuard:
         """What is wrong, and at which update; the first that is found.
 
         Raises:
-            RunFailed: a watched metric is not in the row, so that it would be watched in vain.
+            RunFailed: a watched metric is not in the row.
         """
-        options = self._options
-        for name in options.metrics:
-            if name not in row:
-                raise RunFailed(f"guard.metrics must name metrics of this run, got {name!r}: {nearest(name, row)}")
-            value = row[name]
-            if value is not None and not math.isfinite(value):
-                return f"{name} was {value} at update {row['update']}"
-        for crash in options.crashes:
-            if row.get(f"crash/{crash}"):
-                return f"crash/{crash} began at update {row['update']}"
-        kl = row["kl/ref_token_exact"]
-        if options.kl_ceiling is not None and kl > options.kl_ceiling:
-            return f"kl/ref_token_exact was {kl:.3g}, above {options.kl_ceiling:g}, at update {row['update']}"
-        return None
+        return objection(self._options, row)

@@ -7,6 +7,8 @@
 | ``crash/kl_explosion`` | the mean exact KL passes a threshold |
 | ``crash/entropy_collapse`` | entropy stays below a share of its start |
 | ``crash/hacking`` | the gold score falls while the reward that is optimised stays up |
+| ``crash/repetition`` | the mean share of repeated neighbouring tokens passes a threshold |
+| ``crash/value_divergence`` | the mean error of the values passes a multiple of what zeros would have |
 
 Each is 1 at the update where one begins, else 0, and is absent where the row lacks what it needs. A batch of one
 response has no deviation (NaN), so neither ``crash/reward`` nor ``crash/hacking``.
@@ -14,7 +16,10 @@ response has no deviation (NaN), so neither ``crash/reward`` nor ``crash/hacking
 The constants were calibrated on null (learning rate 0), healthy and failed runs of 150 updates. On simulated nulls
 (batch 32) ``crash/reward`` fires at 6 standard errors in 1 % of runs of 150 updates, 15 % of 600, 55 % of 2,000: a
 peak is a maximum, and grows with its tries. 8 standard errors give less than 1 % at 2,000. The gain share takes over
-as soon as a run has learnt more than some 24 standard errors. The other four did not fire in any null.
+as soon as a run has learnt more than some 24 standard errors. The other four did not fire in any null. Repetition:
+the 10-update mean stayed below 0.1 in ten runs of six arms, null and healthy, and reached 0.68 to 1 in the three that
+really repeat. Value divergence: below 7.2 in thirteen runs, one with a critic that never learns among them, and 72 in
+the one whose critic was broken on purpose (learning rate 1).
 """
 
 import math
@@ -24,19 +29,22 @@ from typing import Any
 from safelab.maths.drift import (
     EntropyCollapseOptions,
     EntropyCollapseState,
-    KlExplosionOptions,
-    KlExplosionState,
+    ExcessOptions,
+    ExcessState,
     KlSpikeOptions,
     KlSpikeState,
     entropy_collapse_step,
-    kl_explosion_step,
+    excess_step,
     kl_spike_step,
 )
 from safelab.maths.hacking import HackingOptions, HackingState, hacking_step
 from safelab.maths.reward_crash import RewardCrashOptions, RewardCrashState, reward_crash_step
 from safelab.options import Options, State
 
-KEYS = ("crash/reward", "crash/kl_spike", "crash/kl_explosion", "crash/entropy_collapse", "crash/hacking")
+KEYS = (
+    "crash/reward", "crash/kl_spike", "crash/kl_explosion", "crash/entropy_collapse", "crash/hacking",
+    "crash/repetition", "crash/value_divergence",
+)  # fmt: skip
 
 
 class DetectorOptions(Options):
@@ -44,9 +52,11 @@ class DetectorOptions(Options):
 
     reward_crash: RewardCrashOptions
     kl_spike: KlSpikeOptions
-    kl_explosion: KlExplosionOptions
+    kl_explosion: ExcessOptions
     entropy_collapse: EntropyCollapseOptions
     hacking: HackingOptions
+    repetition: ExcessOptions
+    value_divergence: ExcessOptions
 
 
 class DetectorState(State):
@@ -54,9 +64,11 @@ class DetectorState(State):
 
     reward_crash: RewardCrashState = RewardCrashState()
     kl_spike: KlSpikeState = KlSpikeState()
-    kl_explosion: KlExplosionState = KlExplosionState()
+    kl_explosion: ExcessState = ExcessState()
     entropy_collapse: EntropyCollapseState = EntropyCollapseState()
     hacking: HackingState = HackingState()
+    repetition: ExcessState = ExcessState()
+    value_divergence: ExcessState = ExcessState()
 
 
 def detect_init() -> DetectorState:
@@ -96,10 +108,15 @@ def detect_step(
             record("hacking", "crash/hacking", hacked)
     if kl is not None:
         record("kl_spike", "crash/kl_spike", kl_spike_step(options.kl_spike, state.kl_spike, kl))
-        record("kl_explosion", "crash/kl_explosion", kl_explosion_step(options.kl_explosion, state.kl_explosion, kl))
+        record("kl_explosion", "crash/kl_explosion", excess_step(options.kl_explosion, state.kl_explosion, kl))
     if entropy is not None:
         collapse = entropy_collapse_step(options.entropy_collapse, state.entropy_collapse, entropy)
         record("entropy_collapse", "crash/entropy_collapse", collapse)
+    if (repeated := _number(row, "response/repeat_rate")) is not None:
+        record("repetition", "crash/repetition", excess_step(options.repetition, state.repetition, repeated))
+    if (error := _number(row, "critic/error_ratio")) is not None:
+        diverged = excess_step(options.value_divergence, state.value_divergence, error)
+        record("value_divergence", "crash/value_divergence", diverged)
     return state.model_copy(update=changes), events
 
 

@@ -1,4 +1,4 @@
-"""KL spikes, KL explosion and entropy collapse, as folds over updates. Nats per response token."""
+"""KL spikes, a value that stays too high (KL, repetition) and entropy collapse, as folds over updates."""
 
 import math
 from statistics import fmean, median
@@ -36,35 +36,36 @@ def kl_spike_step(options: KlSpikeOptions, state: KlSpikeState, kl: float) -> tu
     return KlSpikeState(recent=recent, wait=options.gap - 1 if spike else max(state.wait - 1, 0)), spike
 
 
-class KlExplosionOptions(Options):
-    """``threshold`` in nats; over when the mean is below ``rearm_share`` of it."""
+class ExcessOptions(Options):
+    """``threshold`` in the unit of the value; over when the mean is below ``rearm_share`` of it."""
 
     window: int = Field(ge=1)
     threshold: float = Field(gt=0)
     rearm_share: float = Field(gt=0, le=1)
 
 
-class KlExplosionState(State):
-    """The last finite values, and whether an explosion lasts."""
+class ExcessState(State):
+    """The last finite values, and whether an excess lasts."""
 
     recent: tuple[float, ...] = ()
     lasts: bool = False
 
 
-def kl_explosion_step(options: KlExplosionOptions, state: KlExplosionState, kl: float) -> tuple[KlExplosionState, bool]:
+def excess_step(options: ExcessOptions, state: ExcessState, value: float) -> tuple[ExcessState, bool]:
     """Mean over the window ``> threshold``; a new one can begin when it was below ``rearm_share threshold``.
 
-    Needs a full window. A KL that is not finite begins one, and the window starts anew.
+    A KL explosion is one, and so are repetition and value divergence. Needs a full window. A value that is not finite
+    begins one, and the window starts anew.
     """
-    if not math.isfinite(kl):
-        return KlExplosionState(lasts=True), not state.lasts
-    recent = (*state.recent, kl)[-options.window :]
+    if not math.isfinite(value):
+        return ExcessState(lasts=True), not state.lasts
+    recent = (*state.recent, value)[-options.window :]
     if len(recent) < options.window:
-        return KlExplosionState(recent=recent, lasts=state.lasts), False
+        return ExcessState(recent=recent, lasts=state.lasts), False
     level = fmean(recent)
     begins = not state.lasts and level > options.threshold
     ends = level < options.rearm_share * options.threshold
-    return KlExplosionState(recent=recent, lasts=begins or (state.lasts and not ends)), begins
+    return ExcessState(recent=recent, lasts=begins or (state.lasts and not ends)), begins
 
 
 class EntropyCollapseOptions(Options):

@@ -5,11 +5,14 @@
 The same random numbers are drawn in the same order, so the responses are those of ``generate``.
 """
 
+import math
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+
+from safelab.errors import Diverged
 
 
 @runtime_checkable
@@ -65,6 +68,9 @@ def sample(
     """Response tokens, ``pad`` after a row's end; as many columns as the longest response has tokens.
 
     With ``greedy`` the likeliest token is taken every time, and no random number is drawn.
+
+    Raises:
+        Diverged: a probability is not finite.
     """
     width = prompt_ids.shape[1]
     mask = torch.ones(len(prompt_ids), width + max_new_tokens, dtype=torch.long, device=prompt_ids.device)
@@ -87,9 +93,17 @@ def sample(
 
 
 def chosen(logits: Float[Tensor, "b vocab"], sampling_temperature: float, greedy: bool) -> Int[Tensor, "b"]:
-    """One token a row: sampled at the temperature, or the likeliest."""
+    """One token a row: sampled at the temperature, or the likeliest.
+
+    Raises:
+        Diverged: a probability is not finite.
+    """
     if greedy:
         return logits.argmax(dim=-1)
     if sampling_temperature != 1.0:
         logits = logits / sampling_temperature
-    return torch.multinomial(torch.softmax(logits, dim=-1), num_samples=1).squeeze(1)
+    probabilities = torch.softmax(logits, dim=-1)
+    # One sum over what is there anyway: on a GPU multinomial would end the process's use of it, not raise.
+    if not math.isfinite(float(probabilities.sum())):
+        raise Diverged("the policy's probabilities must be finite, got NaN while it wrote; its weights are no good")
+    return torch.multinomial(probabilities, num_samples=1).squeeze(1)

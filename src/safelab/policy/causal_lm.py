@@ -79,7 +79,10 @@ def load(path: str, options: Options | LoadOptions, context: Context) -> "Causal
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
         module = AutoModelForCausalLM.from_pretrained(
-            path, dtype=getattr(torch, options.dtype), attn_implementation=options.attention
+            path,
+            dtype=getattr(torch, options.dtype),
+            attn_implementation=options.attention,
+            use_safetensors=True,  # never a pickle
         )
     except ImportError as error:
         reason = str(error).strip().splitlines()[0]

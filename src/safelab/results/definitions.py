@@ -39,6 +39,18 @@ TEXTS: Mapping[str, tuple[str, str, str]] = {
         "mean reward is at least {proxy_logit_gain:g} above its start (rewards outside [0, 1]: while the mean is that "
         "many deviations above it). The next one can begin when {rearm_share:.0%} of the fall is recovered.",
     ),
+    "crash/repetition": (
+        "Repetition",
+        "repetition",
+        "The mean share of equal neighbouring tokens over {window} updates passes {threshold:.0%}. The next one can "
+        "begin when it was below {rearm_share:.0%} of that.",
+    ),
+    "crash/value_divergence": (
+        "Value divergence",
+        "value_divergence",
+        "The mean squared error of the values, over {window} updates, passes {threshold:g} times that of values that "
+        "are all 0. The next one can begin when it was below {rearm_share:.0%} of that.",
+    ),
 }
 """Kind: its name, its key in the configuration's ``detectors``, and what ``safelab.maths.detectors`` does, in words."""
 

@@ -11,11 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from safelab.errors import DataError
+from safelab.errors import DataError, printable
 from safelab.results.select import arms_by, where
 from safelab.runlog.long_form import is_long_form, read_long_form
 from safelab.runlog.reader import RunRecord, find_runs, read_run
-from safelab.runlog.schema import RunInfo
+from safelab.runlog.schema import ROLLBACK, RunInfo
 
 STATUS_RANK = {"finished": 0, "failed": 1, "diverged": 1, "interrupted": 2, "running": 3}
 """Which of two runs of one arm and seed counts: the lower."""
@@ -104,20 +104,29 @@ def arm_names(infos: Sequence[RunInfo]) -> list[str]:
     return [printable(name) for name in names]
 
 
-def printable(text: str) -> str:
-    """``text`` with every control character replaced: it goes to terminals and into SVG, which forbid them."""
-    return "".join(char if char.isprintable() else "�" for char in text)
-
-
 def _judge(arm: str, same: Sequence[RunRecord]) -> list[LoadedRun]:
     """The runs of one arm and seed, the one that may count first."""
     first, *others = sorted(sorted(same, key=_later, reverse=True), key=lambda r: STATUS_RANK[r.info.status])
     counted, note = _counts(first)
+    note = "; ".join(part for part in (note, rollbacks(first)) if part)
     twin = f"duplicate of {first.directory}, which stands for this arm and seed"
     return [
         LoadedRun(record=first, arm=arm, counted=counted, note=note),
         *(LoadedRun(record=other, arm=arm, counted=False, note=twin, duplicate=True) for other in others),
     ]
+
+
+def rollbacks(record: RunRecord) -> str:
+    """How often and where the guard went back in a run, and what that left of its rates; nothing if it never did."""
+    events = [event for event in record.events if event.get("kind") == ROLLBACK]
+    if not events:
+        return ""
+    ways = ", ".join(f"{event.get('update')} to {event.get('restored')}" for event in events)
+    last = events[-1]
+    return (
+        f"went back {len(events)} time{'s' * (len(events) != 1)} (update {ways}); on with {last.get('lr_scale')} times "
+        f"the learning rates and {last.get('kl_coef_scale')} times the KL penalty"
+    )
 
 
 def _later(record: RunRecord) -> tuple[str, str]:

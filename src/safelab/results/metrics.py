@@ -11,7 +11,10 @@ from safelab.results.model import Measure
 
 Column = npt.NDArray[np.float64]
 
-CRASHES = ("crash/reward", "crash/kl_spike", "crash/kl_explosion", "crash/entropy_collapse", "crash/hacking")
+CRASHES = (
+    "crash/reward", "crash/kl_spike", "crash/kl_explosion", "crash/entropy_collapse", "crash/hacking",
+    "crash/repetition", "crash/value_divergence",
+)  # fmt: skip
 """Columns that are 1 where a crash of that kind begins; the definitions are in ``safelab.maths.detectors``."""
 
 

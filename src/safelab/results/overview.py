@@ -11,9 +11,8 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from safelab.errors import DataError
+from safelab.errors import DataError, printable
 from safelab.results import text
-from safelab.results.load import printable
 from safelab.runlog.reader import find_runs
 from safelab.runlog.schema import METRICS_FILE, RunInfo
 from safelab.runlog.writer import read_info

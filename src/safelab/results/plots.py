@@ -22,6 +22,8 @@ EVENT_SYMBOLS = {
     "crash/kl_explosion": "star",
     "crash/entropy_collapse": "triangle-down-open",
     "crash/hacking": "diamond-open",
+    "crash/repetition": "square-open",
+    "crash/value_divergence": "hexagon-open",
 }
 ROW_PX, FRAME_PX, LEGEND_PX = 22, 110, 26
 """Height of a row in a timeline, of what is around the rows, and of the legend's distance from the first row."""

@@ -6,9 +6,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from safelab.errors import printable
 from safelab.results import text
 from safelab.results.definitions import label
-from safelab.results.load import printable
 from safelab.results.model import Report
 
 SHOWN = ("reward_mean", "reward_final", "gold_final", "kl_mean", "entropy_final")

@@ -88,7 +88,7 @@ def load(path: str, dtype: torch.dtype) -> Any:
             self.post_init()
 
     try:
-        model, loading = ArmoRM.from_pretrained(path, dtype=dtype, output_loading_info=True)
+        model, loading = ArmoRM.from_pretrained(path, dtype=dtype, output_loading_info=True, use_safetensors=True)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(

@@ -1,6 +1,7 @@
 """A user's own function as reward: ``reward.name=package.module:function``, called as ``f(prompts, responses)``."""
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from numbers import Real
 from typing import Any
@@ -9,6 +10,12 @@ from safelab.contracts import Context
 from safelab.errors import ConfigError, RunFailed
 from safelab.options import Options as BaseOptions
 from safelab.plugins import resolve
+
+RETRIES = 2
+"""Further calls after an OSError: connections, time-outs and files are its kinds, and those of most HTTP libraries."""
+
+PAUSE_S = 1.0
+"""Before the first of them; doubles."""
 
 
 class Options(BaseOptions):
@@ -42,15 +49,24 @@ class FunctionReward:
         Raises:
             RunFailed: the function raised, or returned something else.
         """
-        try:
-            values = list(self._function(list(prompts), list(responses)))
-        # A stranger's code may raise anything; it is chained, named, and ends the run.
-        except Exception as error:
-            raise RunFailed(f"reward {self._name} raised {type(error).__name__}: {error}") from error
+        values = self._called(list(prompts), list(responses))
         if len(values) != len(responses):
             raise RunFailed(f"reward {self._name} must return one number per response, got {len(values)} for "
                             f"{len(responses)}")  # fmt: skip
         return [self._number(value, prompt) for value, prompt in zip(values, prompts, strict=True)]
+
+    def _called(self, prompts: list[str], responses: list[str]) -> list[Any]:
+        """What the function returns; asked again where files or connections failed it, which may pass."""
+        for attempt in range(RETRIES + 1):
+            try:
+                return list(self._function(prompts, responses))
+            # A stranger's code may raise anything; it is chained, named, and ends the run.
+            except Exception as error:
+                if attempt == RETRIES or not isinstance(error, OSError):
+                    tries = f" (in {attempt + 1} tries)" if attempt else ""
+                    raise RunFailed(f"reward {self._name} raised {type(error).__name__}: {error}{tries}") from error
+            time.sleep(PAUSE_S * 2**attempt)
+        raise AssertionError("a loop of at least one try returns or raises")
 
     def _number(self, value: Any, prompt: str) -> float:
         number = value.item() if hasattr(value, "item") else value

@@ -7,11 +7,13 @@ status, an answer of another form) stops the run at once.
 """
 
 import json
+import os
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
@@ -20,6 +22,9 @@ from safelab.errors import RunFailed
 from safelab.options import Options as BaseOptions
 
 PASSING = {429, 500, 502, 503, 504}
+TOKEN = "SAFELAB_REWARD_TOKEN"
+"""Environment variable: sent as a bearer token, where it is set."""
+
 SHOWN = 200
 """Characters of an answer that a message quotes."""
 
@@ -42,6 +47,9 @@ class Options(BaseOptions):
     def _is_http(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
             raise ValueError(f"must begin with http:// or https://, got {url!r}")
+        if "@" in urlsplit(url).netloc:
+            # The configuration is written to files; a password in it would be, too.
+            raise ValueError(f"must hold no password; put a token into ${TOKEN}, which is sent and never written")
         return url
 
 
@@ -94,7 +102,10 @@ class RemoteReward:
 
     def _post(self, body: bytes) -> bytes:
         options = self._options
-        request = urllib.request.Request(options.url, data=body, headers={"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        if token := os.environ.get(TOKEN):
+            headers["Authorization"] = f"Bearer {token}"
+        request = urllib.request.Request(options.url, data=body, headers=headers)
         for attempt in range(options.retries + 1):
             try:
                 with urllib.request.urlopen(request, timeout=options.timeout_s) as response:

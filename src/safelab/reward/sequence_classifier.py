@@ -56,6 +56,7 @@ def build(options: Options, context: Context) -> "SequenceClassifier":
             dtype=getattr(torch, options.dtype),
             trust_remote_code=options.trust_remote_code,
             output_loading_info=True,
+            use_safetensors=True,
         )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]

@@ -29,8 +29,15 @@ LINE_FILES = (METRICS_FILE, SAMPLES_FILE, EVENTS_FILE)
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 """How a value that JSON cannot hold is written: as this text."""
 
+ROLLBACK = "rollback"
+"""Kind of the event of a guard that went back to a checkpoint: one for each that the run's state counts."""
+
+LASTING = ("config_changed",)
+"""Kinds of events that were done to a run, and so stay where the updates after them are made again."""
+
 Status = Literal["running", "finished", "failed", "diverged", "interrupted"]
-"""``diverged``: the guard ended it; ``failed``: something broke; ``interrupted``: a signal, or the time was up."""
+"""``diverged``: a number was not finite, or the guard ended it; ``failed``: something broke; ``interrupted``: a signal,
+or the time was up."""
 
 
 class RunInfo(State):

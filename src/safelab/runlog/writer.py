@@ -1,9 +1,11 @@
 """Writes a run directory: a reader, even after a kill, finds whole lines and a whole run.json."""
 
-import fcntl
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from errno import ENOENT, ENOSPC
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -12,63 +14,124 @@ import yaml
 from pydantic import ValidationError
 
 from safelab.errors import DataError
+from safelab.runlog.durable import Say, persistently, replace_text
+from safelab.runlog.lock import Lock
 from safelab.runlog.schema import (
     CONFIG_FILE,
     EVENTS_FILE,
+    LASTING,
     LINE_FILES,
     METRICS_FILE,
     OVERRIDES_FILE,
+    ROLLBACK,
     RUN_FILE,
     SAMPLES_FILE,
     RunInfo,
     plain,
 )
 
+OTHER_PLACE = "wait for it, or choose another output_dir, arm or seed"
+
+
+def take(directory: Path) -> Lock:
+    """Make the run's directory ours, and remove what an earlier owner left half written.
+
+    Raises:
+        DataError: it cannot be made or written, or another process writes there.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = Lock.take(directory, OTHER_PLACE)
+        for name in (CONFIG_FILE, OVERRIDES_FILE, RUN_FILE, *LINE_FILES):
+            for beside in directory.glob(f".{name}.*"):
+                beside.unlink()
+    except OSError as error:
+        raise _unwritable(directory, error) from error
+    return lock
+
 
 class RunWriter:
-    """One process's hold on one run directory; closes with ``close()`` or at the end of a ``with`` block."""
+    """One process's hold on one run directory; closes with ``close()`` or at the end of a ``with`` block.
 
-    def __init__(self, directory: Path, info: RunInfo, hold: int) -> None:
+    What cannot be written is tried again a few times; then its methods raise ``OutputFailed``, and what was there
+    before is there still.
+    """
+
+    def __init__(self, directory: Path, info: RunInfo, lock: Lock, say: Say) -> None:
         self.directory = directory
         self.info = info
-        self._hold = hold
+        self._lock = lock
+        self._say = say
         self._files: dict[str, FileIO] = {}
+        self._sizes: dict[str, int] = {}
 
     @classmethod
-    def create(cls, directory: Path, config: Mapping[str, Any], overrides: Sequence[str], info: RunInfo) -> "RunWriter":
+    def create(
+        cls,
+        directory: Path,
+        config: Mapping[str, Any],
+        overrides: Sequence[str],
+        info: RunInfo,
+        lock: Lock | None = None,
+        say: Say = lambda text: None,
+    ) -> "RunWriter":
         """Begin a run in ``directory``; rows that an earlier attempt left there are removed.
+
+        Args:
+            directory: made if it is not there.
+            config: resolved.
+            overrides: what the command line changed.
+            info: of the run that begins.
+            lock: ours already, as ``take`` gave it; None: it is taken here.
+            say: tells the user of a write that failed and is tried again.
 
         Raises:
             DataError: the directory cannot be made or written, or another process writes there.
         """
+        writer = cls(directory, info, take(directory) if lock is None else lock, say)
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            writer = cls(directory, info, _take(directory))
             for name in LINE_FILES:
                 (directory / name).unlink(missing_ok=True)
-            replace_text(directory / CONFIG_FILE, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
-            replace_text(directory / OVERRIDES_FILE, yaml.safe_dump(list(overrides), allow_unicode=True))
-            writer.update_info()
+            replace_text(directory / CONFIG_FILE, _yaml(dict(config)))
+            replace_text(directory / OVERRIDES_FILE, _yaml(list(overrides)))
+            replace_text(directory / RUN_FILE, _record(info))
         except OSError as error:
+            writer.close()
             raise _unwritable(directory, error) from error
         return writer
 
     @classmethod
-    def reopen(cls, directory: Path, next_update: int) -> "RunWriter":
-        """Go on with a run: rows of ``next_update`` and later are cut, so that none is there twice.
+    def reopen(
+        cls,
+        directory: Path,
+        next_update: int,
+        rollbacks: Sequence[Mapping[str, Any]] = (),
+        lock: Lock | None = None,
+        say: Say = lambda text: None,
+    ) -> "RunWriter":
+        """Go on with a run, cut as ``rewind`` does.
 
         Raises:
             DataError: no run is there, it cannot be written, or another process writes there.
         """
         info = read_info(directory)
+        writer = cls(directory, info, take(directory) if lock is None else lock, say)
         try:
-            writer = cls(directory, info, _take(directory))
-            for name in LINE_FILES:
-                _cut(directory / name, next_update)
+            writer._rewind(next_update, rollbacks)
         except OSError as error:
+            writer.close()
             raise _unwritable(directory, error) from error
         writer.update_info(last_update=next_update - 1 if next_update > 0 else None)
         return writer
+
+    def rewind(self, next_update: int, rollbacks: Sequence[Mapping[str, Any]]) -> None:
+        """Cut the lines of ``next_update`` and later, so that none is there twice.
+
+        ``rollbacks`` are the events of this kind that the run's state counts, each with its ``number``: those that are
+        not in ``events.jsonl`` are added, others are removed, so that a kill at any moment leaves neither too many.
+        """
+        persistently(self.directory, partial(self._rewind, next_update, rollbacks), self._say)
+        self.update_info(last_update=next_update - 1 if next_update > 0 else None)
 
     def row(self, row: Mapping[str, Any]) -> None:
         """Append one update's metrics (``update`` among them) to ``metrics.jsonl``."""
@@ -83,23 +146,28 @@ class RunWriter:
         """Append one event (``update`` among its keys) to ``events.jsonl``."""
         self._append(EVENTS_FILE, event)
 
+    def sync(self) -> None:
+        """Bring every line to the disk: a checkpoint must not outlive the rows before it."""
+        for name, file in self._files.items():
+            persistently(self.directory / name, partial(os.fsync, file.fileno()), self._say)
+
+    def text(self, name: str, text: str) -> None:
+        """Write a file of the run's directory, whole."""
+        persistently(self.directory / name, partial(replace_text, self.directory / name, text), self._say)
+
     def replace_config(self, config: Mapping[str, Any]) -> None:
         """What a run goes on with, where it was allowed to differ."""
-        replace_text(self.directory / CONFIG_FILE, yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True))
+        self.text(CONFIG_FILE, _yaml(dict(config)))
 
     def update_info(self, **changes: Any) -> None:
         """Change ``run.json``: written beside, brought to the disk, renamed."""
         self.info = RunInfo.model_validate({**self.info.model_dump(), **changes})
-        replace_text(self.directory / RUN_FILE, json.dumps(plain(self.info.model_dump()), indent=2) + "\n")
+        self.text(RUN_FILE, _record(self.info))
 
     def close(self) -> None:
         """Let go of the directory; what was written stays."""
-        for file in self._files.values():
-            file.close()
-        self._files.clear()
-        if self._hold >= 0:
-            os.close(self._hold)
-            self._hold = -1
+        self._close_files()
+        self._lock.release()
 
     def __enter__(self) -> "RunWriter":
         return self
@@ -107,15 +175,50 @@ class RunWriter:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _close_files(self) -> None:
+        for file in self._files.values():
+            with suppress(OSError):  # unbuffered: nothing is written here that could be lost
+                file.close()
+        self._files.clear()
+
     def _append(self, name: str, record: Mapping[str, Any]) -> None:
         if "update" not in record:
             raise ValueError(f"a line of {name} needs its 'update', got {sorted(record)}")
+        persistently(self.directory / name, partial(self._write, name, _line(record)), self._say)
+
+    def _write(self, name: str, line: str) -> None:
+        """Append a line, whole or not at all; a file that is no longer the one we began is an error, not a fresh start.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        path, data = self.directory / name, line.encode("ascii")
         if name not in self._files:
-            self._files[name] = open(self.directory / name, "ab", buffering=0)  # noqa: SIM115 (closed in close)
-        # ASCII: a model may write half a surrogate pair, or a line separator that some readers split at.
-        data = (json.dumps(plain(dict(record)), allow_nan=False, separators=(",", ":")) + "\n").encode("ascii")
-        if (written := self._files[name].write(data)) != len(data):
-            raise OSError(f"{self.directory / name}: {written} of {len(data)} bytes were written; is the disk full?")
+            self._files[name] = open(path, "ab", buffering=0)  # noqa: SIM115 (closed in close)
+            self._sizes[name] = path.stat().st_size
+        file, size = self._files[name], self._sizes[name]
+        if not os.path.samestat(path.stat(), here := os.fstat(file.fileno())) or here.st_size < size:
+            raise OSError(ENOENT, "it was removed, cut or replaced by another program")
+        if here.st_size > size:
+            file.truncate(size)  # what a failed try left
+        if (written := file.write(data)) != len(data):
+            raise OSError(ENOSPC, f"{written} of {len(data)} bytes were written; is the disk full?")
+        self._sizes[name] = size + len(data)
+
+    def _rewind(self, next_update: int, rollbacks: Sequence[Mapping[str, Any]]) -> None:
+        def stays(record: Mapping[str, Any]) -> bool:
+            if record.get("kind") == ROLLBACK:
+                return int(record.get("number", 0)) <= len(rollbacks)
+            return record.get("kind") in LASTING or _update_of(record) < next_update
+
+        self._close_files()
+        for name in LINE_FILES:
+            kept, records = _kept(self.directory / name, stays)
+            numbers = {record["number"] for record in records if record.get("kind") == ROLLBACK}
+            missing = [event for event in rollbacks if name == EVENTS_FILE and event["number"] not in numbers]
+            text = "".join([*kept, *map(_line, missing)])
+            if text or (self.directory / name).exists():
+                replace_text(self.directory / name, text)
 
 
 def read_info(directory: Path) -> RunInfo:
@@ -137,46 +240,62 @@ def read_info(directory: Path) -> RunInfo:
         raise DataError(f"{path} must be a valid run record, got {said}; train that run again") from error
 
 
-def replace_text(path: Path, text: str) -> None:
-    """Write ``text`` beside ``path``, bring it to the disk and rename it, so that ``path`` is never half written."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(beside, "w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)
+def rows_before(directory: Path, next_update: int) -> list[Mapping[str, Any]]:
+    """The whole rows of ``metrics.jsonl`` before ``next_update``."""
+    _, rows = _kept(directory / METRICS_FILE, lambda record: _update_of(record) < next_update)
+    return rows
 
 
-def _take(directory: Path) -> int:
-    """Lock the directory for this process; the lock ends with the process, however that ends."""
-    hold = os.open(directory, os.O_RDONLY)
+def last_update(directory: Path) -> int:
+    """The update of the last whole row of ``metrics.jsonl``; -1 if there is none."""
+    _, rows = _kept(directory / METRICS_FILE, lambda record: True)
+    return max((_update_of(row) for row in rows), default=-1)
+
+
+def _kept(path: Path, stays: Callable[[Mapping[str, Any]], bool]) -> tuple[list[str], list[Mapping[str, Any]]]:
+    """The lines for which ``stays`` holds, as text and as records.
+
+    A last line without its end was never finished and goes. A damaged one before the first that goes stays where it is,
+    for the reader to name.
+    """
+    lines: list[str] = []
+    records: list[Mapping[str, Any]] = []
+    cut = False
+    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
+        record = _record_of(line) if line.endswith(b"\n") else None
+        if record is not None and stays(record):
+            records.append(record)
+        elif record is not None or cut or not line.endswith(b"\n"):
+            cut = True
+            continue
+        lines.append(line.decode("utf-8", errors="backslashreplace"))
+    return lines, records
+
+
+def _record_of(line: bytes) -> Mapping[str, Any] | None:
+    """The object of a line, None for a damaged one."""
     try:
-        fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(hold)
-        remedy = "wait for it, or choose another output_dir, arm or seed"
-        raise DataError(f"{directory} must have one writer, another process trains there now; {remedy}") from error
-    return hold
+        record = json.loads(line)
+        return record if isinstance(record, dict) and _update_of(record) >= 0 else None
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
 
 
-def _cut(path: Path, next_update: int) -> None:
-    """Keep the lines before ``next_update``; a last line without its end was never finished and goes too."""
-    if not path.exists():
-        return
-    kept = []
-    for line in path.read_bytes().splitlines(keepends=True):
-        if not line.endswith(b"\n") or _update_of(line) >= next_update:
-            break
-        kept.append(line.decode("utf-8", errors="backslashreplace"))
-    replace_text(path, "".join(kept))
+def _update_of(record: Mapping[str, Any]) -> int:
+    return int(record["update"])
 
 
-def _update_of(line: bytes) -> int:
-    """The update of a line, or -1 for a damaged one, which stays where it is for the reader to name."""
-    try:
-        return int(json.loads(line)["update"])
-    except (ValueError, TypeError, KeyError):
-        return -1
+def _line(record: Mapping[str, Any]) -> str:
+    # ASCII: a model may write half a surrogate pair, or a line separator that some readers split at.
+    return json.dumps(plain(dict(record)), allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def _record(info: RunInfo) -> str:
+    return json.dumps(plain(info.model_dump()), indent=2) + "\n"
+
+
+def _yaml(value: Any) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
 
 
 def _unwritable(directory: Path, error: OSError) -> DataError:

@@ -11,8 +11,8 @@ from safelab.training.pair_fit import pair_misfits
 def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
-        return pair_misfits(config)
-    return [*_needs(config), *_batch_and_minibatches(config), *_group_mean_of_one(config)]
+        return [*pair_misfits(config), *_rollback(config)]
+    return [*_needs(config), *_batch_and_minibatches(config), *_group_mean_of_one(config), *_rollback(config)]
 
 
 def _needs(config: Mapping[str, Any]) -> list[str]:
@@ -125,6 +125,19 @@ def _batch_and_minibatches(config: Mapping[str, Any]) -> list[str]:
     if isinstance(size, int) and isinstance(pieces, int) and pieces > size:
         return [f"optimizer.minibatches must be at most rollout.batch_size, got {pieces} for {size} responses"]
     return []
+
+
+def _rollback(config: Mapping[str, Any]) -> list[str]:
+    guard, keep = config["guard"], config["checkpoint"]["keep"]
+    if guard["name"] != "rollback":
+        return []
+    lines = []
+    if keep < 2:
+        lines += [f"checkpoint.keep must be at least 2 with guard=rollback, which goes back behind a row, got {keep}"]
+    if guard["kl_coef_factor"] != 1.0 and config["controller"].get("penalty", {}).get("name") == "none":
+        factor = guard["kl_coef_factor"]
+        lines += [f"guard.kl_coef_factor must be 1 with controller=none, which has no penalty, got {factor}"]
+    return lines
 
 
 def _group_mean_of_one(config: Mapping[str, Any]) -> list[str]:

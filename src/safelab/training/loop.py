@@ -17,6 +17,7 @@ from safelab.training.state import Counters, TrainState
 from safelab.training.update import (
     UpdateStats,
     cap_update,
+    check_weights,
     micro_batches,
     pass_means,
     reuses_pass,
@@ -61,16 +62,17 @@ def train_update(parts: Components, state: TrainState) -> Step:
         signals = stages.observe(scored)
         if parts.controller.step_every == "rollout":
             state = replace(state, controller=parts.controller.step(state.controller, signals))
-        plan = parts.controller.plan(state.controller)
+        plan = planned(parts, state)
         shaping, shaped = parts.shaping.step(state.shaping, rollout, reward_seq)
         batch = stages.make_batch(parts, scored, shaped.reward_seq, plan, greedy_seq)
         events = start_audit(parts, plan, batch, first_pass) if update == 0 else []
         state, stats = optimise(parts, state, batch, plan, signals, first_pass)
+        check_weights(parts, state)
         del first_pass  # with its graph, before the next rollout
     if update == 0:
         check_start(signals, stats)
 
-    plan = parts.controller.plan(state.controller) if parts.controller.step_every == "epoch" else plan
+    plan = planned(parts, state) if parts.controller.step_every == "epoch" else plan
     state = replace(state, shaping=shaping, counters=advance(state.counters, rollout))
     row = metric_row(parts, state, scored, batch, plan, signals, shaped, stats, clock)
     detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.sampler.batch_size)
@@ -80,6 +82,12 @@ def train_update(parts: Components, state: TrainState) -> Step:
         samples=sample_records(parts, scored, update),
         events=events,
     )
+
+
+def planned(parts: Components, state: TrainState) -> Plan:
+    """The controller's plan, its penalty as strong as the rollbacks so far have made it."""
+    plan, scale = parts.controller.plan(state.controller), state.recovery.kl_coef_scale
+    return plan if scale == 1.0 else replace(plan, kl_coef=scale * plan.kl_coef, penalty=scale * plan.penalty)
 
 
 def optimise(
@@ -99,7 +107,7 @@ def optimise(
             # As released: the same reward and entropy again, with the KL of this epoch's own pass.
             seen = replace(signals, kl_ref_token_k1=terms.sums["kl_ref_k1"] / terms.tokens)
             state = replace(state, controller=parts.controller.step(state.controller, seen))
-            plan = parts.controller.plan(state.controller)
+            plan = planned(parts, state)
         stats.epochs += 1
         if parts.optimizer.target_kl is not None and terms.sums["kl_old_k3"] / terms.tokens > parts.optimizer.target_kl:
             break

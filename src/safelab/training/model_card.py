@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from safelab.runlog.schema import CONFIG_FILE, METRICS_FILE
-from safelab.runlog.writer import read_info
+from safelab.runlog.schema import CONFIG_FILE
+from safelab.runlog.writer import read_info, rows_before
 
 FILE = "README.md"
 
@@ -70,11 +70,12 @@ def card(
     return "\n".join(lines)
 
 
-def policy_card(directory: Path) -> str:
-    """The card of a run's policy as it is now, from what lies in the run's directory."""
+def policy_card(directory: Path, made: int) -> str:
+    """The card of a run's policy after ``made`` updates, from what lies in the run's directory."""
     info = read_info(directory)
     config = yaml.safe_load((directory / CONFIG_FILE).read_text(encoding="utf-8"))
-    rows = [json.loads(line) for line in (directory / METRICS_FILE).read_bytes().splitlines()]
+    rows = rows_before(directory, made)
+    responses = rows[-1]["episodes"] if rows else 0
     policy = config["policy"]
     library = "peft" if policy.get("adapter", {}).get("name") == "lora" else "transformers"
     return card(
@@ -82,7 +83,7 @@ def policy_card(directory: Path) -> str:
         base_model=policy.get("path"),
         title=f"{info.experiment}, {info.arm}, seed {info.seed}",
         said=[
-            f"A policy after {len(rows)} of {info.updates} updates ({rows[-1]['episodes']} responses), "
+            f"A policy after {made} of {info.updates} updates ({responses} responses), "
             f"trained by safelab {info.versions['safelab']} (commit {info.git_commit or 'unknown'}). "
             "This is one seed; how sure a difference between methods is, several seeds and `safelab report` say.",
             flagged(rows),

@@ -6,12 +6,10 @@ noise as in an online run of this seed. Reward, gold score, KL, entropy and resp
 functions; nothing is optimised from them.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from safelab.errors import RunFailed
 from safelab.maths.detectors import detect_step
 from safelab.training import stages
 from safelab.training.audit import gradient
@@ -28,9 +26,16 @@ from safelab.training.pair_stages import (
     pieces,
     preference_metrics,
 )
-from safelab.training.rows import kl_ref_metrics, response_metrics, reward_metrics, sample_records, time_metrics
+from safelab.training.rows import (
+    guard_metrics,
+    kl_ref_metrics,
+    response_metrics,
+    reward_metrics,
+    sample_records,
+    time_metrics,
+)
 from safelab.training.state import Counters, TrainState
-from safelab.training.update import limit_gradient
+from safelab.training.update import check_weights, limit_gradient, refuse_non_finite
 from safelab.types import PairBatch, Rollout, Scored
 
 
@@ -64,6 +69,7 @@ def offline_update(parts: Components, state: TrainState) -> Step:
         **preference_metrics(parts, terms, batch),
         "policy/grad_norm": norm,
         "policy/lr": float(state.optimizers.policy.param_groups[0]["lr"]),
+        **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
         **time_metrics(int(batch.mask.sum()) + counters.tokens - state.counters.tokens, clock),
     }
     detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.sampler.batch_size)
@@ -89,7 +95,7 @@ def learn(parts: Components, state: TrainState, batch: PairBatch) -> tuple[list[
     """Backward pass of the batch, piece by piece, and one step; returns the terms and the gradient's norm before it.
 
     Raises:
-        RunFailed: the gradient is not finite; no weight has moved then.
+        Diverged: a loss or the gradient is not finite; no weight has moved then. Or a weight is not, after the step.
     """
     optimizers = state.optimizers
     optimizers.policy.zero_grad(set_to_none=True)
@@ -98,11 +104,10 @@ def learn(parts: Components, state: TrainState, batch: PairBatch) -> tuple[list[
         terms.append(pair_terms(parts, piece, len(batch)))
         terms[-1].loss.backward()  # type: ignore[no-untyped-call]
     norm = limit_gradient(state.policy, optimizers.policy_max_grad_norm)
-    if not math.isfinite(norm):
-        raise RunFailed(
-            f"policy_grad_norm must be finite, got {norm} at update {state.counters.update}; lower optimizer.lr"
-        )
+    refuse_non_finite("preference_loss", sum(float(term.loss.detach()) for term in terms), state.counters.update)
+    refuse_non_finite("policy_grad_norm", norm, state.counters.update)
     optimizers.policy.step()
+    check_weights(parts, state)
     return terms, norm
 
 

@@ -73,9 +73,9 @@ def _optimizer(optimizer: Mapping[str, Any], preference: str) -> Iterator[str]:
 
 def _pairs(config: Mapping[str, Any]) -> Iterator[str]:
     pairs, data = config["pairs"], config["data"]
-    if pairs.get("evaluate_every", 1) != 1 and config["guard"]["name"] == "stop":
+    if pairs.get("evaluate_every", 1) != 1 and (guard := config["guard"]["name"]) in ("stop", "rollback"):
         yield (
-            "pairs.evaluate_every must be 1 with guard=stop, which reads every row's reward and KL, "
+            f"pairs.evaluate_every must be 1 with guard={guard}, which reads every row's reward and KL, "
             f"got {pairs['evaluate_every']}"
         )
     same = pairs["name"] == data["name"] == "hh_rlhf" and all(pairs[key] == data[key] for key in SAME_FILE)

@@ -7,12 +7,14 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from safelab.errors import printable_lines
+
 LINES_PER_RUN = 10
 
 
 def notice(text: str) -> None:
     """One line that a person should see."""
-    Console(stderr=True).print(text, highlight=False, markup=False, soft_wrap=True)
+    Console(stderr=True).print(printable_lines(text), highlight=False, markup=False, soft_wrap=True)
 
 
 class Display(Protocol):
@@ -41,8 +43,8 @@ def display(title: str, done: int, updates: int) -> Iterator[Display]:
     if not console.is_terminal:
         yield lines(console, title, updates)
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[summary]}"), console=console) as bar:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.fields[summary]}", markup=False), console=console) as bar:
         task = bar.add_task(title, total=updates, completed=done, summary="")
 
         def show(row: Mapping[str, Any]) -> None:

@@ -13,7 +13,7 @@ from safelab.maths.divergence import k3
 from safelab.maths.masked import masked_mean
 from safelab.training.clock import Clock
 from safelab.training.components import Components
-from safelab.training.state import TrainState
+from safelab.training.state import Recovery, TrainState
 from safelab.training.update import UpdateStats
 from safelab.types import Plan, Rollout, Scored, Signals, TrainBatch
 
@@ -44,6 +44,7 @@ def metric_row(
         **({} if parts.critic.grain is None else critic_metrics(parts, batch, stats)),
         **controller_metrics(plan, stats, parts.controller.preview_max_kl is not None),
         **response_metrics(scored.rollout),
+        **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
         **time_metrics(int(scored.rollout.mask.sum()), clock),
     }
 
@@ -109,6 +110,8 @@ def critic_metrics(parts: Components, batch: TrainBatch, stats: UpdateStats) -> 
         "critic/bias": float((value - returns).mean()),
         "critic/grad_norm": stats.pass_mean("critic_grad_norm"),
     }
+    if (scale := returns.square().mean()) > 0:
+        metrics["critic/error_ratio"] = float((value - returns).square().mean() / scale)
     if spread > 0:
         metrics["critic/explained_variance"] = float(1 - (returns - value).var() / spread)
     if batch.heads_old.shape[-1] > 1:
@@ -144,6 +147,11 @@ def response_metrics(rollout: Rollout) -> dict[str, float]:
         "response/distinct_rate": len(set(rollout.responses)) / len(rollout.responses),
         "response/repeat_rate": float(repeats.sum() / pairs.sum().clamp(min=1)),
     }
+
+
+def guard_metrics(recovery: Recovery) -> dict[str, float]:
+    """How often the run went back, and what that has made of the KL penalty; the learning rate has its own metric."""
+    return {"guard/rollbacks": len(recovery.rollbacks), "guard/kl_coef_scale": recovery.kl_coef_scale}
 
 
 def time_metrics(tokens: int, clock: Clock) -> dict[str, float]:

@@ -1,6 +1,5 @@
 """One run from its directory's making to its last line: the rim around the loop."""
 
-import json
 import os
 import platform
 import subprocess
@@ -15,17 +14,15 @@ from typing import Any, Literal
 import torch
 import yaml
 
-from safelab.errors import ConfigError, RewardFailed, RunFailed
+from safelab.errors import ConfigError, DataError, OutputFailed
 from safelab.runlog.flat import leaves
 from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, RUN_FILE, RunInfo
-from safelab.runlog.writer import RunWriter, read_info, replace_text
+from safelab.runlog.writer import RunWriter, last_update, read_info, take
 from safelab.training import checkpoint
 from safelab.training.components import Components
-from safelab.training.interrupt import asked_to_stop
-from safelab.training.loop import train_loop
-from safelab.training.model_card import policy_card
-from safelab.training.offline import update_of
-from safelab.training.progress import display, notice
+from safelab.training.follow import End, Ended, follow
+from safelab.training.progress import notice
+from safelab.training.recovery import events
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
 
@@ -33,12 +30,6 @@ LIBRARIES = ("safelab", "torch", "transformers", "peft", "hydra-core", "omegacon
 
 MAY_CHANGE = ("updates", "checkpoint", "samples", "tracker", "threads", "output_dir", "resume", "limit")
 """Keys that a run may go on with changed: none of them moves a number of the rows that are there."""
-
-
-Ended = Literal["finished", "failed", "diverged", "interrupted"]
-
-FAILED_BATCH = "failed_reward.json"
-"""Beside ``run.json``: the prompts and responses for which no reward could be had."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,16 +43,6 @@ class Outcome:
     directory: Path
     reason: str | None
     final_reward: float | None
-    expected: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class End:
-    """How following a run ended: status, why, its last row."""
-
-    status: Ended
-    reason: str | None
-    row: Mapping[str, Any]
     expected: bool = False
 
 
@@ -88,17 +69,13 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
         parts.tracker.start(writer.directory, config, writer.info.model_dump())
         try:
             end = follow(parts, state, writer)
-        except RunFailed as error:
-            end = replace(end, reason=str(error))
         except KeyboardInterrupt:
             end = replace(end, status="interrupted", reason="stopped at once by a second signal")
         except BaseException as error:
             end = replace(end, reason=f"{type(error).__name__}: {error}")
             raise
         finally:
-            seconds = (writer.info.seconds or 0.0) + time.perf_counter() - started
-            last = {"last_update": end.row["update"]} if end.row else {}
-            writer.update_info(status=end.status, reason=end.reason, ended=now(), seconds=seconds, **last)
+            sign_off(writer, end, time.perf_counter() - started)
             parts.tracker.finish(end.status)
     return Outcome(
         status=end.status,
@@ -109,79 +86,79 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
     )
 
 
-def follow(parts: Components, state: TrainState, writer: RunWriter) -> End:
-    """Write down what the loop yields until it ends, the guard objects, the time is up, or a signal comes."""
-    settings = parts.settings
-    checkpoints = writer.directory / CHECKPOINT_DIR
-    began = time.monotonic()
-    row: Mapping[str, Any] = {}
-    title = f"{shortened(settings.arm)} seed {settings.seed}"
-
-    def keep() -> None:
-        checkpoint.save(parts, state, checkpoints, settings.checkpoint.keep, policy_card(writer.directory))
-
-    with asked_to_stop() as signal_name, display(title, state.counters.update, settings.updates) as show:
-        try:
-            for step in train_loop(parts, state, update_of(parts)):
-                state, row = step.state, step.row
-                writer.row(row)
-                writer.samples(row["update"], step.samples)
-                for event in step.events:
-                    writer.event(event)
-                parts.tracker.log(row)
-                show(row)
-                objection = parts.guard.verdict(row)
-                if objection is not None:
-                    writer.event({"update": row["update"], "kind": "guard", "reason": objection})
-                    return End(status="diverged", reason=f"stopped by the guard: {objection}", row=row)
-                done = state.counters.update
-                late = settings.limit.minutes is not None and time.monotonic() - began >= 60 * settings.limit.minutes
-                stopping = signal_name() or (f"limit.minutes={settings.limit.minutes:g} was reached" if late else None)
-                every = settings.checkpoint.every
-                if stopping or done == settings.updates or (every and done % every == 0):
-                    keep()
-                if stopping and done < settings.updates:
-                    reason = f"{stopping} after update {row['update']}"
-                    return End(status="interrupted", reason=reason, row=row, expected=signal_name() is None)
-        except RewardFailed as error:
-            # Nothing has moved since the last update, so what was trained is kept, with the batch to look at.
-            if state.counters.update > 0:
-                keep()
-            replace_text(writer.directory / FAILED_BATCH, json.dumps(error.batch, indent=1) + "\n")
-            shown = f"{error}; the batch is in {FAILED_BATCH}, and the same command goes on from the last update"
-            return End(status="failed", reason=shown, row=row)
-    return End(status="finished", reason=None, row=row)
-
-
-def shortened(arm: str, width: int = 40) -> str:
-    """An arm's name for a line on the terminal."""
-    return arm if len(arm) <= width else f"{arm[: width - 1]}…"
+def sign_off(writer: RunWriter, end: End, seconds: float) -> None:
+    """Say in ``run.json`` how it ended. A disk that does not even take that is told, and hides no other reason."""
+    last = {"last_update": end.row["update"]} if end.row else {}
+    try:
+        writer.update_info(
+            status=end.status, reason=end.reason, ended=now(), seconds=(writer.info.seconds or 0.0) + seconds, **last
+        )
+    except OutputFailed as error:
+        notice(str(error))
 
 
 def open_run(
     parts: Components, config: Mapping[str, Any], overrides: Sequence[str], command: str
 ) -> tuple[TrainState, RunWriter]:
-    """A fresh run, or the newest whole checkpoint of the unfinished one that is there."""
+    """A fresh run, or the newest whole checkpoint of the unfinished one that is there; we hold its directory."""
     settings = parts.settings
     directory = settings.directory
     state = initial_state(parts)
-    changes = changed_keys(directory, config)
-    path, damaged = checkpoint.newest(directory / CHECKPOINT_DIR)
-    for bad in damaged:
-        notice(f"damaged checkpoint, passed over: {bad}")
-    if path is None or not (directory / RUN_FILE).exists():
-        if settings.resume.mode == "must":
-            raise ConfigError(
-                f"resume must be auto or never, got must: {directory} holds no run with a whole checkpoint"
-            )
-        return state, RunWriter.create(directory, config, overrides, fresh_info(parts, overrides, command))
-    state = checkpoint.load(parts, state, path, saved_rates=not any(key.startswith("optimizer.") for key in changes))
-    writer = RunWriter.reopen(directory, state.counters.update)
-    writer.update_info(status="running", updates=settings.updates, pid=os.getpid(), reason=None, ended=None)
-    if changes:
-        writer.event({"update": state.counters.update, "kind": "config_changed", "changes": changes})
+    changed_keys(directory, config)  # refuses before anything is made
+    if settings.resume.mode == "must" and not (directory / RUN_FILE).exists():
+        raise nothing_to_resume(directory)
+    lock = take(directory)
+    try:
+        changes = changed_keys(directory, config)
+        path = to_go_on_from(directory)
+        if path is None:
+            if settings.resume.mode == "must":
+                raise nothing_to_resume(directory)
+            info = fresh_info(parts, overrides, command)
+            return state, RunWriter.create(directory, config, overrides, info, lock, notice)
+        rates = not any(key.startswith("optimizer.") for key in changes)
+        state = checkpoint.load(parts, state, path, saved_rates=rates)
+        writer = RunWriter.reopen(directory, state.counters.update, events(state.recovery), lock, notice)
+        writer.update_info(
+            status="running", updates=settings.updates, pid=os.getpid(), host=platform.node(), reason=None, ended=None
+        )
+        if changes:
+            writer.event({"update": state.counters.update, "kind": "config_changed", "changes": changes})
         writer.replace_config(config)
+    except BaseException:
+        lock.release()
+        raise
     return state, writer
+
+
+def to_go_on_from(directory: Path) -> Path | None:
+    """The newest whole checkpoint whose rows are there; those that are passed over are named.
+
+    Raises:
+        DataError: checkpoints without the run's record.
+        OSError: they cannot be looked at.
+    """
+    checkpoints = directory / CHECKPOINT_DIR
+    checkpoint.tidied(checkpoints)
+    if not (directory / RUN_FILE).exists():
+        if checkpoint.checkpoints_in(checkpoints):
+            raise DataError(f"{checkpoints} must lie beside a {RUN_FILE}, got none: move the checkpoints away")
+        return None
+    rows = last_update(directory) + 1
+    path, passed_over = checkpoint.newest(checkpoints, lambda update: update <= rows)
+    for one in passed_over:
+        damaged = (
+            f"rows end before it, at update {rows - 1}" if checkpoint.update_of(one) > rows else "damaged checkpoint"
+        )
+        notice(f"{damaged}, passed over: {one}")
+    if passed_over and path is None:
+        notice(f"no whole checkpoint is left in {checkpoints}: the run begins anew")
+    return path
+
+
+def nothing_to_resume(directory: Path) -> ConfigError:
+    """What ``resume=must`` says where it finds nothing."""
+    return ConfigError(f"resume must be auto or never, got must: {directory} holds no run with a whole checkpoint")
 
 
 def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[Any]]:

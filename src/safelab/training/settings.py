@@ -9,10 +9,14 @@ from safelab.options import Options
 
 
 class CheckpointOptions(Options):
-    """``every``: updates between checkpoints, 0 for only the last one. ``keep``: how many stay on disk."""
+    """``every``: updates between checkpoints, 0 for only the last one. ``keep``: how many of the newest stay on disk.
+
+    ``best``: a metric; the checkpoint at which it was highest stays, too. None for none.
+    """
 
     every: Annotated[int, Field(ge=0)]
     keep: Annotated[int, Field(ge=1)]
+    best: str | None
 
 
 class SampleOptions(Options):

@@ -20,6 +20,43 @@ class Counters(State):
     tokens: int
 
 
+class Rollback(State):
+    """One time that the guard went back: ``update`` is where it objected, ``restored`` the first that was made again.
+
+    The scales hold from then on: products of the guard's factors over all rollbacks so far.
+    """
+
+    number: int
+    update: int
+    restored: int
+    reason: str
+    lr_scale: float
+    kl_coef_scale: float
+
+
+class Recovery(State):
+    """Every rollback of the run; the last one's scales are in force."""
+
+    rollbacks: tuple[Rollback, ...] = ()
+
+    @property
+    def lr_scale(self) -> float:
+        """What the learning rates have been multiplied by."""
+        return self.rollbacks[-1].lr_scale if self.rollbacks else 1.0
+
+    @property
+    def kl_coef_scale(self) -> float:
+        """What the KL penalty is multiplied by."""
+        return self.rollbacks[-1].kl_coef_scale if self.rollbacks else 1.0
+
+
+class Best(State):
+    """Highest value of ``checkpoint.best`` at a checkpoint, and that checkpoint's update; None before the first."""
+
+    value: float | None = None
+    update: int | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainState:
     """Weights, both optimisers, and every small state. Randomness is a function of seed and update: see ``seeding``.
@@ -36,6 +73,8 @@ class TrainState:
     objective: State
     detectors: DetectorState
     counters: Counters
+    recovery: Recovery
+    best: Best
     pending: tuple[Rollout, ...] = ()
 
 
@@ -50,4 +89,6 @@ def initial_state(parts: Components) -> TrainState:
         objective=parts.objective.init(),
         detectors=detect_init(),
         counters=Counters(update=0, cursor=0, episodes=0, tokens=0),
+        recovery=Recovery(),
+        best=Best(),
     )

@@ -130,7 +130,7 @@ def _loaded(loader: Any, options: SupervisedOptions, **own: Any) -> tuple[Any, A
     try:
         tokenizer = AutoTokenizer.from_pretrained(options.model, **sides)
         model, loading = loader.from_pretrained(
-            options.model, dtype=getattr(torch, options.dtype), output_loading_info=True, **own
+            options.model, dtype=getattr(torch, options.dtype), output_loading_info=True, use_safetensors=True, **own
         )
     except (OSError, ValueError, RuntimeError) as error:  # the last: weights of another shape
         reason = str(error).strip().splitlines()[0]

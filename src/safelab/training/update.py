@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor, nn
 
-from safelab.errors import RunFailed
+from safelab.errors import Diverged
 from safelab.maths.divergence import k3
 from safelab.maths.masked import masked_mean
 from safelab.maths.seeds import derive_seed, generator
@@ -120,7 +120,7 @@ def step(
     """Backward pass of a minibatch, piece by piece, and one step of both optimisers.
 
     Raises:
-        RunFailed: a gradient is not finite; no weight has moved then.
+        Diverged: a loss or a gradient is not finite; no weight has moved then.
     """
     optimizers = state.optimizers
     whole = counts(minibatch)
@@ -142,12 +142,9 @@ def step(
         "policy_grad_norm": limit_gradient(state.policy, optimizers.policy_max_grad_norm),
         "critic_grad_norm": limit_gradient(state.critic, optimizers.critic_max_grad_norm),
     }
-    for name, norm in norms.items():
-        if not math.isfinite(norm):
-            raise RunFailed(
-                f"{name} must be finite, got {norm} at update {state.counters.update}; "
-                "lower optimizer.lr or look at the reward"
-            )
+    measured = gather(pieces, whole, norms)
+    for name in ("policy", "value", *norms):
+        refuse_non_finite(name, measured.sums[name], state.counters.update)
     if train_policy:
         optimizers.policy.step()
     # Gradients are not kept until the next step: a rollout and a scoring pass come before it, and would find less room.
@@ -156,7 +153,34 @@ def step(
         optimizers.critic.step()
         optimizers.critic.zero_grad(set_to_none=True)
     parts.critic.after_step()
-    return gather(pieces, whole, norms)
+    return measured
+
+
+def refuse_non_finite(name: str, value: float, update: int) -> None:
+    """Let a finite value pass.
+
+    Raises:
+        Diverged: it is not.
+    """
+    if not math.isfinite(value):
+        raise Diverged(
+            f"{name} must be finite, got {value} at update {update}; lower optimizer.lr or look at the reward"
+        )
+
+
+def check_weights(parts: Components, state: TrainState) -> None:
+    """See that every weight that trains, or follows one, is finite after the last step, before it is written down.
+
+    Raises:
+        Diverged: one is not.
+    """
+    trained = {
+        "policy's weights": [weight for weight in state.policy.parameters() if weight.requires_grad],
+        "critic's weights": [*state.critic.parameters()],
+        "critic's target": [] if parts.critic.target is None else [*parts.critic.target.parameters()],
+    }
+    for name, weights in trained.items():
+        refuse_non_finite(f"the norm of the {name}", float(nn.utils.get_total_norm(weights)), state.counters.update)
 
 
 def micro_batches(minibatch: TrainBatch, size: int | None) -> Iterator[TrainBatch]:

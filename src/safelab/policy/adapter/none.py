@@ -38,7 +38,7 @@ class Full:
         def restore(directory: Path) -> None:
             from transformers import AutoModelForCausalLM
 
-            saved = AutoModelForCausalLM.from_pretrained(directory, dtype=module.dtype)
+            saved = AutoModelForCausalLM.from_pretrained(directory, dtype=module.dtype, use_safetensors=True)
             module.load_state_dict(saved.state_dict())
 
         return Adapted(

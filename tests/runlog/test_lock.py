@@ -1,0 +1,54 @@
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from safelab.errors import DataError
+from safelab.runlog.lock import LOCK_FILE, Lock
+
+
+def test_the_second_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
+    lock = Lock.take(tmp_path, "wait")
+    with pytest.raises(DataError) as refused:
+        Lock.take(tmp_path, "wait for it")
+    assert f"process {os.getpid()} on {platform.node()!r} (since " in str(refused.value)
+    assert str(refused.value).endswith("has it now; wait for it")
+    lock.release()
+    Lock.take(tmp_path, "wait").release()
+
+
+def test_a_lock_that_is_released_leaves_nothing(tmp_path: Path) -> None:
+    lock = Lock.take(tmp_path, "wait")
+    assert (tmp_path / LOCK_FILE).exists()
+    lock.release()
+    lock.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stale_lock_is_taken_over(tmp_path: Path) -> None:
+    program = (
+        "import os, pathlib, sys\n"
+        "from safelab.runlog.lock import Lock\n"
+        "Lock.take(pathlib.Path(sys.argv[1]), 'wait')\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
+    dead = json.loads((tmp_path / LOCK_FILE).read_text())["pid"]
+    lock = Lock.take(tmp_path, "wait")
+    assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == os.getpid() != dead
+    lock.release()
+
+
+def test_a_lock_whose_file_was_removed_under_it_is_not_confused_with_the_next_one(tmp_path: Path) -> None:
+    old = Lock.take(tmp_path, "wait")
+    (tmp_path / LOCK_FILE).unlink()
+    new = Lock.take(tmp_path, "wait")
+    old.release()
+    assert (tmp_path / LOCK_FILE).exists()
+    with pytest.raises(DataError):
+        Lock.take(tmp_path, "wait")
+    new.release()
