@@ -146,6 +146,7 @@ def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
         (str(model_directory()), r"which lacks score\.bias, score\.weight: make one with safelab value-model"),
         (None, r"advantage\.path must be given with a policy that is not the embedded world's, got null"),
     ],
+    ids=["no folder", "no value model", "no path"],
 )
 def test_a_mistake(path: str | None, said: str) -> None:
     with pytest.raises(ConfigError, match=said):

@@ -25,7 +25,7 @@ def load_value_model(path: str, dtype: str, micro_batch_size: int | None, contex
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
         module, loading = AutoModelForTokenClassification.from_pretrained(
-            path, dtype=getattr(torch, dtype), output_loading_info=True
+            path, dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True
         )
     except (OSError, ValueError, KeyError) as error:
         reason = str(error).strip().splitlines()[0]
