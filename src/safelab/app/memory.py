@@ -2,7 +2,7 @@
 
 Counts are exact. Memory is what tensors take at the peak of an update: weights, optimiser states, gradients, key-value
 cache, logits, and the activations that a forward pass on torch's meta device says it would keep. The reward model is
-not in it, nor what an allocator leaves unused. Within 3 % of what torch's allocator held: docs/log.md.
+not in it, nor what an allocator leaves unused. Within 10 % of what torch's allocator held: docs/log.md.
 """
 
 import copy
