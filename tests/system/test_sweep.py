@@ -72,6 +72,8 @@ def test_ctrl_c_saves_every_job_and_the_same_command_goes_on(folder: Path) -> No
     parent = subprocess.Popen(
         command, cwd=folder, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         start_new_session=True,
+        # Tests that a shell started in its background inherit "ignore Ctrl-C", which is right there and not meant here.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     runs = [folder / "outputs" / "default" / "x" / f"seed_{seed}" for seed in (0, 1)]
     deadline = time.monotonic() + 90
