@@ -7,16 +7,16 @@ import torch
 from safelab.app.build import GROUPS, context_for, pick_device, problems, validate
 from safelab.errors import ConfigError
 from safelab.training.components import Components
-from support.runs import parts_of, small
+from support.pairs import offline
+from support.runs import algorithms, parts_of, small
 
-ALGORITHMS = sorted(path.stem for path in (Path(__file__).parents[2] / "conf" / "algorithm").glob("*.yaml"))
 
-
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", algorithms(offline=False) + algorithms(offline=True))
 def test_every_algorithm_is_built_on_the_cpu(tmp_path: Path, algorithm: str) -> None:
-    parts = parts_of(small(tmp_path, f"algorithm={algorithm}"))
+    from_pairs = algorithm in algorithms(offline=True)
+    parts = parts_of((offline if from_pairs else small)(tmp_path, f"algorithm={algorithm}"))
     absent = {field.name for field in fields(Components) if getattr(parts, field.name) is None}
-    assert absent in (set(), {"pairs", "preference"}), "a run learns from its own responses, or from pairs by a loss"
+    assert absent == (set() if from_pairs else {"pairs", "preference"})
     assert parts.policy.module is not None
     assert not (tmp_path / "outputs").exists()
 

@@ -9,9 +9,10 @@ import yaml
 from safelab.contracts import Context
 from safelab.plugins import build_option
 from safelab.types import Signals
+from support.folders import NO_CACHE
 
 CONF = Path(__file__).parents[2] / "conf" / "controller"
-CONTEXT = Context(seed=0, device=torch.device("cpu"), cache=Path("unused"))
+CONTEXT = Context(seed=0, device=torch.device("cpu"), cache=NO_CACHE)
 
 
 def part(group: str, option: str, **changes: Any) -> Any:

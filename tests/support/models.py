@@ -18,7 +18,7 @@ from transformers import (
 
 from safelab.contracts import Context
 from safelab.policy.causal_lm import CausalPolicy, LoadOptions, load
-from support.folders import scratch
+from support.folders import NO_CACHE, scratch
 
 WORDS = ("<pad>", "<end>", "<unk>", "a", "b", "c", "d", "e", "f", "good", "bad", "token")
 
@@ -93,4 +93,4 @@ def tiny_policy(
 
 def context(policy: CausalPolicy | None = None, seed: int = 0) -> Context:
     """A context on the CPU."""
-    return Context(seed=seed, device=torch.device("cpu"), cache=Path("unused"), policy=policy)
+    return Context(seed=seed, device=torch.device("cpu"), cache=NO_CACHE, policy=policy)

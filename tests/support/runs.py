@@ -16,6 +16,7 @@ from safelab.training.loop import train_loop
 from safelab.training.offline import update_of
 from safelab.training.run import Outcome, train
 from safelab.training.state import TrainState, initial_state
+from support.folders import NO_CACHE
 from support.models import model_directory, value_model_directory
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -70,7 +71,7 @@ def small(tmp_path: Path, *overrides: str) -> dict[str, Any]:
 def parts_of(config: dict[str, Any]) -> Components:
     """The run's parts."""
     validate(config)
-    return build(config, Context(seed=config["seed"], device=torch.device("cpu"), cache=Path("unused")))
+    return build(config, Context(seed=config["seed"], device=torch.device("cpu"), cache=NO_CACHE))
 
 
 def trained(config: dict[str, Any]) -> tuple[Components, TrainState, list[dict[str, Any]]]:
