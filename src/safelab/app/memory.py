@@ -2,7 +2,8 @@
 
 Counts are exact. Memory is what tensors take at the peak of an update: weights, optimiser states, gradients, key-value
 cache, logits, and the activations that a forward pass on torch's meta device says it would keep. The reward model is
-not in it, nor what an allocator leaves unused. Within 10 % of what torch's allocator held: docs/log.md.
+not in it, nor a frozen value model, nor whole distributions for an objective that needs them (logits_convex), nor what
+an allocator leaves unused. Within 10 % of what torch's allocator held: docs/log.md.
 """
 
 import copy
