@@ -22,7 +22,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 
-from safelab.app.compose import opened
+from safelab.app.config.compose import opened
 from support import chaos, fuzz, poison
 from support.chaos import Campaign
 

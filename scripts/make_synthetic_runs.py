@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from safelab.maths.detectors import DetectorOptions, detect_init, detect_step
+from safelab.crash.detectors import DetectorOptions, detect_init, detect_step
 from safelab.runlog.schema import RunInfo
 from safelab.runlog.writer import RunWriter
 

@@ -11,7 +11,7 @@ import torch
 from safelab.app.checkpoints import config_of, parts_of, weights_of
 from safelab.corpus.hh import read_pairs
 from safelab.maths.preference import margin
-from safelab.training.pair_stages import make_pairs, pair_terms
+from safelab.training.offline.stages import make_pairs, pair_terms
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ Usage: .venv/bin/python scripts/update_flat_configs.py
 
 from pathlib import Path
 
-from safelab.app.flat import algorithm_presets
+from safelab.app.config.flat import algorithm_presets
 
 FOLDER = Path(__file__).resolve().parents[1] / "tests" / "configs"
 

@@ -46,8 +46,8 @@ def message(group, config):
 
 
 def test_an_option_is_the_module_of_its_name():
-    assert find("shaping", "stack").__name__ == "safelab.shaping.stack"
-    assert find("shaping/normaliser", "whiten").__name__ == "safelab.shaping.normaliser.whiten"
+    assert find("shaping", "stack").__name__ == "safelab.parts.shaping.stack"
+    assert find("shaping/normaliser", "whiten").__name__ == "safelab.parts.shaping.normaliser.whiten"
 
 
 def test_options_are_the_modules_without_underscore():

@@ -138,7 +138,7 @@ def resumed(directory: Path, device) -> float:
 
     from update import config_for, parts_of
 
-    from safelab.training.run import train as run
+    from safelab.training.lifecycle.run import train as run
 
     def rows(name: str, *counts: int) -> list[dict]:
         for updates in counts:
@@ -173,7 +173,7 @@ def speed(directory: Path, device, tiny: bool) -> None:
     """What the device reaches, then each shape."""
     import torch
 
-    from safelab.app.dry_run import SHAPES
+    from safelab.app.dry_run.estimate import SHAPES
 
     size = 256 if tiny else 8192
     one = torch.randn(size, size, device=device, dtype=torch.bfloat16)
@@ -206,8 +206,8 @@ def measured(directory: Path, device, shape: dict, batch: int, tiny: bool, rate:
     from transformers import AutoConfig
     from update import config_for, parts_of
 
-    from safelab.app.dry_run import batches
-    from safelab.app.memory import need
+    from safelab.app.dry_run.estimate import batches
+    from safelab.app.dry_run.memory import need
 
     prompt, response = (8, 8) if tiny else (128, 128)
     config = config_for(
@@ -245,8 +245,8 @@ def with_shape(parts, config: dict, kind, device, prompt: int):
     from transformers import AutoModelForCausalLM
 
     from safelab.contracts import Context
+    from safelab.parts.policy.causal_lm import CausalPolicy, Options
     from safelab.plugins import build_option
-    from safelab.policy.causal_lm import CausalPolicy, Options
 
     context = Context(seed=0, device=device, cache=Path())
     options = Options(**config["policy"])

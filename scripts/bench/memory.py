@@ -90,7 +90,7 @@ def measure(directory: Path, case: Case, how: str) -> dict[str, float]:
     from torch.profiler import ProfilerActivity, profile
     from update import parts_of
 
-    from safelab.app.dry_run import need
+    from safelab.app.dry_run.estimate import need
     from safelab.training.loop import train_loop, train_update
     from safelab.training.state import initial_state
 

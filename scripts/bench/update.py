@@ -77,8 +77,8 @@ def length(prompts: list[str], responses: list[str]) -> list[float]:
 
 def config_for(directory: Path, *overrides: str) -> dict:
     """The resolved configuration of a run on that model."""
-    from safelab.app.compose import compose, opened
-    from safelab.app.jobs import to_job
+    from safelab.app.config.compose import compose, opened
+    from safelab.app.config.jobs import to_job
 
     common = ["policy=local", f"policy.path={directory}", "data=text", f"data.path={directory / 'prompts.txt'}",
               "reward=function", "reward.name='update:length'", "rollout.batch_size=16", "rollout.max_new_tokens=32",
@@ -89,7 +89,7 @@ def config_for(directory: Path, *overrides: str) -> dict:
 
 def parts_of(config: dict):
     """Its parts."""
-    from safelab.app.build import build, context_for
+    from safelab.app.config.build import build, context_for
 
     return build(config, context_for(config, lambda text: None))
 

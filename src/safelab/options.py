@@ -12,7 +12,7 @@ class Options(BaseModel):
     """Validated parameters of one option; values come from its YAML, so subclasses give no defaults.
 
     Unknown keys, wrong types and values out of range raise ``pydantic.ValidationError``, which
-    ``app.build`` turns into one message. Strict: ``"1e-5"`` (text) is not a number; ``1`` is a valid float.
+    ``app.config.build`` turns into one message. Strict: ``"1e-5"`` (text) is not a number; ``1`` is a valid float.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)

@@ -1,7 +1,7 @@
 """From ``{name: ..., ...}`` in a group of the configuration to the object that the run uses.
 
-An option ``gae`` of the group ``advantage`` is the module ``safelab.advantage.gae``; a nested group
-``shaping/normaliser`` is the package ``safelab.shaping.normaliser``. There is no table of options to edit.
+An option ``gae`` of the group ``advantage`` is the module ``safelab.parts.advantage.gae``; a nested group
+``shaping/normaliser`` is the package ``safelab.parts.shaping.normaliser``. There is no table of options to edit.
 """
 
 import pkgutil
@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from safelab.errors import ConfigError, nearest
 
-ROOT = "safelab"
+ROOT = "safelab.parts"
 
 # Pydantic's kinds of error whose rule reads shorter with a sign.
 SIGNS = {
@@ -27,7 +27,7 @@ SIGNS = {
 
 
 def find(group: str, name: str) -> Any:
-    """The module ``safelab.<group>.<name>``, or the class that ``package.module:Class`` names.
+    """The module ``safelab.parts.<group>.<name>``, or the class that ``package.module:Class`` names.
 
     A function named in full (it has no ``Options``) is served by the group's own option ``function``, if there is one.
 
@@ -71,7 +71,7 @@ def load_option(group: str, config: Mapping[str, Any]) -> tuple[Any, Any]:
 def faults(group: str, config: Mapping[str, Any]) -> list[str]:
     """All that is wrong with an option's configuration and with those nested in it, one line each; empty if nothing.
 
-    A key is a nested group where ``safelab.<group>.<key>`` is a package.
+    A key is a nested group where ``safelab.parts.<group>.<key>`` is a package.
     """
     name = config.get("name")
     if not isinstance(name, str):

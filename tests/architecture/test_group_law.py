@@ -1,4 +1,4 @@
-"""One option, three files: conf/<group>/<option>.yaml, safelab/<group>/<module>.py, tests/<group>/test_<module>.py."""
+"""One option, three files: conf/<group>/<option>.yaml, and in parts/<group>/ a module and, in tests/, its test."""
 
 from importlib import import_module
 from pathlib import Path
@@ -9,14 +9,13 @@ import yaml
 from safelab.options import Options as BaseOptions
 
 ROOT = Path(__file__).resolve().parents[2]
-CONF, SOURCE, TESTS = ROOT / "conf", ROOT / "src" / "safelab", ROOT / "tests"
+PACKAGE = ROOT / "src" / "safelab"
+CONF, SOURCE, TESTS = ROOT / "conf", PACKAGE / "parts", ROOT / "tests" / "parts"
 
 # Folders of conf that hold presets over groups, or keys that no module serves; they have no package.
 PRESETS = {"algorithm", "change", "experiments", "stability", "sweep", "tuned", "resume", "debug", "world", "detectors"}
 # What a command begins with: train, sft, reward-model, value-model.
 PRIMARY = {"config.yaml", "sft.yaml", "reward_model.yaml", "value_model.yaml"}
-# Packages of src/safelab that are no group.
-LIBRARY = {"app", "corpus", "maths", "results", "runlog", "training", "world"}
 
 
 def group_of(folder: Path, root: Path) -> str:
@@ -49,17 +48,16 @@ def test_there_is_something_to_judge() -> None:
 
 
 def test_every_folder_of_conf_is_a_group_with_a_package_or_holds_presets() -> None:
-    assert set(GROUPS) == folders(SOURCE, LIBRARY)
+    assert set(GROUPS) == folders(SOURCE, set())
 
 
 def test_nothing_is_astray() -> None:
     in_conf = {path for path in CONF.rglob("*") if path.is_file()}
     odd = {path for path in in_conf if path.suffix != ".yaml"}
     odd |= {path for path in CONF.iterdir() if path.is_file() and path.name not in PRIMARY}
-    known = {
-        SOURCE / f"{name}.py" for name in ("__init__", "contracts", "dialogue", "errors", "options", "plugins", "types")
-    }
-    odd |= {path for path in SOURCE.glob("*.py") if path not in known}
+    known = {PACKAGE / f"{name}.py" for name in ("__init__", "contracts", "errors", "options", "plugins", "types")}
+    odd |= {path for path in PACKAGE.glob("*.py") if path not in known}
+    odd |= {path for path in SOURCE.glob("*.py") if path.name != "__init__.py"}
     assert not odd
 
 
@@ -81,14 +79,14 @@ def test_a_module_is_an_option_with_a_yaml_and_a_test(path: Path) -> None:
     presets = list((CONF / group).glob("*.yaml"))
     assert any(name_in(preset) == path.stem or preset.stem == path.stem for preset in presets), "no YAML names it"
     assert (TESTS / group / f"test_{path.stem}.py").is_file(), "it has no test"
-    module = import_module(f"safelab.{group.replace('/', '.')}.{path.stem}")
+    module = import_module(f"safelab.parts.{group.replace('/', '.')}.{path.stem}")
     assert issubclass(module.Options, BaseOptions)
     assert callable(module.build)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=label)
 def test_values_live_in_yaml_only(path: Path) -> None:
-    module = import_module(f"safelab.{group_of(path.parent, SOURCE).replace('/', '.')}.{path.stem}")
+    module = import_module(f"safelab.parts.{group_of(path.parent, SOURCE).replace('/', '.')}.{path.stem}")
     defaults = [name for name, field in module.Options.model_fields.items() if not field.is_required()]
     assert defaults == []
 

@@ -7,10 +7,10 @@ import pytest
 from hydra._internal.hydra import Hydra
 from omegaconf import OmegaConf
 
-from safelab.app.build import problems
-from safelab.app.compose import compose, opened
-from safelab.app.jobs import to_job
-from safelab.app.train import compose_jobs, expand
+from safelab.app.config.build import problems
+from safelab.app.config.compose import compose, opened
+from safelab.app.config.jobs import to_job
+from safelab.app.sweep.expand import compose_jobs, expand
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 ALGORITHMS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from safelab.results.document import Choices, build_report
-from safelab.results.html import write_page
-from safelab.results.load import load
+from safelab.results.page.document import Choices, build_report
+from safelab.results.page.html import write_page
+from safelab.results.runs.load import load
 
 from .conftest import MakeRun
 from .test_page import HOSTILE, SCRIPT, hostile_runs

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from safelab.app.report import report
+from safelab.app.commands.report import report
 from safelab.errors import ConfigError, DataError
 
 from .conftest import MakeRun
@@ -88,7 +88,7 @@ def test_a_folder_without_runs_is_one_message(tmp_path: Path) -> None:
 
 def test_help_needs_none_of_the_heavy_libraries() -> None:
     program = (
-        "import sys\nfrom safelab.app.report import parser\nparser().format_help()\n"
+        "import sys\nfrom safelab.app.commands.report import parser\nparser().format_help()\n"
         "print([name for name in ('pandas', 'matplotlib', 'plotly', 'scipy', 'torch') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -97,7 +97,7 @@ def test_help_needs_none_of_the_heavy_libraries() -> None:
 
 def test_a_report_never_loads_torch(runs: Path) -> None:
     program = (
-        "import sys\nfrom safelab.app.report import report\nreport(sys.argv[1:])\n"
+        "import sys\nfrom safelab.app.commands.report import report\nreport(sys.argv[1:])\n"
         "print([name for name in ('torch', 'transformers', 'hydra', 'wandb') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program, str(runs)], capture_output=True, text=True, check=True)

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from safelab.errors import DataError
-from safelab.results.document import Choices, build_report
-from safelab.results.load import load
+from safelab.results.page.document import Choices, build_report
+from safelab.results.runs.load import load
 from safelab.runlog.long_form import read_long_form
 
 ROWS = [

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markupsafe import escape
 
-from safelab.results.document import Choices, build_report, to_json
-from safelab.results.html import content_policy, data_element, render
-from safelab.results.load import load
 from safelab.results.model import Report
-from safelab.results.palette import DARK, LIGHT, slot
-from safelab.results.plots import figures, smooth
+from safelab.results.page.document import Choices, build_report, to_json
+from safelab.results.page.html import content_policy, data_element, render
+from safelab.results.page.palette import DARK, LIGHT, slot
+from safelab.results.page.plots import figures, smooth
+from safelab.results.runs.load import load
 
 from .conftest import MakeRun
 

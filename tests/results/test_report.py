@@ -4,9 +4,9 @@ from pathlib import Path
 import pytest
 
 from safelab.errors import DataError
-from safelab.results.document import Choices, build_report, to_json
-from safelab.results.load import load
 from safelab.results.model import Report
+from safelab.results.page.document import Choices, build_report, to_json
+from safelab.results.runs.load import load
 
 from .conftest import MakeRun
 

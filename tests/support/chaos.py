@@ -22,11 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from safelab.app import cli
-from safelab.app.compose import compose, opened
-from safelab.app.jobs import Job, to_job
-from safelab.app.train import single
+from safelab.app.commands.train import single
+from safelab.app.config.compose import compose, opened
+from safelab.app.config.jobs import Job, to_job
 from safelab.runlog import durable, writer
-from safelab.training import checkpoint
+from safelab.training.lifecycle import checkpoint
 from support.commands import small_overrides
 from support.runs import numbers
 

@@ -7,9 +7,9 @@ from hydra._internal.hydra import Hydra
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from safelab.app.compose import compose, config_directory, opened
-from safelab.app.jobs import to_job
-from safelab.app.train import preflight
+from safelab.app.config.compose import compose, config_directory, opened
+from safelab.app.config.jobs import to_job
+from safelab.app.config.preflight import preflight
 from safelab.errors import UserError
 from safelab.runlog.flat import leaves
 

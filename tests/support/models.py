@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from safelab.contracts import Context
-from safelab.policy.causal_lm import CausalPolicy, LoadOptions, load
+from safelab.parts.policy.causal_lm import CausalPolicy, LoadOptions, load
 from support.folders import NO_CACHE, scratch
 
 WORDS = ("<pad>", "<end>", "<unk>", "a", "b", "c", "d", "e", "f", "good", "bad", "token")

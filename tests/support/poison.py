@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from safelab.errors import Diverged, RewardFailed
-from safelab.training import checkpoint, stages
+from safelab.training import stages
 from safelab.training.components import Components
+from safelab.training.lifecycle import checkpoint
 from safelab.training.loop import train_update
 from safelab.training.state import TrainState, initial_state
 from safelab.types import TrainBatch

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from safelab.maths.detectors import DetectorOptions
+from safelab.crash.detectors import DetectorOptions
 
 DEFAULT = Path(__file__).parents[2] / "conf" / "detectors" / "default.yaml"
 

@@ -9,12 +9,12 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
-from safelab.app.build import build, validate
+from safelab.app.config.build import build, validate
 from safelab.contracts import Context
 from safelab.training.components import Components
+from safelab.training.lifecycle.run import Outcome, train
 from safelab.training.loop import train_loop
-from safelab.training.offline import update_of
-from safelab.training.run import Outcome, train
+from safelab.training.offline.loop import update_of
 from safelab.training.state import TrainState, initial_state
 from support.folders import NO_CACHE
 from support.models import model_directory, value_model_directory

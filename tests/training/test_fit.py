@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from safelab.app.build import problems
+from safelab.app.config.build import problems
 from safelab.contracts import Need
 from safelab.training.fit import PROVIDED
 from support.runs import small

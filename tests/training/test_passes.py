@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from safelab.policy import _vocabulary
+from safelab.parts.policy import _vocabulary
 from safelab.training import loop, stages
 from support.runs import numbers, parts_of, small, trained
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from safelab.training import checkpoint, stages
+from safelab.training import stages
+from safelab.training.lifecycle import checkpoint
 from safelab.training.loop import train_update
 from safelab.training.state import initial_state
 from support.objectives import current

@@ -36,8 +36,8 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run one job per list of overrides."""
-        from safelab.app.jobs import to_job
-        from safelab.app.pool import run_all, slots_for
+        from safelab.app.config.jobs import to_job
+        from safelab.app.sweep.pool import run_all, slots_for
         from safelab.errors import RunFailed
 
         load = self.hydra_context.config_loader.load_sweep_config

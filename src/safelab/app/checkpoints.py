@@ -34,7 +34,7 @@ def weights_of(run: Path, name: str | None = None) -> Path:
     Raises:
         DataError: there is no whole checkpoint, or none of that name.
     """
-    from safelab.training import checkpoint
+    from safelab.training.lifecycle import checkpoint
 
     folder = run / CHECKPOINT_DIR
     if name is None:
@@ -57,7 +57,7 @@ def weights_of(run: Path, name: str | None = None) -> Path:
 
 def parts_of(config: Mapping[str, Any], say: Callable[[str], None]) -> Any:
     """A fresh build of the run's parts, mirrored nowhere."""
-    from safelab.app.build import build, context_for
+    from safelab.app.config.build import build, context_for
 
     quiet = {**config, "tracker": {"name": "none"}}
     return build(quiet, context_for(quiet, say))

@@ -7,27 +7,8 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from safelab import __version__
-from safelab.errors import ConfigError, SafelabError, nearest, printable, printable_lines
-
-# Name -> (module with ``main(arguments) -> exit code``, one line of help). Modules are imported when they are called.
-COMMANDS = {
-    "train": ("safelab.app.train", "train one run, or many with -m"),
-    "report": ("safelab.app.report", "compare runs: tables, figures, one HTML page"),
-    "runs": ("safelab.app.runs", "list runs: status, updates, reward, KL, crashes, time left"),
-    "watch": ("safelab.app.watch", "the same, redrawn while they run"),
-    "sft": ("safelab.app.sft", "stage 1: a base model learns from the better answers of preference pairs"),
-    "reward-model": ("safelab.app.reward_model", "stage 2: a classifier learns which answer is the better one"),
-    "value-model": ("safelab.app.value_model", "DVPO's stage 1: a value after every token, from preference pairs"),
-    "evaluate": ("safelab.app.evaluate", "a run's checkpoint on held-out prompts, against where it started"),
-    "generate": ("safelab.app.generate", "let a run's policy write"),
-    "reproduce": ("safelab.app.reproduce", "run a run again and compare its rows to the last bit"),
-    "replay": ("safelab.app.replay", "step a controller over recorded signals, without a model"),
-    "audit": ("safelab.app.audit", "which terms of a loss act, and which are only logged"),
-    "pretrain": ("safelab.app.pretrain", "make the embedded world (language and reward model) alone"),
-}
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+from safelab.app.commands import COMMANDS
+from safelab.errors import INTERRUPTED, ConfigError, SafelabError, nearest, printable, printable_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,7 +59,9 @@ def dispatch(arguments: list[str]) -> int:
         return int(import_module("safelab.app.completion").main(rest))
     if name not in COMMANDS:
         raise ConfigError(f"safelab {name}: no such command; {nearest(name, COMMANDS)}")
-    return int(import_module(COMMANDS[name][0]).main(rest))
+    module, _, function = COMMANDS[name][0].partition(":")
+    command = getattr(import_module(f"safelab.app.commands.{module}"), function or "main")
+    return int(command(rest))
 
 
 def usage() -> str:

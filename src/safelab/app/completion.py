@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from safelab.app.cli import COMMANDS
+from safelab.app.commands import COMMANDS
 
 COMPOSING = ("train", "replay", "audit", "pretrain")
 """Commands that take overrides."""
@@ -21,6 +21,6 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         # Hydra's plugins strip one word, the program's name.
         os.environ["COMP_LINE"] = line.replace(words[1], "", 1)
-    from safelab.app.train import main as train
+    from safelab.app.commands.train import main as train
 
     return train(["-sc", *arguments])

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from safelab.app.compose import compose, opened, parse
-from safelab.app.mistakes import missing, unresolved
+from safelab.app.config.compose import compose, opened, parse
+from safelab.app.config.mistakes import missing, unresolved
 from safelab.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
 
-    from safelab.training.supervised import SupervisedOptions
+    from safelab.supervised.loop import SupervisedOptions
 
 O = TypeVar("O", bound="SupervisedOptions")  # noqa: E741
 
@@ -71,12 +71,12 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
     import torch
 
     from safelab import __version__
-    from safelab.app.build import pick_device
+    from safelab.app.config.build import pick_device
     from safelab.app.console import progress
     from safelab.corpus.hh import locate, read_pairs
-    from safelab.training.seeding import stream
-    from safelab.training.supervised import learn, split
-    from safelab.training.supervised_models import save
+    from safelab.maths.streams import stream
+    from safelab.supervised.loop import learn, split
+    from safelab.supervised.models import save
 
     torch.set_num_threads(options.threads)
     device = pick_device(options.device)

@@ -1,1 +1,4 @@
-"""Files of prompts and of preference pairs, and the order in which a finite list of them is drawn; no group."""
+"""Text from files: prompts, preference pairs, dialogues, and how they become what a model reads.
+
+No group: ``parts/data``, ``parts/pairs`` and ``supervised`` share it. Nothing is tokenised for training here.
+"""

@@ -1,1 +1,5 @@
-"""From run directories to tables, figures and a page. Reads files only; knows neither torch nor training."""
+"""Run directories in, answers out. Reads files only: it knows no models and never imports ``training``.
+
+``runs/`` reads and measures each run, ``compare/`` sets arms against each other, ``words/`` says it, ``page/`` shows
+it, ``replay/`` steps a controller over recorded signals. Each uses only those named before it.
+"""

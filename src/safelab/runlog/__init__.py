@@ -1,1 +1,1 @@
-"""A run's directory: what is in it, how it is written and read. Nothing else touches these files."""
+"""The run directory: its schema, its writer, its reader. Nobody else writes or parses these files."""

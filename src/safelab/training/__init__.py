@@ -1,1 +1,5 @@
-"""The group `training`."""
+"""What one update is made of: ``loop`` is the way from prompt to row, the others are its stages.
+
+Parts are handed in, built. How a run begins, is saved and goes on lies in ``lifecycle/``, learning from pairs in
+``offline/``, what is asked of a run from outside the loop in ``probes/``. Nothing here reads a YAML file.
+"""

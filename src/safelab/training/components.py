@@ -20,7 +20,7 @@ from safelab.contracts import (
     Shaping,
     Tracker,
 )
-from safelab.maths.detectors import DetectorOptions
+from safelab.crash.detectors import DetectorOptions
 from safelab.training.settings import Settings
 
 

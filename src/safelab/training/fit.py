@@ -5,7 +5,7 @@ from typing import Any
 
 from safelab.contracts import Need
 from safelab.plugins import find
-from safelab.training.pair_fit import pair_misfits
+from safelab.training.offline.fit import pair_misfits
 
 
 def misfits(config: Mapping[str, Any]) -> list[str]:

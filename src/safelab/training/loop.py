@@ -6,12 +6,12 @@ from typing import Any
 
 from torch import Tensor
 
+from safelab.crash.detectors import detect_step
 from safelab.errors import RunFailed
-from safelab.maths.detectors import detect_step
 from safelab.training import stages
-from safelab.training.audit import step_zero
 from safelab.training.clock import Clock
 from safelab.training.components import Components
+from safelab.training.losses import step_zero
 from safelab.training.rows import metric_row, sample_records
 from safelab.training.state import Counters, TrainState
 from safelab.training.update import (

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from safelab.maths.divergence import clamp_log_ratio, k1, k2, k3, ratio_k1
 from safelab.maths.masked import masked_sum
@@ -150,3 +150,30 @@ def _entropy(positions: str, entropy_tok: Tensor, batch: TrainBatch, whole: Coun
     if positions == "all":
         return entropy_tok.sum() / whole.columns
     return masked_sum(entropy_tok, batch.mask) / whole.tokens
+
+
+def step_zero(
+    parts: Components, plan: Plan, batch: TrainBatch, seen: Pass | None = None
+) -> dict[str, dict[str, float]]:
+    """The cheap part, for every run's first update: value and gradient norms of each term that is in the loss."""
+    weighted = loss_terms(parts, plan, batch, counts(batch), objective=parts.objective.init(), seen=seen).weighted
+    return {name: norms(parts, value) for name, value in weighted.items()}
+
+
+def norms(parts: Components, value: Tensor) -> dict[str, float]:
+    """Value of a term and the norms of its gradient in policy and critic."""
+    return {
+        "value": float(value.detach()),
+        "policy_grad_norm": float(gradient(value, parts.policy.module).norm()),
+        "critic_grad_norm": float(gradient(value, parts.critic.module).norm()),
+    }
+
+
+def gradient(value: Tensor, module: nn.Module) -> Tensor:
+    """D value / d weights of ``module``, flat; zeros where no path leads there."""
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    if not value.requires_grad or not weights:
+        return torch.zeros(sum(weight.numel() for weight in weights))
+    found = torch.autograd.grad(value, weights, retain_graph=True, allow_unused=True)
+    flat = [torch.zeros_like(weight) if part is None else part for weight, part in zip(weights, found, strict=True)]
+    return torch.cat([part.flatten() for part in flat]).cpu()

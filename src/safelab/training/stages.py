@@ -12,8 +12,8 @@ from safelab.contracts import Evidence
 from safelab.errors import RewardFailed, RunFailed
 from safelab.maths.divergence import k1
 from safelab.maths.masked import masked_mean
+from safelab.maths.streams import stream
 from safelab.training.components import Components
-from safelab.training.seeding import stream
 from safelab.training.state import TrainState
 from safelab.types import Pass, Plan, PromptBatch, Rollout, Scored, Signals, TrainBatch
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from safelab.contracts import Optimizers
-from safelab.maths.detectors import DetectorState, detect_init
+from safelab.crash.detectors import DetectorState, detect_init
 from safelab.options import State
 from safelab.training.components import Components
 from safelab.types import Rollout

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import Phase, given, settings
 
-from safelab.app.compose import opened
+from safelab.app.config.compose import opened
 from support import fuzz
 
 # What is found is small as it is; shrinking it would take minutes.

@@ -1,0 +1,125 @@
+"""``safelab report``: from run directories to tables, figures and a page."""
+
+import argparse
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from safelab.app.arguments import Parser
+from safelab.app.config.places import cache_directory
+from safelab.errors import DataError
+
+
+def report(argv: Sequence[str]) -> int:
+    """Compare the runs below the directories in ``argv``; prints the table, and last the path of the page.
+
+    Raises:
+        UserError: an argument is wrong, or there is no run to report; nothing is created then.
+    """
+    arguments = parser().parse_args(list(argv))
+    # What follows takes a second or two to import.
+    from safelab.results.page.document import Choices, build_report, write_json
+    from safelab.results.runs.load import load
+
+    evidence = load(arguments.directories, arguments.by, arguments.where, cache_directory() / "report")
+    choices = Choices(
+        baseline=arguments.baseline,
+        metrics=arguments.metric,
+        window=arguments.window,
+        crash_policy=arguments.crash_policy,
+        paper=arguments.paper,
+        command=shlex.join(["safelab", "report", *argv]),
+    )
+    found = build_report(evidence, choices)
+    target = _output(arguments)
+
+    from safelab.results.page.figures import write_figures
+    from safelab.results.page.html import write_page
+    from safelab.results.page.tables import write_tables
+    from safelab.results.words.terminal import show
+
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        write_json(found, target)
+        write_tables(found, target)
+        write_figures(found, target / "figures")
+        page = write_page(found, target)
+    except OSError as error:
+        raise DataError(f"--output must be writable, got {target} ({error.strerror}); choose another") from error
+    show(found)
+    print(page)
+    return 0
+
+
+main = report
+"""The name by which the command line finds it."""
+
+
+def parser() -> Parser:
+    """The arguments of ``safelab report``."""
+    made = Parser(prog="safelab report", description="Compare runs: tables, figures, one HTML page.")
+    made.add_argument(
+        "directories",
+        nargs="+",
+        metavar="DIR",
+        help="run directories, folders above some, globs; or a CSV or Parquet file in long form "
+        "(run, arm, seed, update, metric, value)",
+    )
+    made.add_argument("--baseline", metavar="ARM", help="arm to compare with (ppo if there is one, else the first)")
+    made.add_argument(
+        "--by",
+        type=_keys,
+        default=(),
+        metavar="KEY[,KEY]",
+        help="what makes an arm: overrides or keys of the configuration, as algorithm,critic (the arm as trained)",
+    )
+    made.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE[,VALUE]",
+        help="only runs with such a value; * and ? match; may be given again",
+    )
+    made.add_argument("--output", type=Path, metavar="DIR", help="where to write (the first DIR's folder report)")
+    made.add_argument(
+        "--metric",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="measure (kl_final) or logged metric (policy/grad_norm) to put first; the first one leads the verdict",
+    )
+    made.add_argument("--window", type=_window, default=10, metavar="N", help="updates of a rolling mean (10)")
+    made.add_argument(
+        "--crash-policy",
+        choices=("last_value", "floor", "exclude"),
+        default="last_value",
+        help="what crashed runs contribute to the averages (last_value)",
+    )
+    made.add_argument("--paper", metavar="NAME", help="put the published figures of a paper beside ours: safe")
+    return made
+
+
+def _keys(value: str) -> tuple[str, ...]:
+    return tuple(key.strip() for key in value.split(",") if key.strip())
+
+
+def _window(value: str) -> int:
+    if not value.isdigit() or int(value) < 2:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 2, got {value!r}")
+    return int(value)
+
+
+def _output(arguments: argparse.Namespace) -> Path:
+    """Where the report goes: asked for, or beside the runs.
+
+    Raises:
+        DataError: the first argument is a glob, so that there is no folder to write into.
+    """
+    if arguments.output is not None:
+        if arguments.output.exists() and not arguments.output.is_dir():
+            raise DataError(f"--output must be a directory, got the file {arguments.output}; choose another")
+        return Path(arguments.output)
+    first = Path(arguments.directories[0])
+    if not first.is_dir():
+        raise DataError(f"--output must be given where the first DIR is a pattern, got {first}; add --output DIR")
+    return first / "report"

@@ -1,0 +1,159 @@
+"""``safelab train``: one run in this process, or a sweep through a launcher. Nothing is made before all is checked."""
+
+import sys
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig
+
+from safelab.app.config.compose import CONFIG_NAME, compose, explained, opened, parse
+from safelab.app.config.jobs import Job, to_job
+from safelab.app.config.preflight import check_options, preflight
+from safelab.app.sweep.expand import compose_jobs, expand
+from safelab.app.sweep.fork_server import warm
+from safelab.app.sweep.lock import alone
+from safelab.app.sweep.run_job import run_job
+from safelab.app.sweep.worlds import prepare_policies
+from safelab.errors import INTERRUPTED, ConfigError, RunFailed, printable_lines
+
+if TYPE_CHECKING:
+    pass
+
+DRY, NOT_DRY = "dry_run=true", "dry_run=false"
+"""Not keys of the configuration: what they ask for belongs to no run."""
+
+MANY_JOBS = 30
+"""From here on the checks take long enough (about 0.2 s a job) to be announced."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """What ``safelab train`` does with its arguments; returns the exit code.
+
+    Raises:
+        UserError: the configuration is wrong, in one message.
+        RunFailed: a run began and could not go on.
+    """
+    flags = parse(arguments)
+    name = flags.config_name or CONFIG_NAME
+    overrides = [override for override in flags.overrides if override not in (DRY, NOT_DRY)]
+    dry = DRY in flags.overrides
+    flags.overrides = overrides
+    with opened(flags.config_dir, flags.config_path) as hydra:
+        if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
+            return show(hydra, flags, name)
+        if flags.multirun or hydra.get_mode(name, overrides) == RunMode.MULTIRUN:
+            if dry:
+                raise ConfigError("dry_run=true must come without -m, got a sweep; look at one of its jobs")
+            return sweep(hydra, overrides, name)
+        if dry:
+            return estimate(to_job(compose(hydra, overrides, name=name)))
+        return single(to_job(compose(hydra, overrides, name=name)))
+
+
+def show(hydra: Hydra, flags: Namespace, name: str) -> int:
+    """Hydra's own answers: ``--help``, ``--hydra-help``, ``--cfg``, ``--info``, ``-sc``."""
+    parser, overrides = get_args_parser(), list(flags.overrides)
+    try:
+        with explained(hydra, overrides, name):
+            if flags.help:
+                hydra.app_help(config_name=name, args_parser=parser, args=flags)
+            elif flags.hydra_help:
+                hydra.hydra_help(config_name=name, args_parser=parser, args=flags)
+            elif flags.cfg:
+                hydra.show_cfg(name, overrides, flags.cfg, flags.package, flags.resolve)
+            elif flags.info:
+                hydra.show_info(flags.info, config_name=name, overrides=overrides)
+            else:
+                hydra.shell_completion(config_name=name, overrides=overrides)
+    except SystemExit as end:  # Hydra has said why, as for an unknown --package
+        return ConfigError.exit_code if end.code else 0
+    return 0
+
+
+def estimate(job: Job) -> int:
+    """Check a run and say what it would be and need; nothing is made."""
+    from safelab.app.dry_run import estimate as dry_run
+
+    check_options([job])
+    return dry_run.show(job.config)
+
+
+def single(job: Job) -> int:
+    """One run, here and now."""
+    preflight([job])
+    outcome = run_job(job)
+    if outcome.expected:
+        print(f"{outcome.reason}; the same command goes on from there: {outcome.directory}")
+        return 0
+    if outcome.status == "interrupted":
+        print(f"interrupted: {outcome.reason}; the same command goes on from there", file=sys.stderr)
+        return INTERRUPTED
+    if outcome.status in ("failed", "diverged"):
+        raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})")
+    print(f"{'finished already' if outcome.status == 'skipped' else 'finished'}: {outcome.directory}")
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What launchers that are not ours call for each job; ours takes the ``jobs`` that were composed for the checks."""
+
+    jobs: Mapping[tuple[str, ...], Job]
+
+    def __call__(self, config: DictConfig) -> float | None:
+        """Run one job; sweepers that search want its last mean reward.
+
+        Raises:
+            RunFailed: the run could not go on.
+        """
+        job = to_job(config, HydraConfig.get())
+        outcome = run_job(job)
+        if outcome.status in ("failed", "diverged", "interrupted") and not outcome.expected:
+            raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})")
+        return outcome.final_reward
+
+
+def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
+    """Every job of a sweep, by the launcher that the configuration names; goes on past those that fail."""
+    master = compose(hydra, overrides, multirun=True, name=name)
+    if master.hydra.runtime.choices["hydra/launcher"] == "local":
+        warm()  # its imports take seconds, and the checks below leave a core free
+    if not master.hydra.sweeper["_target_"].endswith("BasicSweeper"):
+        with explained(hydra, overrides, name):  # a sweeper that searches: its jobs are not known beforehand
+            hydra.multirun(config_name=name, task_function=Task({}), overrides=overrides)
+        return 0
+    with explained(hydra, overrides, name):
+        batches = expand(hydra, master)
+    every = [tuple(job) for batch in batches for job in batch]
+    if len(every) > MANY_JOBS:
+        print(f"checking {len(every)} jobs", flush=True)
+    jobs = compose_jobs(hydra, master, every, name)
+    preflight(jobs)
+    with alone(jobs):  # found out before anything slow is made
+        prepare_policies(jobs)
+    context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(master))
+    with explained(hydra, overrides, name):
+        launcher = Plugins.instance().instantiate_launcher(context, Task(dict(zip(every, jobs, strict=True))), master)
+    returns: list[JobReturn] = []
+    with alone(jobs):
+        for batch in batches:
+            returns += launcher.launch(batch, initial_job_idx=len(returns))
+    return report(returns)
+
+
+def report(returns: Sequence[JobReturn]) -> int:
+    """Say how a sweep went; returns the exit code."""
+    failed = [job for job in returns if job.status is not JobStatus.COMPLETED]
+    print(f"{len(returns) - len(failed)} of {len(returns)} jobs are done")
+    for job in failed:
+        print(f"failed: {printable_lines(str(job._return_value))}", file=sys.stderr)  # the property would raise it
+    return RunFailed.exit_code if failed else 0

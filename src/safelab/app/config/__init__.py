@@ -1,0 +1,1 @@
+"""From overrides to a checked configuration and to built parts. Nothing is trained here."""

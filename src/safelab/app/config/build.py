@@ -1,0 +1,122 @@
+"""From a resolved configuration to the parts of a run: validated whole, then built in the order of need."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from pydantic import BaseModel, ValidationError
+
+from safelab.app.config.places import cache_directory
+from safelab.contracts import Context
+from safelab.crash.detectors import DetectorOptions
+from safelab.errors import ConfigError, nearest
+from safelab.plugins import build_option, describe, faults
+from safelab.training.components import Components
+from safelab.training.fit import misfits
+from safelab.training.settings import Settings
+from safelab.world.options import WorldOptions
+
+GROUPS = (
+    "policy", "data", "pairs", "reward", "evaluator", "rollout", "shaping", "critic",
+    "controller", "advantage", "objective", "aggregation", "preference", "optimizer", "tracker", "guard",
+)  # fmt: skip
+"""The groups whose options are modules, in the order in which they are built."""
+
+
+def validate(config: Mapping[str, Any]) -> None:
+    """Check every key of ``config``; nothing is built and nothing is written.
+
+    Raises:
+        ConfigError: all faults, one a line.
+    """
+    if lines := problems(config):
+        raise ConfigError("\n".join(lines))
+
+
+def problems(config: Mapping[str, Any]) -> list[str]:
+    """All that is wrong with ``config``, one line each; parts are asked to fit together once each is sound."""
+    settings = tuple(Settings.model_fields)
+    known = {*settings, "world", "detectors", *GROUPS}
+    lines = [
+        f"{key} is not a key of the configuration, got {value!r}: {nearest(str(key), known)}"
+        for key, value in config.items()
+        if key not in known
+    ]
+    lines += _model(Settings, {key: config[key] for key in settings if key in config}, "")
+    lines += _model(DetectorOptions, config.get("detectors"), "detectors")
+    lines += _model(WorldOptions, config.get("world"), "world")
+    for group in GROUPS:
+        # Parts that read ${seed} or ${world} repeat their faults.
+        lines += [line for line in _option(group, config.get(group)) if line.removeprefix(f"{group}.") not in lines]
+    return lines or _device(config["device"]) + misfits(config)
+
+
+def build(config: Mapping[str, Any], context: Context) -> Components:
+    """Every part of the run that ``config`` describes.
+
+    Raises:
+        ConfigError, DataError: what a part's own check or a missing file says.
+    """
+    validate(config)
+    made: dict[str, Any] = {}
+    for group in GROUPS:
+        made[group] = build_option(group, config[group], context)
+        if group == "policy":
+            context = replace(context, policy=made["policy"])
+    made["sampler"] = made.pop("rollout")
+    return Components(settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **made)
+
+
+def context_for(config: Mapping[str, Any], progress: Callable[[str], None]) -> Context:
+    """What the parts may know of their surroundings: seed, device, cache."""
+    return Context(
+        seed=config["seed"], device=pick_device(config["device"]), cache=cache_directory(), progress=progress
+    )
+
+
+def pick_device(name: str) -> torch.device:
+    """``auto`` is the first GPU if there is one; anything else is meant as it stands.
+
+    Raises:
+        ConfigError: no such device here.
+    """
+    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", name) is None:
+        raise ConfigError(f"device must be cpu, cuda, cuda:N or auto, got {name!r}")
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    count = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= count:
+        raise ConfigError(f"device must be here, got {name!r}: {count} GPUs are visible; use auto or cpu")
+    return device
+
+
+def settings_of(config: Mapping[str, Any]) -> Settings:
+    """The run's own keys."""
+    return Settings(**{key: config[key] for key in Settings.model_fields})
+
+
+def _model(model: type[BaseModel], config: Any, key: str) -> list[str]:
+    if not isinstance(config, Mapping):
+        return [f"{key} must be a group of keys, got {config!r}"]
+    try:
+        model(**config)
+    except ValidationError as error:
+        return describe(error, key, model.model_fields)
+    return []
+
+
+def _option(group: str, config: Any) -> list[str]:
+    if not isinstance(config, Mapping):
+        return [f"{group} must be one of its options, got {config!r}: add {group}=..."]
+    return faults(group, config)
+
+
+def _device(name: str) -> list[str]:
+    try:
+        pick_device(name)
+    except ConfigError as error:
+        return [str(error)]
+    return []

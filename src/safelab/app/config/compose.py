@@ -1,0 +1,125 @@
+"""Hydra's front: the command line becomes composed configurations. Every mistake in it ends in one ConfigError."""
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+from hydra import version
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+
+import safelab
+from safelab.app.config import mistakes
+from safelab.errors import ConfigError
+
+CONFIG_NAME = "config"
+
+
+def config_directory() -> Path:
+    """Where the groups lie: inside an installed package, or beside ``src`` in a checkout."""
+    package = Path(safelab.__file__).resolve().parent
+    packaged = package / "conf"
+    return packaged if packaged.is_dir() else package.parents[1] / "conf"
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Hydra's own flags and the overrides.
+
+    Raises:
+        ConfigError: a flag that Hydra does not know, or flags that exclude each other.
+    """
+    parser = get_args_parser()
+    parser.error = _refuse  # type: ignore[method-assign]
+    flags = parser.parse_intermixed_args(list(arguments))
+    if flags.experimental_rerun is not None:
+        raise ConfigError("--experimental-rerun is not supported: repeat the command in the run's overrides.yaml")
+    modes = [flags.run, flags.multirun, flags.cfg is not None, flags.info is not None, flags.shell_completion]
+    if sum(modes) > 1:
+        raise ConfigError("--run, --multirun, --cfg, --info and --shell-completion exclude each other: give one")
+    if flags.resolve and flags.cfg is None and not flags.help:
+        raise ConfigError("--resolve must come with --cfg or --help")
+    flags.overrides = [presets_named(override) for override in flags.overrides]
+    return flags
+
+
+def presets_named(override: str) -> str:
+    """``+experiment=paper_main`` adds a preset of ``conf/experiments``; ``experiment=mine`` names the run's folder.
+
+    Hydra takes every override of a group's name for a choice in it, so the group cannot bear the key's own name.
+    """
+    return re.sub(r"^\+experiment=", "+experiments=", override)
+
+
+@contextmanager
+def opened(config_dir: str | None = None, config_path: str | None = None) -> Iterator[Hydra]:
+    """Hydra over safelab's groups; global while it is open.
+
+    Args:
+        config_dir: a user's own groups, which come before safelab's.
+        config_path: a directory that stands in for safelab's groups altogether.
+
+    Raises:
+        ConfigError: either is no directory.
+    """
+    version.setbase("1.3")
+    main = config_directory() if config_path is None else _directory(config_path, "--config-path")
+    search_path = create_config_search_path(str(main))
+    if config_dir is not None:
+        extra = _directory(config_dir, "--config-dir")
+        search_path.prepend("command-line", f"file://{extra}", SearchPathQuery(provider="schema"))
+    try:
+        yield Hydra.create_main_hydra2("safelab", search_path)
+    finally:
+        GlobalHydra.instance().clear()
+
+
+def compose(hydra: Hydra, overrides: Sequence[str], *, multirun: bool = False, name: str = CONFIG_NAME) -> DictConfig:
+    """The configuration that ``overrides`` ask for, with Hydra's own node in it.
+
+    Raises:
+        ConfigError: it cannot be composed.
+    """
+    mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+    with explained(hydra, overrides, name):
+        return hydra.compose_config(
+            config_name=name, overrides=[presets_named(one) for one in overrides], run_mode=mode
+        )
+
+
+@contextmanager
+def explained(hydra: Hydra, overrides: Sequence[str] = (), name: str = CONFIG_NAME) -> Iterator[None]:
+    """Whatever Hydra, OmegaConf or YAML raise inside becomes a ConfigError that says key, rule and nearest name."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, ValueError) as error:
+        raise ConfigError(mistakes.explain(error, hydra, overrides, name)) from error
+    except RecursionError:
+        raise ConfigError(
+            "a configuration must not contain itself: an alias (*name) leads back to its own &name"
+        ) from None
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        # OmegaConf's own, for a file that is a bare number.
+        raise ConfigError(f"a configuration file must hold keys with values: {error}") from error
+
+
+def _directory(given: str, flag: str) -> Path:
+    path = Path(given).absolute()
+    if not path.is_dir():
+        raise ConfigError(f"{flag} must be an existing directory, got {given}")
+    return path
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"safelab train: {message}; `safelab train --help` lists flags and groups")

@@ -1,0 +1,183 @@
+"""From a composed configuration to a job: plain values, a name for its arm, a directory, and what is there already."""
+
+import hashlib
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from safelab.app.config.mistakes import missing, unresolved
+from safelab.errors import ConfigError, UserError
+
+# What these change is where, when or how a run is recorded, not what it computes: they make no arm of their own.
+NOT_IN_ARM = (
+    "seed",
+    "updates",
+    "output_dir",
+    "experiment",
+    "experiments",
+    "arm",
+    "device",
+    "threads",
+    "algorithm",
+    "stability",  # presets named after their algorithm
+    "sweep",
+)
+NOT_IN_ARM_TREES = ("tracker", "checkpoint", "samples", "resume", "limit", "hydra")
+
+LONGEST_ARM = 100
+"""Characters; file systems allow 255 bytes, and reports want names that can be read."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One run: its resolved configuration without Hydra's node, and the overrides that made it."""
+
+    config: Mapping[str, Any]
+    overrides: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Arm and seed, for messages."""
+        return f"{self.config['arm']} seed {self.config['seed']}"
+
+    @property
+    def directory(self) -> Path:
+        """``<output_dir>/<experiment>/<arm>/seed_<n>``."""
+        config = self.config
+        return Path(config["output_dir"], config["experiment"], config["arm"], f"seed_{config['seed']}")
+
+
+def to_job(composed: DictConfig, hydra: Any = None) -> Job:
+    """The job that a composed configuration describes.
+
+    Args:
+        composed: with Hydra's node in it, unless that is given.
+        hydra: Hydra's node where ``composed`` has none.
+
+    Raises:
+        ConfigError: keys without a value, interpolations that lead nowhere, or names that are no folder names.
+    """
+    if hydra is None:
+        HydraConfig.instance().set_config(composed)  # ${hydra:...} in a user's configuration reads it
+        hydra = composed.hydra
+    own = composed.copy()
+    with open_dict(own):
+        own.pop("hydra", None)
+    try:
+        absent = sorted(OmegaConf.missing_keys(own))
+        if absent:
+            raise ConfigError("\n".join(missing(key) for key in absent))
+        config: dict[str, Any] = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:
+        raise ConfigError(unresolved(error)) from error
+    overrides = tuple(overrides_of(hydra))
+    if config.get("arm") is None:
+        config["arm"] = arm_name(hydra.runtime.choices.get("algorithm"), overrides)
+    for key in ("experiment", "arm"):
+        _check_folder(key, config.get(key))
+    return Job(config=config, overrides=overrides)
+
+
+def overrides_of(hydra: Any) -> list[str]:
+    """What the command line asked for, from Hydra's node, as it was written."""
+    return list(OmegaConf.to_container(hydra.overrides.task, resolve=False))  # type: ignore[arg-type]
+
+
+def arm_name(algorithm: str | None, overrides: Sequence[str]) -> str:
+    """The algorithm and what the command line changes in it, as one folder name: ``safe,controller-gate=none``.
+
+    The order of the overrides does not matter, nor how a number is written. What a folder name cannot hold is
+    replaced, and a name that lost something this way ends in a hash of the whole.
+    """
+    parts = {}
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.get_key_element().lstrip("+")
+        if key not in NOT_IN_ARM and re.split(r"[./]", key)[0] not in NOT_IN_ARM_TREES:
+            parts[key] = override
+    keys = sorted(parts)
+    short = ",".join([algorithm or "none", *(f"{key.replace('/', '-')}={_value(parts[key])}" for key in keys)])
+    whole = [algorithm, *(f"{key}={parts[key].value()!r}" for key in keys)]
+    safe = re.sub(r"[^A-Za-z0-9._,=+@~-]+", "_", short)
+    lost = safe != short or any("/" in str(parts[key].value()) for key in keys)
+    if not lost and len(safe) <= LONGEST_ARM:
+        return safe
+    digest = hashlib.blake2b(repr(whole).encode(), digest_size=4).hexdigest()
+    return f"{safe[: LONGEST_ARM - 9]}~{digest}"
+
+
+def check_directories(jobs: Sequence[Job]) -> list[str]:
+    """What stands against writing there, one line each: two jobs in one place, no permission, another run."""
+    places: dict[Path, list[Job]] = defaultdict(list)
+    for job in jobs:
+        places[job.directory].append(job)
+    lines = [
+        f"{len(same)} jobs of this sweep would write {directory}: "
+        + " and ".join(f"({' '.join(job.overrides)})" for job in same)
+        + "; give them different arm, seed or experiment"
+        for directory, same in places.items()
+        if len(same) > 1
+    ]
+    lines += list(dict.fromkeys(filter(None, map(_unwritable, places))))
+    return lines + list(filter(None, (_other_run(same[0]) for same in places.values())))
+
+
+def merged(faults: Iterable[tuple[str, str]], count: int) -> list[str]:
+    """Each fault (job's name, line) once; one that not all of the ``count`` jobs share says whose it is."""
+    who: dict[str, list[str]] = defaultdict(list)
+    for name, line in faults:
+        who[line].append(name)
+    lines = []
+    for line, names in who.items():
+        few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+        lines.append(line if len(names) == count else f"{line} (in {few})")
+    return lines
+
+
+def _value(override: Override) -> str:
+    """The value as the configuration will hold it, so that 1e-4 and 0.0001 are one; of a path its last part."""
+    value = override.value()
+    if isinstance(value, str):
+        return Path(value).name or value
+    if isinstance(value, dict | list):
+        return override.get_value_element_as_str()
+    return "deleted" if override.is_delete() and value is None else str(value).lower()
+
+
+def _check_folder(key: str, value: Any) -> None:
+    if not isinstance(value, str) or not value or value in (".", "..") or re.search(r"[/\\\x00-\x1f]", value):
+        raise ConfigError(f"{key} must be the name of one folder (text without slashes), got {value!r}")
+    if len(value.encode()) > 255:
+        raise ConfigError(f"{key} must be at most 255 bytes long, got {len(value.encode())}")
+
+
+def _unwritable(directory: Path) -> str | None:
+    """Why the directory cannot be made or written, if so; nothing is made to find out."""
+    nearest = directory
+    while not os.path.lexists(nearest) and nearest != nearest.parent:
+        nearest = nearest.parent
+    if not nearest.is_dir():
+        return f"output_dir must lead to a directory, got {directory}: {nearest} is a file"
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        return f"output_dir must be writable, got {directory}: no permission in {nearest}; choose another output_dir"
+    return None
+
+
+def _other_run(job: Job) -> str | None:
+    """What the run in the job's directory was told otherwise, if it is another run under the same name."""
+    from safelab.training.lifecycle.run import changed_keys  # imports torch, which --cfg and --help do without
+
+    try:
+        changed_keys(job.directory, job.config)
+    except UserError as error:
+        return str(error)
+    return None

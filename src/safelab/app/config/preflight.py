@@ -1,0 +1,34 @@
+"""All that can be found wrong with jobs before any of them makes anything, in one message."""
+
+from collections.abc import Sequence
+
+from safelab.app.config.jobs import Job, check_directories, merged
+from safelab.errors import ConfigError
+
+
+def preflight(jobs: Sequence[Job]) -> None:
+    """Check all jobs, and where they would write, before any of them makes anything.
+
+    Raises:
+        ConfigError: every fault of every job, each once.
+    """
+    check_options(jobs)
+    if lines := check_directories(jobs):
+        raise ConfigError(listed(lines))
+
+
+def check_options(jobs: Sequence[Job]) -> None:
+    """Check what all jobs were told.
+
+    Raises:
+        ConfigError: every fault of every job, each once.
+    """
+    from safelab.app.config.build import problems
+
+    if lines := merged([(job.name, line) for job in jobs for line in problems(job.config)], len(jobs)):
+        raise ConfigError(listed(lines))
+
+
+def listed(lines: Sequence[str]) -> str:
+    """One message of one or several lines."""
+    return lines[0] if len(lines) == 1 else "\n  ".join([f"{len(lines)} things are wrong:", *lines])

@@ -1,0 +1,134 @@
+"""``safelab train dry_run=true``: what a run would be and need, from the model's shape alone; no weights are loaded."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from safelab.errors import ConfigError
+
+if TYPE_CHECKING:
+    from safelab.app.dry_run.memory import Need
+
+GIB = 2**30
+
+# Shapes of the presets' models (their published config.json), so that a dry run needs neither files nor hub.
+SHAPES: dict[str, dict[str, Any]] = {
+    "Qwen/Qwen2.5-3B": {
+        "model_type": "qwen2", "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36,
+        "num_attention_heads": 16, "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,
+    },
+    "Qwen/Qwen2.5-0.5B": {
+        "model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24,
+        "num_attention_heads": 14, "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,
+    },
+    "meta-llama/Llama-3.2-1B": {
+        "model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": True,
+    },
+}  # fmt: skip
+
+
+def show(config: Mapping[str, Any]) -> int:
+    """Print configuration, batch table, parameters and memory; returns the exit code.
+
+    Raises:
+        ConfigError: the policy's shape is not known here.
+    """
+    print(yaml.safe_dump(dict(config), sort_keys=False).rstrip())
+    print("\nbatches")
+    for name, value in batches(config).items():
+        print(f"  {name.ljust(34)} {value:,}")
+    found = need(config)
+    print("\npolicy")
+    print(f"  {'parameters'.ljust(34)} {found.parameters:,}")
+    print(f"  {'of these trained'.ljust(34)} {found.trained:,}")
+    print("\nmemory, GiB (estimated; without reward or value model)")
+    parts = {
+        "weights, reference included": found.weights,
+        "the optimiser's averages": found.averages,
+        "key-value cache (sampling)": found.cache,
+        "activations (update)": found.activations + found.recomputed,
+        "logits, in pieces (update)": found.logits,
+        "gradients (update)": found.gradients,
+        "peak": found.peak,
+    }
+    for name, size in parts.items():
+        print(f"  {name.ljust(34)} {size / GIB:.2f}")
+    return 0
+
+
+def batches(config: Mapping[str, Any]) -> dict[str, int]:
+    """How an update is cut, and what the run adds up to."""
+    rollout, optimizer = config["rollout"], config["optimizer"]
+    if config["pairs"]["name"] != "none":
+        return pair_batches(config)
+    responses, pieces, epochs = rollout["batch_size"], optimizer["minibatches"], optimizer["epochs"]
+    minibatch = -(-responses // pieces)
+    micro = min(optimizer["micro_batch_size"] or minibatch, minibatch)
+    return {
+        "prompts per update": responses // rollout.get("samples_per_prompt", 1),
+        "responses per update": responses,
+        "minibatches per epoch": pieces,
+        "responses per minibatch": minibatch,
+        "responses per forward pass": micro,
+        "optimiser steps per update": pieces * epochs,
+        "updates": config["updates"],
+        "responses in all": responses * config["updates"],
+        "optimiser steps in all": pieces * epochs * config["updates"],
+        "response tokens in all, at most": responses * config["updates"] * rollout["max_new_tokens"],
+    }
+
+
+def pair_batches(config: Mapping[str, Any]) -> dict[str, int]:
+    """The same of an offline run, whose responses are measured and not learnt from."""
+    pairs, rollout, updates = config["pairs"], config["rollout"], config["updates"]
+    answers = 2 * pairs["batch_size"]
+    size = config["optimizer"]["micro_batch_size"]
+    return {
+        "pairs per update": pairs["batch_size"],
+        "responses per forward pass": answers if size is None else min(answers, size // 2 * 2),
+        "responses per update": rollout["batch_size"],
+        "updates": updates,
+        "updates that are measured": -(-updates // pairs["evaluate_every"]),
+        "pairs in all": pairs["batch_size"] * updates,
+        "optimiser steps in all": updates,
+    }
+
+
+def need(config: Mapping[str, Any]) -> "Need":
+    """Parameters and memory of a run's policy.
+
+    Raises:
+        ConfigError: the policy's shape is not known here.
+    """
+    from safelab.app.dry_run import memory
+
+    return memory.need(config, shape_of(config["policy"]), batches(config))
+
+
+def shape_of(policy: Mapping[str, Any]) -> Any:
+    """The model's configuration: known here, or from its files or the hub.
+
+    Raises:
+        ConfigError: none of these has it.
+    """
+    from transformers import AutoConfig
+
+    if policy["name"] == "tiny":
+        from safelab.world.language_model import llama_config
+        from safelab.world.options import WorldOptions
+        from safelab.world.tokenizer import build_tokenizer
+
+        return llama_config(WorldOptions(**policy["world"]).language_model, build_tokenizer())
+    path = policy["path"]
+    if path in SHAPES:
+        known = dict(SHAPES[path])
+        return AutoConfig.for_model(known.pop("model_type"), **known)
+    try:
+        return AutoConfig.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"dry_run must know the shape of policy.path, got {path!r}: no config.json there; "
+            f"give a directory that has one, or one of {', '.join(SHAPES)}"
+        ) from error

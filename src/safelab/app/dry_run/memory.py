@@ -1,0 +1,181 @@
+"""What a run's policy needs of memory, from its shape alone: see ``app.dry_run.estimate``.
+
+Counts are exact. Memory is what tensors take at the peak of an update: weights, optimiser states, gradients, key-value
+cache, logits, and the activations that a forward pass on torch's meta device says it would keep. The reward model is
+not in it, nor a frozen value model, nor whole distributions for an objective that needs them (logits_convex), nor what
+an allocator leaves unused. Within 10 % of what torch's allocator held: docs/log.md.
+"""
+
+import copy
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Need:
+    """Parameters, and bytes by what they are for.
+
+    ``held`` is there from the first step to the last: weights and the optimiser's averages. Of the rest ``peak`` takes
+    what is there at once: sampling has its cache, a backward pass activations, logits and the gradients made so far,
+    an optimiser step all gradients and as much again for its own arithmetic (``foreach``).
+    """
+
+    parameters: int
+    trained: int
+    weights: int
+    averages: int
+    gradients: int
+    head_gradients: int
+    cache: int
+    logits: int
+    activations: int
+    recomputed: int
+    layers: int
+    pieces: int
+
+    @property
+    def held(self) -> int:
+        """Bytes that stay."""
+        return self.weights + self.averages
+
+    @property
+    def backward(self) -> int:
+        """Bytes of the backward passes of one optimiser step, besides what stays.
+
+        The head's gradient comes first, as a sum and a summand; the last layer's comes when one layer's activations are
+        left. From the second piece on, the gradients of those before are there throughout.
+        """
+        # With checkpointing the last layer is computed again when the logits are gone.
+        first = self.activations + max(self.logits + 2 * self.head_gradients, self.recomputed)
+        if self.pieces > 1:
+            return self.gradients + first
+        return max(first, self.gradients + self.activations // self.layers)
+
+    @property
+    def peak(self) -> int:
+        """Bytes at the peak."""
+        return self.held + max(self.cache, self.backward, 2 * self.gradients)
+
+
+def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Need:
+    """Parameters and memory.
+
+    Args:
+        config: the run's, resolved.
+        shape: the model's configuration, of ``transformers``.
+        table: ``dry_run.batches`` of ``config``.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from safelab.contracts import Context
+    from safelab.parts.policy._vocabulary import tokens_per_chunk
+    from safelab.plugins import build_option
+
+    policy = config["policy"]
+    attention = "eager" if policy["attention"] == "eager" else fused_attention()
+    with torch.device("meta"):
+        module = AutoModelForCausalLM.from_config(
+            copy.deepcopy(shape),  # which keeps the attention's name
+            dtype=getattr(torch, policy["dtype"]),
+            attn_implementation=attention,
+        ).eval()
+    parameters = count_of(module.parameters())
+    context = Context(seed=0, device=torch.device("meta"), cache=Path())
+    adapted = build_option("policy/adapter", policy["adapter"], context).adapt(module)
+    every = {id(weight): weight for weight in (*adapted.trained.parameters(), *adapted.reference.parameters())}
+    trained = [weight for weight in adapted.trained.parameters() if weight.requires_grad]
+    prompt, written = policy["max_prompt_tokens"], config["rollout"]["max_new_tokens"]
+    response = max(written, config["pairs"].get("max_response_tokens") or 0)
+    rows = table["responses per forward pass"]
+    head_size = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
+    per_token = 2 * shape.num_hidden_layers * shape.num_key_value_heads * head_size * module.dtype.itemsize
+    chunk = min(rows * response, tokens_per_chunk(rows * response, shape.vocab_size))
+    kept, recomputed = activations(adapted.inner, rows, prompt + response, policy["gradient_checkpointing"])
+    head = adapted.inner.get_output_embeddings().parameters()
+    return Need(
+        parameters=parameters,
+        trained=count_of(trained),
+        weights=size_of(every.values()),
+        # AdamW's two averages, each in the weight's own type, or a byte each.
+        averages=2 * (size_of(trained) if config["optimizer"]["name"] != "adamw_8bit" else count_of(trained)),
+        gradients=size_of(trained),
+        head_gradients=size_of(weight for weight in head if weight.requires_grad),
+        cache=per_token * table["responses per update"] * (prompt + written),
+        # Float32 values that live for each logit of a piece, see ``policy._vocabulary``: fewer without an exact KL.
+        logits=(6 if config["controller"].get("route") == "loss_exact" else 5) * 4 * chunk * shape.vocab_size,
+        activations=kept,
+        recomputed=recomputed,
+        layers=shape.num_hidden_layers,
+        pieces=-(-(table.get("responses per minibatch") or 2 * table["pairs per update"]) // rows),
+    )
+
+
+def count_of(weights: Iterable[Any]) -> int:
+    """Numbers."""
+    return sum(weight.numel() for weight in weights)
+
+
+def size_of(weights: Iterable[Any]) -> int:
+    """Bytes."""
+    return sum(weight.numel() * weight.element_size() for weight in weights)
+
+
+def activations(module: Any, rows: int, tokens: int, checkpointing: bool) -> tuple[int, int]:
+    """Bytes that autograd keeps of a forward pass, and what comes back for a while in the backward pass.
+
+    With checkpointing that is the layers' inputs, and all that one layer keeps while it is computed again.
+    """
+    import torch
+
+    from safelab.parts.policy._reading import backbone
+
+    ids = torch.zeros(rows, tokens, dtype=torch.long, device="meta")
+    # Given whole, for the making of a mask reads values, which the meta device has none of.
+    mask = torch.ones(rows, 1, tokens, tokens, dtype=torch.bool, device="meta")
+    weights = {weight.untyped_storage()._cdata for weight in module.parameters()}
+    kept: dict[int, tuple[Any, int]] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage._cdata not in weights:
+            kept[storage._cdata] = (storage, storage.nbytes())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        hidden = backbone(module)(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    whole = sum(size for _, size in kept.values())
+    if not checkpointing:
+        return whole, 0
+    layers = module.config.num_hidden_layers
+    return int(layers * hidden.untyped_storage().nbytes()), whole // layers
+
+
+def fused_attention() -> str:
+    """The name of an attention that keeps for its backward pass what the fused kernels keep, and computes nothing.
+
+    On the meta device ``sdpa`` takes the plain way, which keeps its scores and scaled copies besides.
+    """
+    import torch
+    from transformers import AttentionInterface
+    from transformers.integrations.sdpa_attention import repeat_kv
+
+    class Kept(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx: Any, query: Any, key: Any, value: Any) -> Any:
+            batch, heads, tokens, size = query.shape
+            out = query.new_empty(batch, tokens, heads, size)
+            normaliser = query.new_empty(batch, heads, tokens, dtype=torch.float32)
+            # With padding the mask becomes a bias in the queries' type, in every layer.
+            bias = query.new_empty(batch, 1, tokens, tokens)
+            ctx.save_for_backward(query, key, value, out, normaliser, bias)
+            return out
+
+    def attend(module: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> tuple[Any, None]:
+        groups = module.num_key_value_groups
+        return Kept.apply(query, repeat_kv(key, groups), repeat_kv(value, groups)), None  # type: ignore[no-untyped-call]
+
+    AttentionInterface.register("dry_run", attend)
+    return "dry_run"

@@ -1,0 +1,35 @@
+"""One job from its checked configuration to its last update, in this process."""
+
+import shlex
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from safelab.app.config.jobs import Job
+
+if TYPE_CHECKING:
+    from safelab.training.lifecycle.run import Outcome
+
+
+def run_job(job: Job, ready: Callable[[], None] = lambda: None) -> "Outcome":
+    """Build the job's parts and train them, in this process; what is finished stays as it is.
+
+    Args:
+        job: checked already.
+        ready: called when every part is built, before the run's directory is made.
+    """
+    from safelab.app.config.build import build, context_for, settings_of
+    from safelab.app.console import progress
+    from safelab.training.lifecycle.run import Outcome, is_finished, train
+
+    if is_finished(settings_of(job.config)):
+        return Outcome(status="skipped", directory=job.directory, reason=None, final_reward=None)
+    with progress() as say:
+        parts = build(job.config, context_for(job.config, say))
+    ready()
+    return train(parts, job.config, job.overrides, command())
+
+
+def command() -> str:
+    """What was typed, for the run's record."""
+    return shlex.join(["safelab", *sys.argv[1:]])

@@ -1,1 +1,0 @@
-"""Part `coefficient` of the controller stack."""

@@ -1,1 +1,0 @@
-"""Part `gate` of the controller stack."""

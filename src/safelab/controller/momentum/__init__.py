@@ -1,1 +1,0 @@
-"""Part `momentum` of the controller stack."""

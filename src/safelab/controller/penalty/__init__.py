@@ -1,1 +1,0 @@
-"""Part `penalty` of the controller stack."""

@@ -1,1 +1,0 @@
-"""Part `phase` of the controller stack."""

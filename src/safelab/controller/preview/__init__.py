@@ -1,1 +1,0 @@
-"""Part `preview` of the controller stack."""

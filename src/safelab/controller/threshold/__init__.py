@@ -1,1 +1,0 @@
-"""Part `threshold` of the controller stack."""

@@ -1,0 +1,1 @@
+"""``controller/preview``: one part of the controller stack; its contract stands in ``safelab.contracts``."""

@@ -1,0 +1,1 @@
+"""``controller/threshold``: one part of the controller stack; its contract stands in ``safelab.contracts``."""

@@ -1,0 +1,1 @@
+"""``data``: where prompts come from. Reading files is the business of ``safelab.corpus``."""

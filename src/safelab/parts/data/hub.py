@@ -1,0 +1,131 @@
+"""Prompts from a column of any data set: on the hub, or in local tables of the same kinds.
+
+The hub keeps a copy of each data set as Parquet, ``<subset>/<split>/*.parquet`` on the branch ``refs/convert/parquet``;
+this reads that copy, so that no data set's own code runs.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from safelab.contracts import Context
+from safelab.errors import DataError, nearest
+from safelab.options import Options as BaseOptions
+from safelab.parts.data._epochs import Epochs
+from safelab.parts.data._sides import Part, drawn
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+BRANCH = "refs/convert/parquet"
+KINDS = (".parquet", ".jsonl", ".csv")
+
+
+class Options(BaseOptions):
+    """``path``: a data set of the hub with ``subset`` and ``split``, or a local file or folder; ``column`` of prompts.
+
+    ``limit``: only the first records, null for all. ``held_out``: of these the last ones are kept back; ``part`` says
+    which of the two sides is drawn. ``max_tokens``: longer prompts are left out. ``seed``: of the order.
+    """
+
+    name: str
+    path: str
+    subset: str
+    split: str
+    column: str
+    limit: Annotated[int, Field(ge=1)] | None
+    held_out: Annotated[int, Field(ge=0)]
+    part: Part
+    max_tokens: Annotated[int, Field(ge=1)] | None
+    seed: Annotated[int, Field(ge=0)]
+
+
+def build(options: Options, context: Context) -> Epochs:
+    """The prompts, each once per pass.
+
+    Raises:
+        DataError: nothing readable there, no such column, or a prompt that is no text.
+    """
+    texts = [text for file in files_of(options) for text in column_of(file, options.column)][: options.limit]
+    return drawn(texts, options.held_out, options.part, options.max_tokens, options.seed, context)
+
+
+def files_of(options: Options) -> list[Path]:
+    """The tables in the order of their names: local ones, or those of the hub, fetched into its cache.
+
+    Raises:
+        DataError: there are none, or the hub cannot be reached.
+    """
+    local = Path(options.path).expanduser()
+    if local.is_file():
+        return [local]
+    if local.is_dir():
+        folder = local
+    elif local.suffix in KINDS or options.path.count("/") != 1:
+        raise DataError(
+            f"data.path must be a file, a folder or a data set on the hub, got {options.path}, which is neither"
+        )
+    else:
+        folder = fetched(options)
+    if files := sorted(file for file in folder.iterdir() if file.suffix in KINDS):
+        return files
+    raise DataError(f"data.path must lead to tables ({', '.join(KINDS)}), got {folder} with none")
+
+
+def fetched(options: Options) -> Path:
+    """The folder of the hub's Parquet copy of ``subset`` and ``split``, in the hub's cache.
+
+    Raises:
+        DataError: it is neither in the cache nor reachable, or has no such subset and split.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    inner = f"{options.subset}/{options.split}"
+    try:
+        root = snapshot_download(
+            options.path, repo_type="dataset", revision=BRANCH, allow_patterns=[f"{inner}/*.parquet"]
+        )
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        raise DataError(
+            f"data.path={options.path} ({inner}) must be in the hub's cache or reachable ({type(error).__name__}); "
+            "fetch it first, or give data.path=FILE.parquet (or .jsonl, .csv)"
+        ) from error
+    folder = Path(root) / inner
+    if not folder.is_dir():
+        raise DataError(f"data.subset and data.split must exist in {options.path}, got {inner}")
+    return folder
+
+
+def column_of(file: Path, column: str) -> list[str]:
+    """The texts of one column of one table.
+
+    Raises:
+        DataError: the table cannot be read, or lacks the column, or holds something else than text there.
+    """
+    try:
+        table = read_table(file)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"data.path must be a readable table, got {file}: {reason}") from error
+    if column not in table:
+        raise DataError(f"data.column must be a column of {file}, got {column!r}: {nearest(column, table.columns)}")
+    texts = table[column].tolist()
+    for number, text in enumerate(texts, start=1):
+        if not isinstance(text, str) or not text.strip():
+            raise DataError(f"{file}, record {number}: {column} must be text that is not blank, got {text!r:.60}")
+    return texts
+
+
+def read_table(file: Path) -> "pd.DataFrame":
+    """One file, by its suffix."""
+    import pandas as pd
+
+    if file.suffix == ".parquet":
+        return pd.read_parquet(file)
+    if file.suffix == ".csv":
+        return pd.read_csv(file, dtype=str, keep_default_na=False)
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    return pd.DataFrame(rows)

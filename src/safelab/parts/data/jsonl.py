@@ -1,0 +1,48 @@
+"""Prompts from a file of JSON lines: one object per line, the prompt under one of its keys."""
+
+import json
+from typing import Annotated
+
+from pydantic import Field
+
+from safelab.contracts import Context
+from safelab.corpus.lines import read_lines
+from safelab.errors import DataError
+from safelab.options import Options as BaseOptions
+from safelab.parts.data._epochs import Epochs
+
+
+class Options(BaseOptions):
+    """``path``: the file. ``field``: the key of the prompt. ``seed``: of the order."""
+
+    name: str
+    path: str
+    field: str
+    seed: Annotated[int, Field(ge=0)]
+
+
+def build(options: Options, context: Context) -> Epochs:
+    """The file's prompts, endless."""
+    lines = read_lines(options.path)
+    return Epochs([prompt_of(line, options.field, f"{options.path}, line {n}") for n, line in lines], options.seed)
+
+
+def prompt_of(line: str, field: str, where: str) -> str:
+    """The prompt of one line.
+
+    Raises:
+        DataError: not a JSON object, or no text that is not blank under ``field``.
+    """
+    try:
+        record = json.loads(line)
+    except ValueError as error:
+        raise DataError(
+            f"{where}: data.path must hold one JSON object per line, got {line[:60]!r} ({error})"
+        ) from error
+    if not isinstance(record, dict) or field not in record:
+        held = ", ".join(map(str, record)) if isinstance(record, dict) else type(record).__name__
+        raise DataError(f"{where}: data.field must be a key of every record, got {field!r}; this one holds: {held}")
+    prompt = record[field]
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise DataError(f"{where}: {field} must be text that is not blank, got {prompt!r}")
+    return prompt

@@ -1,0 +1,1 @@
+"""``evaluator``: a score that is measured beside the reward. Nothing here may be optimised."""

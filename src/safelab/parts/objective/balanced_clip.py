@@ -1,0 +1,82 @@
+"""BAPO: ratio bounds that are widened in each minibatch until gains weigh enough, then PPO's clipped loss.
+
+    loss_t = max(-A r, -A clip(r, low, high)),   (low, high) from ``maths.balanced_bounds``
+
+Ref: BAPO, arXiv 2510.18927, and its authors' code, which differ: see ``form``.
+"""
+
+from dataclasses import fields
+from functools import partial
+from typing import Annotated, Self
+
+import torch
+from pydantic import Field, model_validator
+
+from safelab.contracts import Context, Need
+from safelab.maths.balanced_bounds import Contribution, Form, Search, balanced_bounds
+from safelab.maths.divergence import clamp_log_ratio
+from safelab.maths.surrogate import ppo_clip_tok, ppo_clipped_tok
+from safelab.parts.objective._common import ObjectiveOptions, Stateless, anchor_logp, log_ratio
+from safelab.types import Current, PolicyLoss, TrainBatch
+
+NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp", "whole_minibatch"})
+
+
+class Options(ObjectiveOptions):
+    """Bounds are ratios, not distances from 1.
+
+    ``form``: the search. ``target``: a share for ``paper``, gains over losses for ``authors_code``.
+    ``contribution``: what counts as a token's part, its bounded surrogate, or only that which keeps its gradient.
+    """
+
+    form: Form
+    contribution: Contribution
+    target: Annotated[float, Field(gt=0)]
+    low_start: Annotated[float, Field(ge=0, lt=1)]
+    low_limit: Annotated[float, Field(ge=0, lt=1)]
+    low_step: Annotated[float, Field(gt=0)]
+    high_start: Annotated[float, Field(gt=1)]
+    high_limit: Annotated[float, Field(gt=1)]
+    high_step: Annotated[float, Field(gt=0)]
+    dual_clip: Annotated[float, Field(gt=1)] | None
+
+    @model_validator(mode="after")
+    def _limits_lie_beyond(self) -> Self:
+        if self.low_limit < self.low_start or self.high_limit < self.high_start:
+            raise ValueError(
+                "must have low_limit >= low_start and high_limit >= high_start, got "
+                f"{self.low_start} to {self.low_limit} and {self.high_start} to {self.high_limit}"
+            )
+        return self
+
+    def search(self) -> Search:
+        """What the search for the bounds is to do."""
+        return Search(**{field.name: getattr(self, field.name) for field in fields(Search)})
+
+
+def build(options: Options, context: Context) -> Stateless:
+    """The objective."""
+    return Stateless(options=options, needs=NEEDS, compute=partial(loss, options))
+
+
+def loss(options: Options, current: Current, batch: TrainBatch) -> PolicyLoss:
+    """Loss of each token."""
+    log_ratio_tok = log_ratio(options.anchor, current, batch)
+    ratio_tok = clamp_log_ratio(log_ratio_tok.detach()).exp()
+    prob_tok = anchor_logp(options.anchor, batch).exp()
+    valid = batch.mask
+    found = balanced_bounds(options.search(), ratio_tok[valid], batch.advantage_tok[valid], prob_tok[valid])
+    bounded = (log_ratio_tok, batch.advantage_tok, 1 - found.low, found.high - 1, options.dual_clip)
+    return PolicyLoss(
+        loss_tok=ppo_clip_tok(*bounded),
+        clipped_tok=ppo_clipped_tok(*bounded),
+        metrics_tok={
+            "bound_low": torch.full_like(ratio_tok, found.low),
+            "bound_high": torch.full_like(ratio_tok, found.high),
+            "balance": torch.full_like(ratio_tok, min(found.balance, BALANCE_SHOWN)),
+        },
+    )
+
+
+BALANCE_SHOWN = 1e6
+"""Without any loss in a minibatch gains over losses are infinite; a mean over passes needs a number."""

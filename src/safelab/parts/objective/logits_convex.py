@@ -1,0 +1,54 @@
+"""LCO: regress each token's distribution to its KL-regularised optimum, by a loss that is convex in the logits.
+
+    pi*(v) = pi_old(v) exp(A [v is the sampled token] / beta) / Z,    loss_t = distance(pi, pi*)
+
+See ``maths.logits``. At policy = old the gradient of ``kld`` in the logits is pi - pi*: to first order in A / beta that
+is REINFORCE's, -A grad log p / beta, times the sampled token's own probability, so that rare tokens move little.
+Ref: arXiv 2603.00963, from public notes.
+"""
+
+from functools import partial
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from safelab.contracts import Context, Need
+from safelab.maths.logits import Distance, logits_distance, optimal_logp
+from safelab.parts.objective._common import ObjectiveOptions, Stateless, never
+from safelab.types import Current, PolicyLoss, TrainBatch
+
+NEEDS: frozenset[Need] = frozenset({"old_logp", "full_logits"})
+
+
+class Options(ObjectiveOptions):
+    """``beta``: in units of the advantage. ``distance``: see ``maths.logits``.
+
+    The target starts from the policy before the update, whatever sampled: ``anchor`` must be ``old``.
+    """
+
+    distance: Distance
+    beta: Annotated[float, Field(gt=0)]
+
+    @model_validator(mode="after")
+    def _starts_from_old(self) -> Self:
+        if self.anchor != "old":
+            raise ValueError(f"must have anchor=old, got {self.anchor}: whole distributions are kept of no other")
+        return self
+
+
+def build(options: Options, context: Context) -> Stateless:
+    """The objective."""
+    return Stateless(options=options, needs=NEEDS, compute=partial(loss, options))
+
+
+def loss(options: Options, current: Current, batch: TrainBatch) -> PolicyLoss:
+    """Loss of each token."""
+    assert current.logp_vocab is not None
+    assert batch.logp_vocab_old is not None
+    target = optimal_logp(batch.logp_vocab_old, batch.ids, batch.advantage_tok, options.beta)
+    goal_tok = target.gather(-1, batch.ids.unsqueeze(-1)).squeeze(-1)
+    return PolicyLoss(
+        loss_tok=logits_distance(current.logp_vocab, target, options.distance),
+        clipped_tok=never(batch),
+        metrics_tok={"target_ratio": (goal_tok - batch.logp_old_tok).exp()},
+    )

@@ -1,0 +1,46 @@
+"""MinPRO: a token's weight is its ratio times the smallest ratio before it, clipped softly.
+
+    loss_t = - sg(clip(m_t r_t, 1 - low, 1 + high)) A log p,   m_t = min_{s<t} r_s,  m_1 = 1
+
+The exact correction of stale data is the product of all ratios before a token, which explodes or vanishes.
+Ref: arXiv 2601.22718, from public notes; the bounds, and whether the minimum takes in the token, are not verified.
+"""
+
+from functools import partial
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from safelab.contracts import Context, Need
+from safelab.maths.divergence import clamp_log_ratio
+from safelab.maths.ratios import prefix_min
+from safelab.parts.objective._common import ObjectiveOptions, Stateless, log_ratio, never
+from safelab.types import Current, PolicyLoss, TrainBatch
+
+NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp"})
+
+
+class Options(ObjectiveOptions):
+    """``clip_range``, ``clip_range_high``: how far the weight may be from 1. ``prefix``: whether m_t takes in r_t."""
+
+    clip_range: Annotated[float, Field(gt=0, le=1)]
+    clip_range_high: Annotated[float, Field(gt=0)]
+    prefix: Literal["exclusive", "inclusive"]
+
+
+def build(options: Options, context: Context) -> Stateless:
+    """The objective."""
+    return Stateless(options=options, needs=NEEDS, compute=partial(loss, options))
+
+
+def loss(options: Options, current: Current, batch: TrainBatch) -> PolicyLoss:
+    """Loss of each token; none loses its gradient."""
+    log_ratio_tok = clamp_log_ratio(log_ratio(options.anchor, current, batch).detach())
+    least = prefix_min(log_ratio_tok, batch.mask, options.prefix == "inclusive")
+    ratio = clamp_log_ratio(least + log_ratio_tok).exp()
+    weight = ratio.clamp(1 - options.clip_range, 1 + options.clip_range_high)
+    return PolicyLoss(
+        loss_tok=-weight * batch.advantage_tok * current.logp_tok,
+        clipped_tok=never(batch),
+        metrics_tok={"weight": weight, "weight_clipped": (weight != ratio).float(), "prefix_ratio": least.exp()},
+    )

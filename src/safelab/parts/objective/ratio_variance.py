@@ -1,0 +1,80 @@
+"""R2VPO: the ratio's second moment about 1 is held at a bound by a multiplier, instead of clipping tokens.
+
+    loss_t = -(r A - lam (r - 1)^2),   lam <- max(0, lam + eta (mean (r - 1)^2 - delta))
+
+A token's gradient weight is r (A - 2 lam (r - 1)): the brake turns it round once r - 1 > A / (2 lam). lam = 0 is the
+policy gradient with importance weights. The multiplier is stepped after each pass over the batch.
+Ref: arXiv 2601.03320, abstract and public notes; delta, eta and the level (token or response) are not verified.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, cast
+
+import torch
+from pydantic import Field
+
+from safelab.contracts import Context, Need
+from safelab.maths.divergence import clamp_log_ratio
+from safelab.options import State
+from safelab.parts.objective._common import ObjectiveOptions, beyond_limit, log_ratio
+from safelab.types import Current, PolicyLoss, TrainBatch
+
+NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp"})
+
+
+class Options(ObjectiveOptions):
+    """``multiplier_start``: lam before the first update. ``multiplier_lr``: eta. ``variance_bound``: delta."""
+
+    multiplier_start: Annotated[float, Field(ge=0)]
+    multiplier_lr: Annotated[float, Field(ge=0)]
+    variance_bound: Annotated[float, Field(gt=0)]
+
+
+class DualState(State):
+    """``multiplier``: lam, never negative."""
+
+    multiplier: float
+
+
+def build(options: Options, context: Context) -> "RatioVariance":
+    """The objective."""
+    return RatioVariance(options)
+
+
+class RatioVariance:
+    """``contracts.Objective`` with a dual variable."""
+
+    needs = NEEDS
+
+    def __init__(self, options: Options) -> None:
+        self.entropy_coef = options.entropy_coef
+        self.entropy_positions = options.entropy_positions
+        self._options = options
+
+    def init(self) -> DualState:
+        """The multiplier where it starts."""
+        return DualState(multiplier=self._options.multiplier_start)
+
+    def step(self, state: State, seen: Mapping[str, float]) -> DualState:
+        """Dual ascent on the variance of the pass."""
+        excess = seen["ratio_variance"] - self._options.variance_bound
+        return DualState(multiplier=max(0.0, _multiplier(state) + self._options.multiplier_lr * excess))
+
+    def loss(self, state: State, current: Current, batch: TrainBatch) -> PolicyLoss:
+        """Loss of each token."""
+        log_ratio_tok = log_ratio(self._options.anchor, current, batch)
+        ratio = clamp_log_ratio(log_ratio_tok).exp()
+        distance = (ratio - 1).square()
+        multiplier = _multiplier(state)
+        return PolicyLoss(
+            loss_tok=-(ratio * batch.advantage_tok - multiplier * distance),
+            clipped_tok=beyond_limit(log_ratio_tok, batch.advantage_tok),
+            metrics_tok={
+                "ratio_variance": distance.detach(),
+                "multiplier": torch.full_like(distance, multiplier, requires_grad=False),
+            },
+        )
+
+
+def _multiplier(state: State) -> float:
+    return cast(DualState, state).multiplier

@@ -1,0 +1,1 @@
+"""``optimizer``: how often and how far an update moves the weights."""

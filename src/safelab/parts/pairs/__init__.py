@@ -1,0 +1,1 @@
+"""``pairs``: where preference pairs come from, for runs that learn offline."""

@@ -1,0 +1,1 @@
+"""``policy``: the models that are trained, and their frozen references. No loss is known here."""

@@ -1,0 +1,1 @@
+"""``policy/adapter``: which weights of the policy train."""

@@ -1,0 +1,105 @@
+"""LoRA: only low-rank updates of some projections train, and the reference is the same weights with them off.
+
+    W' = W + (alpha / rank) B A,   A random, B = 0 at the start: policy and reference are equal to the bit
+
+One copy of the weights serves both, so a policy costs its own memory and little more. ``peft`` does the work.
+Deviation: no dropout key. Rollout, reference and training must score alike, so dropout is off everywhere, and a key
+that changes nothing is none.
+Ref: Hu et al. 2021, arXiv 2106.09685, section 4.1.
+"""
+
+import warnings
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Annotated, Any, cast
+
+from pydantic import Field
+
+from safelab.contracts import Context
+from safelab.errors import ConfigError
+from safelab.options import Options as BaseOptions
+from safelab.parts.policy._adapted import Adapted
+
+WEIGHTS = "adapter_model.safetensors"
+
+
+class Options(BaseOptions):
+    """``rank``; ``alpha``: the update is scaled by alpha / rank; ``targets``: names of the projections, null for all.
+
+    All means every linear layer but the language-model head.
+    """
+
+    name: str
+    rank: Annotated[int, Field(ge=1)]
+    alpha: Annotated[float, Field(gt=0)]
+    targets: Annotated[list[str], Field(min_length=1)] | None
+
+
+def build(options: Options, context: Context) -> "Lora":
+    """The adapter; nothing is loaded yet."""
+    return Lora(options, context.seed)
+
+
+class Lora:
+    """``policy._adapted.Adapter``."""
+
+    def __init__(self, options: Options, seed: int) -> None:
+        self._options = options
+        self._seed = seed
+
+    def adapt(self, module: Any) -> Adapted:
+        """Freeze ``module`` and put trainable low-rank updates beside its projections; A depends on the seed only.
+
+        Raises:
+            ConfigError: a target that the model does not have.
+        """
+        import torch
+        from peft import LoraConfig, get_peft_model
+
+        from safelab.maths.seeds import derive_seed
+
+        options = self._options
+        config = LoraConfig(
+            task_type="CAUSAL_LM",
+            r=options.rank,
+            lora_alpha=cast(int, options.alpha),
+            lora_dropout=0.0,
+            target_modules=options.targets or "all-linear",
+        )
+        try:
+            with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+                # peft asks transformers by a name that has a newer one; nothing for a user to do.
+                warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+                torch.manual_seed(derive_seed(self._seed, "lora"))
+                adapted = get_peft_model(module, config)
+        except ValueError as error:
+            layers = sorted({name.rsplit(".", 1)[-1] for name, part in module.named_modules() if _is_linear(part)})
+            raise ConfigError(
+                f"policy.adapter.targets must name linear layers of the model, got {options.targets}; "
+                f"it has {', '.join(layers)}"
+            ) from error
+        adapted.eval()
+
+        def off() -> AbstractContextManager[None]:
+            return cast(AbstractContextManager[None], adapted.disable_adapter())
+
+        def restore(directory: Path) -> None:
+            from peft import set_peft_model_state_dict
+            from safetensors.torch import load_file
+
+            set_peft_model_state_dict(adapted, load_file(directory / WEIGHTS))
+
+        return Adapted(
+            trained=adapted,
+            inner=module,
+            reference=module,
+            as_reference=off,
+            save=adapted.save_pretrained,
+            restore=restore,
+        )
+
+
+def _is_linear(module: Any) -> bool:
+    from torch import nn
+
+    return isinstance(module, nn.Linear)

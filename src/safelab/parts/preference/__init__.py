@@ -1,0 +1,1 @@
+"""``preference``: the loss on a preference pair, for runs that learn offline."""

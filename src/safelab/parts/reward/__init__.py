@@ -1,0 +1,1 @@
+"""``reward``: what RL sees. It scores texts, and knows nothing of the policy that wrote them."""

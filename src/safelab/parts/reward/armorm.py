@@ -1,0 +1,165 @@
+"""ArmoRM: a reward for each of several objectives, weighed by a gate that has read the prompt only. Natively.
+
+    r = W h_end                    h_end: last hidden state of the whole dialogue;  W: [objectives, d]
+    g = softmax(MLP(h_gate) / temperature) logit_scale       h_gate: where the assistant's last turn begins
+    reward = sum_k g_k (r M)_k     M: takes out what verbosity explains of each objective
+
+No remote code is run: the layout of the checkpoint is read by the class below. There is no heuristic to fall back on.
+Ref: Wang et al. 2024, arXiv 2406.12845; checkpoint RLHFlow/ArmoRM-Llama3-8B-v0.1.
+"""
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, Any, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from safelab.contracts import Context
+from safelab.corpus.dialogue import Template, check_template, texts
+from safelab.errors import ConfigError, RunFailed
+from safelab.options import Options as BaseOptions
+from safelab.parts.reward._batches import by_length
+
+
+class Options(BaseOptions):
+    """``path``: a directory or hub name. ``template``: see ``dialogue``; the model was trained on chats.
+
+    ``gate_at``: the text with whose last occurrence the assistant's turn begins; the gate reads its first token.
+    ``max_tokens``: longer dialogues lose their beginning. ``batch_size``: dialogues per forward pass.
+    """
+
+    name: str
+    path: str
+    template: Template
+    gate_at: str
+    dtype: Literal["float32", "bfloat16"]
+    max_tokens: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+
+
+class Gate(nn.Module):
+    """MLP with ReLU between its layers, then softmax at a temperature, then one learnt scale."""
+
+    def __init__(self, width: int, objectives: int, hidden: int, layers: int, gating_temperature: float) -> None:
+        super().__init__()
+        sizes = [width, *[hidden] * layers, objectives]
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
+        self.logit_scale = nn.Parameter(torch.ones(1))
+        self.gating_temperature = gating_temperature
+
+    def forward(self, hidden: Float[Tensor, "b d"]) -> Float[Tensor, "b k"]:
+        """The weight of each objective."""
+        *inner, last = self.layers
+        for layer in inner:
+            hidden = torch.relu(layer(hidden))
+        weights: Tensor = torch.softmax(last(hidden) / self.gating_temperature, dim=-1) * self.logit_scale
+        return weights
+
+
+def load(path: str, dtype: torch.dtype) -> Any:
+    """The checkpoint as a model with ``model``, ``regression_layer``, ``reward_transform_matrix`` and ``gating``.
+
+    Raises:
+        ConfigError: nothing there, or weights that are missing.
+    """
+    from transformers import LlamaModel
+    from transformers.models.llama.modeling_llama import LlamaPreTrainedModel
+
+    class ArmoRM(LlamaPreTrainedModel):  # type: ignore[misc]
+        """A subclass only so that ``from_pretrained`` finds shards, hub files and precision as for any model."""
+
+        def __init__(self, config: Any) -> None:
+            super().__init__(config)
+            objectives = int(getattr(config, "num_objectives", 19))
+            self.model = LlamaModel(config)
+            self.regression_layer = nn.Linear(config.hidden_size, objectives, bias=False)
+            self.reward_transform_matrix = nn.Parameter(torch.zeros(objectives, objectives), requires_grad=False)
+            self.gating = Gate(
+                config.hidden_size,
+                objectives,
+                int(getattr(config, "gating_hidden_dim", 1024)),
+                int(getattr(config, "gating_n_hidden", 3)),
+                float(getattr(config, "gating_temperature", 10)),
+            )
+            self.post_init()
+
+    try:
+        model, loading = ArmoRM.from_pretrained(path, dtype=dtype, output_loading_info=True, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ConfigError(
+            f"reward.path must be a directory or hub name of an ArmoRM, got {path!r}: {reason}"
+        ) from error
+    if missing := sorted(loading["missing_keys"]):
+        raise ConfigError(f"reward.path must be an ArmoRM, got {path!r}, which lacks {', '.join(missing[:3])}")
+    return model
+
+
+def build(options: Options, context: Context) -> "ArmoReward":
+    """Load model and tokenizer; nothing is trained if that fails.
+
+    Raises:
+        ConfigError: nothing loadable there, or no chat template where one is asked for.
+    """
+    from transformers import AutoTokenizer
+
+    model = load(options.path, getattr(torch, options.dtype))
+    tokenizer = AutoTokenizer.from_pretrained(options.path, padding_side="right", truncation_side="left")
+    check_template("reward.template", options.template, tokenizer, options.path)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return ArmoReward(model.to(context.device).eval(), tokenizer, options)
+
+
+class ArmoReward:
+    """``contracts.Reward``."""
+
+    def __init__(self, model: Any, tokenizer: Any, options: Options) -> None:
+        self._model = model
+        self._tokenizer = tokenizer
+        self._options = options
+        self._gate_at: list[int] = tokenizer(options.gate_at, add_special_tokens=False)["input_ids"]
+
+    @torch.no_grad()
+    def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
+        """One reward per dialogue.
+
+        Raises:
+            RunFailed: a dialogue in which the assistant's turn is not found.
+        """
+        options = self._options
+        shown = texts(options.template, self._tokenizer, prompts, responses)
+        return by_length(shown, options.batch_size, self._rewards)
+
+    def _rewards(self, shown: Sequence[str]) -> list[float]:
+        inputs = self._tokenizer(
+            list(shown),
+            return_tensors="pt",
+            padding=True,
+            truncation=True,
+            max_length=self._options.max_tokens,
+            add_special_tokens=False,
+            return_token_type_ids=False,
+        ).to(self._model.device)
+        hidden = self._model.model(**inputs, use_cache=False).last_hidden_state
+        rows = torch.arange(len(shown), device=hidden.device)
+        last = inputs["attention_mask"].sum(dim=1) - 1
+        begins = torch.tensor([self._begin(ids) for ids in inputs["input_ids"].tolist()], device=hidden.device)
+        objectives = self._model.regression_layer(hidden[rows, last]) @ self._model.reward_transform_matrix
+        gate = self._model.gating(hidden[rows, begins])
+        values: list[float] = (gate * objectives).sum(dim=-1).float().tolist()
+        return values
+
+    def _begin(self, ids: list[int]) -> int:
+        """Where ``gate_at`` last occurs."""
+        wanted = self._gate_at
+        for start in range(len(ids) - len(wanted), -1, -1):
+            if ids[start : start + len(wanted)] == wanted:
+                return start
+        raise RunFailed(
+            f"reward.gate_at must occur in every dialogue, and {self._options.gate_at!r} is not in one of {len(ids)} "
+            "tokens; mend reward.gate_at, or raise reward.max_tokens"
+        )

@@ -1,0 +1,1 @@
+"""``rollout``: turns prompts into responses. Nothing is scored here."""

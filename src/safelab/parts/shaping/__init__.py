@@ -1,0 +1,1 @@
+"""``shaping``: charges, normalisation and clipping between reward and advantage."""

@@ -1,0 +1,1 @@
+"""``shaping/normaliser``: brings raw rewards to the scale that the critic learns."""

@@ -1,1 +1,0 @@
-"""Nested group `policy/adapter`: which weights of the policy train."""

@@ -1,0 +1,66 @@
+"""From runs to arms: means over seeds with intervals, crash rates, and the ranking under each crash policy."""
+
+from collections.abc import Mapping, Sequence
+
+from safelab.results.compare.statistics import estimate, proportion
+from safelab.results.model import ArmRow, CrashPolicy, Measure, Proportion, Ranking
+from safelab.results.runs.crash_policy import POLICIES, floors, under_policy
+from safelab.results.runs.load import Evidence, LoadedRun
+from safelab.results.runs.metrics import CRASHES, crash_updates, summarise
+
+Values = Mapping[str, Mapping[int, Mapping[str, float | None]]]
+"""Arm, seed, measure: the numbers with which each counted run enters."""
+
+
+def values_by_run(evidence: Evidence, measures: Sequence[Measure], window: int, policy: CrashPolicy) -> Values:
+    """What every counted run contributes under ``policy``."""
+    floor = floors(evidence)
+    return {
+        arm: {
+            run.seed: summarise(frame, measures, window)
+            for run in runs
+            if run.counted and (frame := under_policy(run, policy, floor)) is not None
+        }
+        for arm, runs in evidence.arms.items()
+    }
+
+
+def arm_row(name: str, runs: Sequence[LoadedRun], values: Values, measures: Sequence[Measure]) -> ArmRow:
+    """One arm. Crash rates are over the runs that count, whatever the crash policy does to the averages."""
+    statuses = [run.record.info.status for run in runs if not run.duplicate]
+    counted = [run for run in runs if run.counted]
+    return ArmRow(
+        name=name,
+        started=len(statuses),
+        finished=statuses.count("finished"),
+        failed=statuses.count("failed") + statuses.count("diverged"),
+        unfinished=statuses.count("running") + statuses.count("interrupted"),
+        counted=len(counted),
+        seeds=sorted(run.seed for run in counted),
+        estimates={m.key: estimate(numbers(values[name], m.key)) for m in measures},
+        crashed=crash_rates(counted),
+    )
+
+
+def numbers(by_seed: Mapping[int, Mapping[str, float | None]], measure: str) -> list[float]:
+    """The measure of every seed that has it."""
+    return [value for row in by_seed.values() if (value := row[measure]) is not None]
+
+
+def crash_rates(runs: Sequence[LoadedRun]) -> dict[str, Proportion]:
+    """For each kind that some run looked for: runs with at least one, of the runs that looked."""
+    found = [crash_updates(run.record.metrics) for run in runs]
+    looked = {kind: [updates[kind] for updates in found if kind in updates] for kind in CRASHES}
+    return {kind: proportion(sum(map(bool, seen)), len(seen)) for kind, seen in looked.items() if seen}
+
+
+def rankings(evidence: Evidence, measure: Measure, window: int) -> list[Ranking]:
+    """Arms from best to worst in ``measure`` under each policy, to see whether the order hangs on it."""
+    return [_ranking(policy, values_by_run(evidence, [measure], window, policy), measure) for policy in POLICIES]
+
+
+def _ranking(policy: CrashPolicy, values: Values, measure: Measure) -> Ranking:
+    means = {arm: estimate(numbers(by_seed, measure.key)).mean for arm, by_seed in values.items()}
+    sign = 1.0 if measure.better == "lower" else -1.0
+    order = sorted(means, key=lambda arm: (means[arm] is None, sign * (means[arm] or 0.0)))
+    return Ranking(policy=policy, arms=order, means=[means[arm] for arm in order])

@@ -1,0 +1,161 @@
+"""Puts the report together: from run directories to one value that holds everything a page shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from safelab import __version__
+from safelab.errors import DataError, nearest
+from safelab.results.compare.against_baseline import compare, compare_crashes, overheads
+from safelab.results.compare.aggregate import arm_row, rankings, values_by_run
+from safelab.results.compare.budget import at_equal_kl
+from safelab.results.compare.paper import beside_paper
+from safelab.results.model import ArmRow, Comparison, CrashPolicy, Measure, Report, RunRow
+from safelab.results.runs.config import differences
+from safelab.results.runs.curves import panels, updates_per_point
+from safelab.results.runs.load import Evidence, LoadedRun
+from safelab.results.runs.measures import PRIMARY, chosen
+from safelab.results.runs.metrics import CRASHES, crash_updates, summarise
+from safelab.results.runs.phases import phases
+from safelab.results.runs.samples import samples
+from safelab.results.words.definitions import constants_of, definitions
+from safelab.results.words.limits import limits, notes
+from safelab.results.words.verdict import verdict
+from safelab.runlog.schema import strict_json
+
+DEFAULT_BASELINE = "ppo"
+
+MOST_DRAWN = 10
+"""Arms whose curves can be told apart in one picture; of more, the page draws these first and the others on request."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choices:
+    """What the reader asked for. ``baseline`` None: ``ppo`` if there is such an arm, else the first."""
+
+    baseline: str | None = None
+    metrics: Sequence[str] = ()
+    window: int = 10
+    crash_policy: CrashPolicy = "last_value"
+    paper: str | None = None
+    command: str = ""
+
+
+def build_report(evidence: Evidence, choices: Choices) -> Report:
+    """Everything that can be said of ``evidence``.
+
+    Raises:
+        DataError: the baseline or a metric is none that the runs have.
+    """
+    baseline = baseline_of(list(evidence.arms), choices.baseline)
+    measures = chosen(choices.metrics or [PRIMARY], evidence.columns)
+    values = values_by_run(evidence, measures, choices.window, choices.crash_policy)
+    values = {baseline: values[baseline], **values}
+    arms = [arm_row(name, evidence.arms[name], values, measures) for name in values]
+    comparisons, crashes = compare(values, baseline, measures), compare_crashes(arms, baseline)
+    arms = in_order(arms, comparisons, measures[0])
+    ranks = rankings(evidence, measures[0], choices.window)
+    equal_kl = at_equal_kl(evidence, arms, baseline, choices.window)
+    constants, same_constants = constants_of(evidence)
+    return Report(
+        title=title(evidence),
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        command=choices.command,
+        safelab=__version__,
+        baseline=baseline,
+        primary=measures[0].key,
+        window=choices.window,
+        updates_per_point=updates_per_point(evidence),
+        crash_policy=choices.crash_policy,
+        verdict=verdict(arms, comparisons, baseline, measures, equal_kl),
+        limits=limits(arms, comparisons, crashes, ranks, measures[0]),
+        notes=notes(evidence, same_constants),
+        measures=[m for m in measures if any(arm.estimates[m.key].n for arm in arms) or m.key == PRIMARY],
+        arms=arms,
+        focus=min(len(arms), MOST_DRAWN),
+        comparisons=comparisons,
+        crash_comparisons=crashes,
+        rankings=ranks,
+        equal_kl=equal_kl,
+        overheads=overheads(values, baseline),
+        phases=phases(evidence, [arm.name for arm in arms]),
+        paper=beside_paper(choices.paper, arms, values),
+        panels=panels(evidence, [name for name in choices.metrics if name in evidence.columns]),
+        definitions=definitions(constants, [kind for kind in CRASHES if any(kind in arm.crashed for arm in arms)]),
+        differences=differences(evidence),
+        samples=samples(evidence),
+        runs=[run_row(key, run, measures, choices.window) for key, run in enumerate(evidence.runs)],
+        unreadable=evidence.unreadable,
+        detectors=constants,
+    )
+
+
+def in_order(arms: Sequence[ArmRow], comparisons: Sequence[Comparison], measure: Measure) -> list[ArmRow]:
+    """The baseline, then the other arms by name; if there are too many to draw, those that differ most come first."""
+    if len(arms) <= MOST_DRAWN:
+        return list(arms)
+    gaps = {row.arm: abs(row.difference.mean or 0.0) for row in comparisons if row.measure == measure.key}
+    base, *others = arms
+    first = sorted(others, key=lambda arm: -gaps[arm.name])[: MOST_DRAWN - 1]
+    return [base, *first, *(arm for arm in others if arm not in first)]
+
+
+def baseline_of(arms: Sequence[str], asked: str | None) -> str:
+    """The arm that the others are compared with.
+
+    Raises:
+        DataError: no arm has the name.
+    """
+    if asked is None:
+        return DEFAULT_BASELINE if DEFAULT_BASELINE in arms else arms[0]
+    if asked not in arms:
+        raise DataError(f"--baseline must be an arm of these runs, got {asked!r}; {nearest(asked, arms)}")
+    return asked
+
+
+def title(evidence: Evidence) -> str:
+    """The experiments' names."""
+    names = list(dict.fromkeys(run.record.info.experiment for run in evidence.runs))
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def run_row(key: int, run: LoadedRun, measures: Sequence[Measure], window: int) -> RunRow:
+    """One run with its own numbers, from its own rows and no others."""
+    record, info = run.record, run.record.info
+    return RunRow(
+        key=key,
+        directory=str(record.directory),
+        experiment=info.experiment,
+        arm=run.arm,
+        seed=info.seed,
+        status=info.status,
+        reason=info.reason,
+        updates_done=len(record.metrics),
+        updates_planned=info.updates,
+        counted=run.counted,
+        duplicate=run.duplicate,
+        note=run.note,
+        git_commit=info.git_commit,
+        versions=info.versions,
+        host=info.host,
+        device=info.device,
+        started=info.started,
+        seconds=info.seconds,
+        overrides=[*(info.overrides or record.overrides)],
+        command=info.command,
+        damaged=[f"{damage.file} line {damage.line}: {damage.reason}" for damage in record.damaged],
+        non_finite=record.non_finite,
+        measures=summarise(record.metrics, measures, window),
+        crashes=crash_updates(record.metrics),
+    )
+
+
+def to_json(report: Report) -> str:
+    """``report.json``: strict JSON, numbers to the last bit, what is not finite as text."""
+    return strict_json(report, ensure_ascii=False) + "\n"
+
+
+def write_json(report: Report, directory: Path) -> None:
+    """``report.json`` in ``directory``."""
+    (directory / "report.json").write_text(to_json(report), encoding="utf-8", errors="backslashreplace")

@@ -1,0 +1,214 @@
+"""The numbers as files: CSV and Parquet for programs, Markdown and LaTeX for people."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from safelab.results import text
+from safelab.results.model import ArmRow, Measure, Report
+from safelab.results.words.definitions import label
+
+SHORT = ("reward_mean", "reward_final", "gold_final", "reward_sd_rolling", "kl_mean", "kl_max", "entropy_final")
+"""Measures that fit a printed table, besides those that were asked for."""
+
+
+def write_tables(report: Report, directory: Path) -> None:
+    """``summary.csv``, ``summary.parquet``, ``runs.csv``, ``runs.parquet``, ``summary.md``, ``table.tex``."""
+    for name, frame in (("summary", summary_frame(report)), ("runs", runs_frame(report))):
+        frame.to_csv(directory / f"{name}.csv", index=False, errors="backslashreplace")
+        frame.to_parquet(directory / f"{name}.parquet", index=False)
+    for name, content in (("summary.md", markdown(report)), ("table.tex", latex(report))):
+        (directory / name).write_text(content, encoding="utf-8", errors="backslashreplace")
+
+
+def summary_frame(report: Report) -> pd.DataFrame:
+    """One row per arm; each column bears its unit."""
+    return _numeric(pd.DataFrame([_summary_row(arm, report) for arm in report.arms]))
+
+
+def runs_frame(report: Report) -> pd.DataFrame:
+    """One row per run."""
+    frame = pd.DataFrame(
+        [
+            {
+                "directory": run.directory,
+                "experiment": run.experiment,
+                "arm": run.arm,
+                "seed": run.seed,
+                "status": run.status,
+                "counted": run.counted,
+                "note": run.note,
+                "updates": run.updates_done,
+                "updates_planned": run.updates_planned,
+                "seconds": run.seconds,
+                "git_commit": run.git_commit,
+                **{_column(measure): run.measures[measure.key] for measure in report.measures},
+                **{f"{kind} [count]": len(updates) for kind, updates in run.crashes.items()},
+            }
+            for run in report.runs
+        ]
+    )
+    return _numeric(frame)
+
+
+def markdown(report: Report) -> str:
+    """The verdict, the table of arms, the differences from the baseline, and what cannot be said."""
+    parts = [f"# {_md(report.title)}", "", *_bullets(report.verdict), ""]
+    parts += [*_table(*_arms_table(report)), ""]
+    if len(report.arms) > 1:
+        parts += [f"## Against {_md(report.baseline)}", "", *_table(*_differences_table(report)), ""]
+    if report.equal_kl:
+        parts += ["## At equal KL", "", *_table(*_equal_kl_table(report)), ""]
+    if report.paper:
+        heads = ["Arms", "Quantity", "Published", "Here", "Comparable?"]
+        rows = [[row.pair, row.quantity, row.published, row.here, row.comparable] for row in report.paper]
+        parts += ["## Beside the paper", "", *_table(heads, rows), ""]
+    if report.limits:
+        parts += ["## What these runs cannot say", "", *_bullets(report.limits), ""]
+    if report.notes:
+        parts += ["## What was odd about the runs", "", *_bullets(report.notes), ""]
+    if report.definitions:
+        parts += ["## Definitions", "", *(f"- **{d.label}**: {_md(d.text)}" for d in report.definitions), ""]
+    how = "Means over seeds with 95 % t intervals; crashes as runs with at least one."
+    return "\n".join([*parts, f"{how} Made {report.made} by safelab {report.safelab}.", ""])
+
+
+def latex(report: Report) -> str:
+    """A booktabs table of the arms."""
+    heads, rows = _arms_table(report)
+    lines = [" & ".join(_tex(cell) for cell in row) + r" \\" for row in rows]
+    return "\n".join(
+        [
+            "% needs \\usepackage{booktabs}",
+            rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
+            r"\toprule",
+            " & ".join(_tex(head) for head in heads) + r" \\",
+            r"\midrule",
+            *lines,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
+
+
+def shown_measures(report: Report) -> list[Measure]:
+    """The measures of a printed table."""
+    return [measure for measure in report.measures if measure.key in SHORT or measure.key == report.primary]
+
+
+def _arms_table(report: Report) -> tuple[list[str], list[list[str]]]:
+    measures = shown_measures(report)
+    kinds = [definition.kind for definition in report.definitions]
+    heads = ["Arm", "Runs", *(text.titled(m.label, m.unit) for m in measures), *map(label, kinds)]
+    rows = [
+        [
+            arm.name,
+            f"{arm.counted} of {arm.started}",
+            *(text.estimate(arm.estimates[m.key], m) for m in measures),
+            *(text.crashed(arm.crashed.get(kind)) for kind in kinds),
+        ]
+        for arm in report.arms
+    ]
+    return heads, rows
+
+
+def _differences_table(report: Report) -> tuple[list[str], list[list[str]]]:
+    primary = next(measure for measure in report.measures if measure.key == report.primary)
+    heads = ["Arm", f"{primary.label}, difference", "pairs", "sign-flip p", "Holm p", "better run"]
+    rows = [
+        [
+            row.arm,
+            text.estimate(row.difference, primary, signed=True),
+            str(row.difference.n),
+            text.p_alone(row.p),
+            text.p_alone(row.p_holm),
+            text.chance(row),
+        ]
+        for row in report.comparisons
+        if row.measure == primary.key
+    ]
+    return heads, rows
+
+
+def _equal_kl_table(report: Report) -> tuple[list[str], list[list[str]]]:
+    heads = ["Arm", "KL at most (nats/token)", "Reward", "difference", "Gold score", "difference"]
+    rows = [
+        [
+            row.arm,
+            text.number(row.kl, 2),
+            text.number(row.reward.mean, 3),
+            f"{text.number(gap.mean, 3, True)} {text.interval(gap.low, gap.high, 3, True)}".strip(),
+            text.number(row.gold.mean, 2),
+            f"{text.number(lost.mean, 2, True)} {text.interval(lost.low, lost.high, 2, True)}".strip(),
+        ]
+        for row in report.equal_kl
+        for gap, lost in [(row.reward_difference, row.gold_difference)]
+    ]
+    return heads, rows
+
+
+def _summary_row(arm: ArmRow, report: Report) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "arm": arm.name,
+        "runs_started": arm.started,
+        "runs_finished": arm.finished,
+        "runs_failed": arm.failed,
+        "runs_unfinished": arm.unfinished,
+        "runs_counted": arm.counted,
+    }
+    for measure in report.measures:
+        found = arm.estimates[measure.key]
+        parts = {"": found.mean, "_low": found.low, "_high": found.high, "_sd": found.sd, "_iqm": found.iqm}
+        row |= {_column(measure, part): value for part, value in parts.items()}
+    for definition in report.definitions:
+        rate = arm.crashed.get(definition.kind)
+        row[f"{definition.kind} [runs]"] = None if rate is None else rate.k
+    return row
+
+
+def _numeric(frame: pd.DataFrame) -> pd.DataFrame:
+    """A column of numbers and None is one of numbers: else its type would hang on whether a value is missing."""
+    measured = [name for name in frame if "[" in str(name) or name == "seconds"]
+    return frame.astype(dict.fromkeys(measured, "float64"))
+
+
+def _column(measure: Measure, part: str = "") -> str:
+    return f"{measure.key}{part} [{measure.unit or 'as logged'}]"
+
+
+def _bullets(lines: Sequence[str]) -> list[str]:
+    return [f"- {_md(line)}" for line in lines]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    rule = ["---", *("---:" for _ in heads[1:])]
+    return ["| " + " | ".join(_md(cell) for cell in row) + " |" for row in [heads]] + [
+        "| " + " | ".join(rule) + " |",
+        *("| " + " | ".join(_md(cell) for cell in row) + " |" for row in rows),
+    ]
+
+
+def _md(value: str) -> str:
+    """Text that Markdown (and the HTML inside it) leaves alone."""
+    for char in "\\`*_|<>#":
+        value = value.replace(char, f"\\{char}")
+    return " ".join(value.split())
+
+
+def _tex(value: str) -> str:
+    """Text that LaTeX leaves alone."""
+    return "".join(TEX.get(char, char) for char in value)
+
+
+TEX = {
+    "\\": r"\textbackslash{}",
+    **{char: f"\\{char}" for char in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    text.MINUS: "$-$",
+    text.NOTHING: "--",
+    "∞": r"$\infty$",
+}

@@ -1,0 +1,46 @@
+"""What separates the arms: the keys of their configurations that differ."""
+
+from collections.abc import Mapping, Sequence
+
+from safelab.results.model import Difference
+from safelab.results.runs.load import Evidence
+from safelab.results.runs.select import ABSENT, as_text
+
+ALWAYS_DIFFERENT = (
+    "arm",
+    "seed",
+    "output_dir",
+    "experiment",
+    "device",
+    "threads",
+    "tracker",
+    "checkpoint",
+    "samples",
+    "resume",
+    "limit",
+)
+"""First parts of keys that tell runs apart without telling methods apart."""
+
+
+def differences(evidence: Evidence) -> list[Difference]:
+    """Each key whose value is not the same in all arms (seen in the first run of each arm), with all its values."""
+    flat = {arm: as_text(runs[0].record.config) for arm, runs in evidence.arms.items()}
+    keys = dict.fromkeys(key for values in flat.values() for key in values)
+    rows = [Difference(key=k, values={arm: values.get(k, ABSENT) for arm, values in flat.items()}) for k in keys]
+    return [row for row in rows if len(set(row.values.values())) > 1 and row.key.split(".")[0] not in ALWAYS_DIFFERENT]
+
+
+def uneven(evidence: Evidence) -> dict[str, list[str]]:
+    """Arms whose own runs differ in a key, with those keys: such runs are not repetitions of one another."""
+    found = {}
+    for arm, runs in evidence.arms.items():
+        flat = [as_text(run.record.config) for run in runs if not run.duplicate]
+        keys = dict.fromkeys(key for values in flat for key in values)
+        odd = [key for key in keys if len({values.get(key) for values in flat}) > 1]
+        found[arm] = [key for key in odd if key.split(".")[0] not in ALWAYS_DIFFERENT and not follows_seed(key, flat)]
+    return {arm: keys for arm, keys in found.items() if keys}
+
+
+def follows_seed(key: str, configs: Sequence[Mapping[str, str]]) -> bool:
+    """Whether ``key`` is the run's own seed in every run, as ``data.seed`` is: then it differs as seeds should."""
+    return all(values.get(key) == values.get("seed") for values in configs)

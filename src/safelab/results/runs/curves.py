@@ -1,0 +1,85 @@
+"""Metrics over the updates: every run, and each arm's mean and range over its seeds, on one grid."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from safelab.results.model import Line, Panel
+from safelab.results.runs.load import Evidence, LoadedRun
+from safelab.results.runs.measures import PANELS
+
+POINTS, FEWEST_POINTS = 400, 60
+"""Most points of a line; longer runs are averaged over equally many updates for each point. With many runs a line gets
+fewer, down to ``FEWEST_POINTS``: a page of 500 runs is to open as fast as one of 15."""
+POINTS_OF_A_PANEL = 40_000
+"""Points of all runs' lines in one panel, about."""
+
+DIGITS = 5
+"""Significant digits of a drawn point."""
+
+
+def updates_per_point(evidence: Evidence) -> int:
+    """Updates that one point of a line averages: 1 for 400 updates of 100 runs."""
+    points = min(POINTS, max(FEWEST_POINTS, POINTS_OF_A_PANEL // max(1, len(evidence.runs))))
+    last = max((int(run.record.metrics["update"].max()) for run in evidence.runs if len(run.record.metrics)), default=0)
+    return last // points + 1
+
+
+def panels(evidence: Evidence, extra: Sequence[str] = ()) -> list[Panel]:
+    """One panel for each known metric (and each of ``extra``) that some run has and that is not 0 everywhere."""
+    width = updates_per_point(evidence)
+    wanted = dict(PANELS) | {name: (name, "") for name in extra if name not in PANELS}
+    tables = {name: table for name in wanted if (table := _table(evidence, name, width)) is not None}
+    return [_panel(name, *wanted[name], table) for name, table in tables.items()]
+
+
+def _table(evidence: Evidence, name: str, width: int) -> pd.DataFrame | None:
+    """Steps by runs; None where there is nothing to draw. A duplicate is not drawn, an unfinished run is."""
+    drawn = [run for run in evidence.runs if not run.duplicate]
+    columns = {(run.arm, _label(run)): series for run in drawn if (series := _binned(run, name, width)) is not None}
+    if not columns:
+        return None
+    table = pd.DataFrame(columns).sort_index().replace([np.inf, -np.inf], np.nan)
+    return table if bool((table.fillna(0) != 0).any(axis=None)) else None
+
+
+def _binned(run: LoadedRun, name: str, width: int) -> "pd.Series[float] | None":
+    frame = run.record.metrics
+    if name not in frame or frame[name].dtype == object:
+        return None
+    step = frame["update"].to_numpy() // width * width
+    values = frame[name].to_numpy()
+    if width == 1:
+        return pd.Series(values, index=step)
+    starts, known = np.unique(step, return_index=True)[1], ~np.isnan(values)
+    counts = np.add.reduceat(known, starts, dtype=np.int64)
+    with np.errstate(invalid="ignore"):
+        means = np.add.reduceat(np.where(known, values, 0.0), starts) / counts
+    return pd.Series(means, index=step[starts])
+
+
+def _label(run: LoadedRun) -> str:
+    return str(run.seed) if run.counted else f"{run.seed} ({run.record.info.status})"
+
+
+def _panel(name: str, label: str, unit: str, table: pd.DataFrame) -> Panel:
+    arms = [str(arm) for arm in table.columns.get_level_values(0).unique()]
+    lines = [_line(arm, pd.DataFrame(table[arm])) for arm in arms]
+    return Panel(metric=name, label=label, unit=unit, steps=[int(step) for step in table.index], lines=lines)
+
+
+def _line(arm: str, seeds: pd.DataFrame) -> Line:
+    """Mean and range are over the counted seeds that are there at a step: one that stopped early leaves them then."""
+    counted = seeds[[seed for seed in seeds.columns if "(" not in seed] or seeds.columns]
+    return Line(
+        arm=arm,
+        mean=_points(counted.mean(axis=1)),
+        low=_points(counted.min(axis=1)),
+        high=_points(counted.max(axis=1)),
+        seeds={str(seed): _points(seeds[seed]) for seed in seeds.columns},
+    )
+
+
+def _points(series: "pd.Series[float]") -> list[float | None]:
+    return [None if np.isnan(value) else float(f"{value:.{DIGITS}g}") for value in series]

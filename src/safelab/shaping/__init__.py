@@ -1,1 +1,0 @@
-"""The group ``shaping``: what stands between the raw reward and the advantage."""

@@ -1,1 +1,0 @@
-"""The group ``shaping/normaliser``: the scale on which the critic learns rewards."""

@@ -1,0 +1,229 @@
+"""One run from its directory's making to its last line: the rim around the loop."""
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+
+from safelab.errors import ConfigError, DataError, OutputFailed
+from safelab.runlog.flat import leaves
+from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, RUN_FILE, RunInfo
+from safelab.runlog.writer import RunWriter, last_update, read_info, take
+from safelab.training.components import Components
+from safelab.training.lifecycle import checkpoint
+from safelab.training.lifecycle.follow import End, Ended, follow
+from safelab.training.lifecycle.progress import notice
+from safelab.training.lifecycle.recovery import events
+from safelab.training.settings import Settings
+from safelab.training.state import TrainState, initial_state
+
+LIBRARIES = ("safelab", "torch", "transformers", "peft", "hydra-core", "omegaconf", "numpy")
+
+MAY_CHANGE = ("updates", "checkpoint", "samples", "tracker", "threads", "output_dir", "resume", "limit")
+"""Keys that a run may go on with changed: none of them moves a number of the rows that are there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended. ``final_reward``: mean reward of its last update, None if it made none.
+
+    ``expected``: whether an interrupted run ended as ``limit.minutes`` asked.
+    """
+
+    status: Ended | Literal["skipped"]
+    directory: Path
+    reason: str | None
+    final_reward: float | None
+    expected: bool = False
+
+
+def is_finished(settings: Settings) -> bool:
+    """Whether the run's directory holds all the updates that are asked for."""
+    if not (settings.directory / RUN_FILE).exists():
+        return False
+    info = read_info(settings.directory)
+    return info.status == "finished" and (info.last_update or 0) >= settings.updates - 1
+
+
+def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str], command: str) -> Outcome:
+    """Train to the last update, from the newest whole checkpoint if the directory holds an unfinished run.
+
+    Raises:
+        ConfigError: the directory holds a run of another configuration.
+        DataError: the directory cannot be written, or another process trains there.
+    """
+    torch.set_num_threads(parts.settings.threads)
+    started = time.perf_counter()
+    state, writer = open_run(parts, config, overrides, command)
+    end = End(status="failed", reason=None, row={})
+    with writer:
+        parts.tracker.start(writer.directory, config, writer.info.model_dump())
+        try:
+            end = follow(parts, state, writer)
+        except KeyboardInterrupt:
+            end = replace(end, status="interrupted", reason="stopped at once by a second signal")
+        except BaseException as error:
+            end = replace(end, reason=f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            sign_off(writer, end, time.perf_counter() - started)
+            parts.tracker.finish(end.status)
+    return Outcome(
+        status=end.status,
+        directory=writer.directory,
+        reason=end.reason,
+        final_reward=end.row.get("reward/mean"),
+        expected=end.expected,
+    )
+
+
+def sign_off(writer: RunWriter, end: End, seconds: float) -> None:
+    """Say in ``run.json`` how it ended. A disk that does not even take that is told, and hides no other reason."""
+    last = {"last_update": end.row["update"]} if end.row else {}
+    try:
+        writer.update_info(
+            status=end.status, reason=end.reason, ended=now(), seconds=(writer.info.seconds or 0.0) + seconds, **last
+        )
+    except OutputFailed as error:
+        notice(str(error))
+
+
+def open_run(
+    parts: Components, config: Mapping[str, Any], overrides: Sequence[str], command: str
+) -> tuple[TrainState, RunWriter]:
+    """A fresh run, or the newest whole checkpoint of the unfinished one that is there; we hold its directory."""
+    settings = parts.settings
+    directory = settings.directory
+    state = initial_state(parts)
+    changed_keys(directory, config)  # refuses before anything is made
+    if settings.resume.mode == "must" and not (directory / RUN_FILE).exists():
+        raise nothing_to_resume(directory)
+    lock = take(directory)
+    try:
+        changes = changed_keys(directory, config)
+        path = to_go_on_from(directory)
+        if path is None:
+            if settings.resume.mode == "must":
+                raise nothing_to_resume(directory)
+            info = fresh_info(parts, overrides, command)
+            return state, RunWriter.create(directory, config, overrides, info, lock, notice)
+        rates = not any(key.startswith("optimizer.") for key in changes)
+        state = checkpoint.load(parts, state, path, saved_rates=rates)
+        writer = RunWriter.reopen(directory, state.counters.update, events(state.recovery), lock, notice)
+        writer.update_info(
+            status="running", updates=settings.updates, pid=os.getpid(), host=platform.node(), reason=None, ended=None
+        )
+        if changes:
+            writer.event({"update": state.counters.update, "kind": "config_changed", "changes": changes})
+        writer.replace_config(config)
+    except BaseException:
+        lock.release()
+        raise
+    return state, writer
+
+
+def to_go_on_from(directory: Path) -> Path | None:
+    """The newest whole checkpoint whose rows are there; those that are passed over are named.
+
+    Raises:
+        DataError: checkpoints without the run's record.
+        OSError: they cannot be looked at.
+    """
+    checkpoints = directory / CHECKPOINT_DIR
+    checkpoint.tidied(checkpoints)
+    if not (directory / RUN_FILE).exists():
+        if checkpoint.checkpoints_in(checkpoints):
+            raise DataError(f"{checkpoints} must lie beside a {RUN_FILE}, got none: move the checkpoints away")
+        return None
+    rows = last_update(directory) + 1
+    path, passed_over = checkpoint.newest(checkpoints, lambda update: update <= rows)
+    for one in passed_over:
+        damaged = (
+            f"rows end before it, at update {rows - 1}" if checkpoint.update_of(one) > rows else "damaged checkpoint"
+        )
+        notice(f"{damaged}, passed over: {one}")
+    if passed_over and path is None:
+        notice(f"no whole checkpoint is left in {checkpoints}: the run begins anew")
+    return path
+
+
+def nothing_to_resume(directory: Path) -> ConfigError:
+    """What ``resume=must`` says where it finds nothing."""
+    return ConfigError(f"resume must be auto or never, got must: {directory} holds no run with a whole checkpoint")
+
+
+def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """What ``resume.allow`` lets differ from the run that is there: key to [there, now]; empty where there is none.
+
+    Raises:
+        ConfigError: another key differs, or ``resume`` is ``never`` and a run is there.
+    """
+    if not (directory / RUN_FILE).exists():
+        return {}
+    if config["resume"]["mode"] == "never":
+        raise ConfigError(
+            f"resume must be auto or must, got never: {directory} holds a run; choose another arm, experiment or "
+            "output_dir, or remove it"
+        )
+    there, here = leaves(yaml.safe_load((directory / CONFIG_FILE).read_text())), leaves(config)
+    changed = sorted(
+        key
+        for key in there.keys() | here.keys()
+        if there.get(key) != here.get(key) and key.split(".")[0] not in MAY_CHANGE
+    )
+    allowed = config["resume"]["allow"]
+    refused = [key for key in changed if not any(key == name or key.startswith(f"{name}.") for name in allowed)]
+    if refused:
+        differences = "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} now" for key in refused)
+        raise ConfigError(
+            f"{directory} must hold a run of this configuration, got another ({differences}); choose another "
+            f"experiment or arm, remove that directory, or go on all the same with 'resume.allow=[{','.join(refused)}]'"
+        )
+    return {key: [there.get(key), here.get(key)] for key in changed}
+
+
+def fresh_info(parts: Components, overrides: Sequence[str], command: str) -> RunInfo:
+    """``run.json`` of a run that begins now."""
+    settings = parts.settings
+    return RunInfo(
+        status="running",
+        experiment=settings.experiment,
+        arm=settings.arm,
+        seed=settings.seed,
+        updates=settings.updates,
+        overrides=list(overrides),
+        command=command,
+        versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        git_commit=git_commit(),
+        host=platform.node(),
+        device=str(next(parts.policy.module.parameters()).device),
+        pid=os.getpid(),
+        started=now(),
+    )
+
+
+def git_commit() -> str | None:
+    """The commit that the source was checked out from, with ``+`` if it was changed since; None outside a checkout."""
+    source = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", *words], cwd=source, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no", ".") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def now() -> str:
+    """The present, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

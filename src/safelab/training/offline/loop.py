@@ -1,0 +1,141 @@
+"""The way from preference pairs to row: what ``loop`` is for online runs, for those that learn from pairs.
+
+An update is one batch of pairs and one optimiser step. That a row may stand beside an online one, the policy writes to
+prompts every ``pairs.evaluate_every`` updates, before the weights move as there, to the same prompts and with the same
+noise as in an online run of this seed. Reward, gold score, KL, entropy and responses are measured by the same
+functions; nothing is optimised from them.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from safelab.crash.detectors import detect_step
+from safelab.training import stages
+from safelab.training.clock import Clock
+from safelab.training.components import Components
+from safelab.training.loop import START_TOLERANCE, Step, train_update
+from safelab.training.losses import gradient
+from safelab.training.offline.stages import (
+    PairTerms,
+    check_same_start,
+    draw_pairs,
+    make_pairs,
+    offline_parts,
+    pair_terms,
+    pieces,
+    preference_metrics,
+)
+from safelab.training.rows import (
+    guard_metrics,
+    kl_ref_metrics,
+    response_metrics,
+    reward_metrics,
+    sample_records,
+    time_metrics,
+)
+from safelab.training.state import Counters, TrainState
+from safelab.training.update import check_weights, limit_gradient, refuse_non_finite
+from safelab.types import PairBatch, Rollout, Scored
+
+
+def update_of(parts: Components) -> Callable[[Components, TrainState], Step]:
+    """What an update of this run is."""
+    return train_update if parts.preference is None else offline_update
+
+
+def offline_update(parts: Components, state: TrainState) -> Step:
+    """One update."""
+    clock = Clock(parts.policy.module)
+    update = state.counters.update
+    source, _ = offline_parts(parts)
+
+    scored = measure(parts, update, clock) if update % source.evaluate_every == 0 else None
+    with clock.span("pairs"):
+        batch = make_pairs(parts, draw_pairs(parts, update))
+    with clock.span("update"):
+        events = start_audit(parts, batch) if update == 0 else []
+        terms, norm = learn(parts, state, batch)
+    if update == 0:
+        check_same_start(terms[0].log_ratio, pieces(parts, batch)[0], START_TOLERANCE)
+
+    counters = advance(parts, state.counters, None if scored is None else scored.rollout)
+    row = {
+        "update": update,
+        "episodes": counters.episodes,
+        "tokens": counters.tokens,
+        "pairs": counters.update * source.batch_size,
+        **({} if scored is None else written_metrics(scored)),
+        **preference_metrics(parts, terms, batch),
+        "policy/grad_norm": norm,
+        "policy/lr": float(state.optimizers.policy.param_groups[0]["lr"]),
+        **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
+        **time_metrics(int(batch.mask.sum()) + counters.tokens - state.counters.tokens, clock),
+    }
+    detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.sampler.batch_size)
+    return Step(
+        state=replace(state, detectors=detectors, counters=counters),
+        row={**row, **crashes},
+        samples=[] if scored is None else sample_records(parts, scored, update),
+        events=events,
+    )
+
+
+def measure(parts: Components, update: int, clock: Clock) -> Scored:
+    """What the policy writes now, scored; the prompts are those that an online run of this seed would have here."""
+    with clock.span("rollout"):
+        prompts = stages.draw_prompts(parts, update * stages.prompts_per_rollout(parts))
+        rollout = stages.roll_out(parts, prompts, update)
+    with clock.span("reward"):
+        reward_seq, gold_seq = stages.score_rewards(parts, rollout)
+        return stages.score_tokens(parts, rollout, reward_seq, gold_seq)
+
+
+def learn(parts: Components, state: TrainState, batch: PairBatch) -> tuple[list[PairTerms], float]:
+    """Backward pass of the batch, piece by piece, and one step; returns the terms and the gradient's norm before it.
+
+    Raises:
+        Diverged: a loss or the gradient is not finite; no weight has moved then. Or a weight is not, after the step.
+    """
+    optimizers = state.optimizers
+    optimizers.policy.zero_grad(set_to_none=True)
+    terms = []
+    for piece in pieces(parts, batch):
+        terms.append(pair_terms(parts, piece, len(batch)))
+        terms[-1].loss.backward()  # type: ignore[no-untyped-call]
+    norm = limit_gradient(state.policy, optimizers.policy_max_grad_norm)
+    refuse_non_finite("preference_loss", sum(float(term.loss.detach()) for term in terms), state.counters.update)
+    refuse_non_finite("policy_grad_norm", norm, state.counters.update)
+    optimizers.policy.step()
+    check_weights(parts, state)
+    return terms, norm
+
+
+def advance(parts: Components, counters: Counters, rollout: Rollout | None) -> Counters:
+    """One update later. ``episodes`` and ``tokens`` count what was written, which is nothing without a measurement."""
+    written = (0, 0) if rollout is None else (len(rollout.responses), int(rollout.mask.sum()))
+    return Counters(
+        update=counters.update + 1,
+        cursor=(counters.update + 1) * stages.prompts_per_rollout(parts),
+        episodes=counters.episodes + written[0],
+        tokens=counters.tokens + written[1],
+    )
+
+
+def written_metrics(scored: Scored) -> dict[str, float | None]:
+    """What an online row says of a rollout, under the same names."""
+    signals = stages.observe(scored)
+    return {
+        **reward_metrics(scored),
+        **kl_ref_metrics(scored, signals),
+        "policy/entropy_token": signals.entropy_token,
+        **response_metrics(scored.rollout),
+    }
+
+
+def start_audit(parts: Components, batch: PairBatch) -> list[dict[str, Any]]:
+    """That the loss of the first piece reaches the policy; ``safelab audit`` looks at it away from the reference."""
+    piece = pieces(parts, batch)[0]
+    loss = pair_terms(parts, piece, len(piece)).loss
+    term = {"value": float(loss.detach()), "policy_grad_norm": float(gradient(loss, parts.policy.module).norm())}
+    return [{"update": 0, "kind": "audit", "terms": {"preference": term}}]

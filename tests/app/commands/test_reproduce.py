@@ -1,0 +1,48 @@
+"""A run made again is the same to the last bit, and a difference is found."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from safelab.app.cli import main
+from safelab.app.commands.reproduce import same
+from support.runs import run, small
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return run(small(tmp_path_factory.mktemp("reproduce"), "algorithm=safe", "updates=4"))[0].directory
+
+
+def test_it_is_the_same(directory: Path, capsys) -> None:
+    assert main(["reproduce", str(directory)]) == 0
+    assert "4 of 4 updates are the same to the last bit" in capsys.readouterr().out
+
+
+def test_a_difference_in_the_last_digit_is_found(directory: Path, tmp_path: Path, capsys) -> None:
+    import shutil
+
+    other = tmp_path / "other"
+    shutil.copytree(directory, other)
+    rows = [json.loads(line) for line in (other / "metrics.jsonl").read_text().splitlines()]
+    rows[2]["policy/loss"] *= 1 + 1e-12
+    (other / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert main(["reproduce", str(other)]) == 1
+    assert "update 2 differs: policy/loss" in capsys.readouterr().out
+    assert main(["reproduce", str(other), "--updates", "2"]) == 0
+    assert main(["reproduce", str(other), "--tolerance", "1e-9"]) == 0
+
+
+def test_same_by_hand() -> None:
+    assert same(float("nan"), float("nan"), 0.0)
+    assert same("warmup", "warmup", 0.0)
+    assert not same("warmup", "plateau", 1.0)
+    assert not same(1.0, None, 1.0)
+    assert same(100.0, 101.0, 0.01)
+    assert not same(100.0, 101.1, 0.01)
+
+
+def test_more_rows_than_there_are_is_one_message(directory: Path, capsys) -> None:
+    assert main(["reproduce", str(directory), "--updates", "9"]) == 2
+    assert "must have the rows that are to be compared" in capsys.readouterr().err

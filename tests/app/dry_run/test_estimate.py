@@ -1,0 +1,77 @@
+"""What a dry run foretells is what a run has: counts exactly, activations within 15 %."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from safelab.app.cli import main
+from safelab.app.dry_run.estimate import batches, need
+from support.models import model_directory, tiny_policy
+from support.runs import resolved, small, trained
+
+
+def kept_by(policy, rows: int, prompt: int, response: int) -> int:
+    """Bytes that autograd keeps of a real pass, each storage once, weights not counted."""
+    weights = {weight.untyped_storage().data_ptr() for weight in policy.module.parameters()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = (storage, storage.nbytes())
+        return tensor
+
+    ids = torch.zeros(rows, prompt + response, dtype=torch.long)
+    mask = torch.ones_like(ids, dtype=torch.bool)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        policy.model.hidden(ids[:, :prompt], mask[:, :prompt], ids[:, prompt:], mask[:, prompt:])
+    return sum(size for _, size in kept.values())
+
+
+def test_activations_are_those_of_a_real_pass() -> None:
+    config = resolved(
+        "policy=local", f"policy.path={model_directory()}", "policy.max_prompt_tokens=24",
+        "data=text", "data.path=x", "reward=released_heuristic", "rollout.batch_size=32", "rollout.max_new_tokens=24",
+    )  # fmt: skip
+    found = need(config)
+    policy = tiny_policy()
+    assert found.parameters == sum(weight.numel() for weight in policy.module.parameters())
+    assert found.trained == found.parameters
+    assert found.weights == 2 * 4 * found.parameters
+    assert found.activations == pytest.approx(kept_by(policy, 32, 24, 24), rel=0.15)
+
+
+def test_the_papers_run_has_the_published_counts() -> None:
+    config = resolved("+experiments=paper_main")
+    found = need(config)
+    assert found.parameters == 3_085_938_688  # the model's card
+    assert found.trained == 239_468_544  # 7 projections, rank 128: sum of 128 (in + out) over 36 layers
+    assert found.peak < 40 * 2**30
+    assert batches(config)["optimiser steps in all"] == 4_000
+    assert batches(config)["responses in all"] == 32_000
+
+
+def test_the_batch_table_is_what_a_run_does(tmp_path: Path) -> None:
+    config = small(tmp_path, "optimizer.minibatches=4", "optimizer.micro_batch_size=1", "optimizer.epochs=2")
+    table = batches(config)
+    _, state, _ = trained(config)
+    steps = next(iter(state.optimizers.policy.state.values()))["step"]
+    assert int(steps) == table["optimiser steps in all"] == 24
+    assert state.counters.episodes == table["responses in all"] == 24
+
+
+def test_the_command_makes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "+experiment=paper_main", "dry_run=true", f"output_dir={tmp_path / 'out'}"]) == 0
+    said = capsys.readouterr().out
+    assert "3,085,938,688" in said
+    assert "fidelity" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_unknown_shape_and_a_sweep_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    local = ["policy=local", f"policy.path={tmp_path}", "data=text", "data.path=x", "reward=released_heuristic"]
+    assert main(["train", "dry_run=true", *local]) == 2
+    assert "dry_run must know the shape of policy.path" in capsys.readouterr().err
+    assert main(["train", "-m", "dry_run=true", "seed=0,1"]) == 2
+    assert "dry_run=true must come without -m" in capsys.readouterr().err

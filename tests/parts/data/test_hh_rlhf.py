@@ -1,0 +1,108 @@
+"""HH-RLHF's own format: where prompts are cut, what is kept back, and what is refused."""
+
+import gzip
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from safelab.corpus.hh import read_pairs
+from safelab.errors import DataError
+from safelab.plugins import build_option
+from support.models import context, tiny_policy
+
+CONF = Path(__file__).parents[3] / "conf" / "data" / "hh_rlhf.yaml"
+REAL = os.environ.get("SAFELAB_HH_RLHF")
+TWO_TURNS = "\n\nHuman: a b\n\nAssistant: c\n\nHuman: d e f\n\nAssistant:"
+
+
+def write(path: Path, count: int = 4) -> Path:
+    rows = [{"chosen": f"\n\nHuman: a {i}\n\nAssistant: good", "rejected": f"\n\nHuman: a {i}\n\nAssistant: bad"}
+            for i in range(count - 1)]  # fmt: skip
+    rows.append({"chosen": f"{TWO_TURNS} yes", "rejected": f"{TWO_TURNS} no"})
+    with gzip.open(path, "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    return path
+
+
+def data(path: Path, said: list[str] | None = None, **changes):
+    options = {**yaml.safe_load(CONF.read_text()), "path": str(path), "seed": 0, **changes}
+    surroundings = replace(context(tiny_policy()), progress=(said if said is not None else []).append)
+    return build_option("data", options, surroundings)
+
+
+def test_a_pair_is_a_prompt_and_two_answers(tmp_path: Path) -> None:
+    pair = read_pairs(write(tmp_path / "a.jsonl.gz"))[-1]
+    assert (pair.prompt, pair.chosen, pair.rejected) == (TWO_TURNS, " yes", " no")
+
+
+def test_prompts_end_at_the_last_turn_or_as_released_at_the_first(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl.gz", 1)
+    assert data(path).prompts(0, 1) == [TWO_TURNS]
+    assert data(path, cut="first_turn").prompts(0, 1) == ["\n\nHuman: a b\n\nAssistant:"]
+
+
+def test_what_is_held_out_is_never_drawn(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.jsonl.gz", 4)
+    train, held = data(path, held_out=1), data(path, held_out=1, part="held_out")
+    assert set(train.prompts(0, 30)).isdisjoint(held.prompts(0, 30))
+    assert set(held.prompts(0, 30)) == {TWO_TURNS}
+    assert len(set(data(path, limit=2).prompts(0, 30))) == 2
+
+
+def test_a_first_turn_that_is_held_out_is_not_drawn_from_another_record(tmp_path: Path) -> None:
+    turns = ["\n\nHuman: a\n\nAssistant: b", "\n\nHuman: c\n\nAssistant: b", "\n\nHuman: a\n\nAssistant: d"]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps({"chosen": turn, "rejected": turn}) + "\n" for turn in turns))
+    options = {"cut": "first_turn", "held_out": 1}
+    assert set(data(path, **options).prompts(0, 9)) == {"\n\nHuman: c\n\nAssistant:"}
+    assert set(data(path, **options, part="held_out").prompts(0, 9)) == {"\n\nHuman: a\n\nAssistant:"}
+
+
+def test_long_prompts_are_left_out_and_counted(tmp_path: Path) -> None:
+    said: list[str] = []
+    prompts = data(write(tmp_path / "a.jsonl.gz", 4), said, max_tokens=6).prompts(0, 30)
+    assert TWO_TURNS not in prompts
+    assert said == ["data: 1 of 4 prompts have more than 6 tokens and are left out"]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "must hold at least one record"),
+        (b'{"chosen": "x"}\n', "line 1: a record must be a JSON object with chosen and rejected"),
+        (b'{"chosen": "x", "rejected": "y"}\n', "line 1: chosen and rejected must be dialogues"),
+    ],
+)
+def test_bad_records_are_named_with_their_line(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        data(path)
+
+
+def test_a_damaged_archive_a_missing_file_and_an_empty_part(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.jsonl.gz")
+    (tmp_path / "half.jsonl.gz").write_bytes(whole.read_bytes()[:60])
+    with pytest.raises(DataError, match="must be a readable file of HH-RLHF"):
+        data(tmp_path / "half.jsonl.gz")
+    with pytest.raises(DataError, match="must be a file of HH-RLHF or its name on the hub"):
+        data(tmp_path / "none.jsonl.gz")
+    with pytest.raises(DataError, match=r"got none of 4 records with data\.part=train, held_out=4"):
+        data(whole, held_out=4)
+
+
+def test_a_hub_name_that_cannot_be_reached_says_what_to_do() -> None:
+    with pytest.raises(DataError, match=r"must be in the hub's cache or reachable .*give data\.path=FILE"):
+        data(Path("Nobody/no-such-set"))
+
+
+@pytest.mark.skipif(REAL is None, reason="SAFELAB_HH_RLHF does not name a file of the real data")
+def test_the_real_data() -> None:
+    pairs = read_pairs(Path(str(REAL)))
+    assert len(pairs) > 1000
+    assert all(pair.prompt.endswith("\n\nAssistant:") for pair in pairs)
+    assert all(pair.prompt.startswith("\n\nHuman:") for pair in pairs)

@@ -1,0 +1,129 @@
+"""A classifier of another tokenizer as reward: the same numbers one by one and in any batch."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    LlamaConfig,
+    LlamaForCausalLM,
+    LlamaForSequenceClassification,
+    PreTrainedTokenizerFast,
+)
+
+from safelab.corpus.dialogue import hh_messages, texts
+from safelab.errors import ConfigError
+from safelab.plugins import build_option
+from support.folders import scratch
+from support.models import context
+
+CONF = Path(__file__).parents[3] / "conf" / "reward" / "sequence_classifier.yaml"
+CHAT = "{% for m in messages %}<{{ m.role }}> {{ m.content }} {% endfor %}"
+SMALL: dict[str, Any] = {
+    "vocab_size": 12,
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+}
+
+
+@cache
+def classifier(kind: str, labels: int = 1) -> Path:
+    """A random classifier with a tokenizer that is not the policy's."""
+    directory = scratch("classifier")
+    words = ("[pad]", "[end]", "[unk]", "yes", "no", "a", "b", "c", "<user>", "<assistant>", "x", "y")
+    raw = Tokenizer(WordLevel({word: index for index, word in enumerate(words)}, unk_token="[unk]"))
+    raw.pre_tokenizer = WhitespaceSplit()
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_object=raw, pad_token="[pad]", eos_token="[end]", unk_token="[unk]", chat_template=CHAT
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        if kind == "bert":
+            model = BertForSequenceClassification(BertConfig(**SMALL, num_labels=labels, pad_token_id=0))
+        elif kind == "llama":
+            model = LlamaForSequenceClassification(LlamaConfig(**SMALL, num_labels=labels, pad_token_id=0))
+        else:
+            model = LlamaForCausalLM(LlamaConfig(**SMALL, pad_token_id=0))
+        for weight in model.parameters():
+            weight.data.mul_(8.0 if weight.ndim > 1 else 1.0)
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+def reward(path: Path | str, **changes: Any) -> Any:
+    options = {**yaml.safe_load(CONF.read_text()), "path": str(path), **changes}
+    return build_option("reward", options, context())
+
+
+PROMPTS, RESPONSES = ["a b ", "c ", "a ", "b b b "], ["yes", "no no no", "x y yes no", "yes"]
+ENDED = [True] * 4
+PAIRS = list(zip(PROMPTS, RESPONSES, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["llama", "bert"])
+def test_batches_change_no_number(kind: str) -> None:
+    whole = reward(classifier(kind)).score(PROMPTS, RESPONSES, ENDED)
+    alone = [reward(classifier(kind), batch_size=1).score([p], [r], [True])[0] for p, r in PAIRS]
+    assert whole == pytest.approx(alone, abs=1e-5)
+    assert len({round(value, 4) for value in whole}) == 4
+
+
+def test_it_is_the_output_of_the_model_itself() -> None:
+    model = LlamaForSequenceClassification.from_pretrained(classifier("llama", 3)).eval()
+    with torch.no_grad():
+        z = model(input_ids=torch.tensor([[5, 6, 3]])).logits[0]
+    assert reward(classifier("llama", 3), label=2).score(["a b "], ["yes"], [True]) == pytest.approx(
+        [z[2].item()], abs=1e-6
+    )
+    squashed = reward(classifier("llama", 3), label=2, squash="sigmoid").score(["a b "], ["yes"], [True])
+    assert squashed == pytest.approx([torch.sigmoid(z[2]).item()], abs=1e-6)
+
+
+def test_long_texts_lose_their_beginning() -> None:
+    short = reward(classifier("llama"), max_tokens=2).score(["a b c "], ["yes"], [True])
+    assert short == pytest.approx(reward(classifier("llama")).score(["c "], ["yes"], [True]), abs=1e-6)
+
+
+def test_templates() -> None:
+    prompt = "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant:"
+    assert [turn["role"] for turn in hh_messages(prompt)] == ["user", "assistant", "user"]
+    tokenizer = reward(classifier("llama"))._tokenizer
+    assert texts("plain", tokenizer, ["p "], ["r"]) == ["p r"]
+    assert texts("chat", tokenizer, ["a"], [" yes "]) == ["<user> a <assistant> yes "]
+    assert texts("hh_chat", tokenizer, [prompt], [" yes"]) == ["<user> a <assistant> b <user> c <assistant> yes "]
+    assert hh_messages("no turns") == [{"role": "user", "content": "no turns"}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"path": "nowhere"}, r"reward\.path must be a directory or hub name of a sequence classifier, got 'nowhere'"),
+        ({"path": "causal"}, r"must be a trained sequence classifier, .* which lacks score\.weight"),
+        ({"label": 1}, r"reward\.label must be below 1, got 1"),
+    ],
+)
+def test_what_is_no_reward_model_stops_before_anything_is_trained(changes: dict[str, Any], message: str) -> None:
+    path = classifier("causal") if changes.get("path") == "causal" else changes.get("path", classifier("llama"))
+    with pytest.raises(ConfigError, match=message):
+        reward(path, **{key: value for key, value in changes.items() if key != "path"})
+
+
+def test_a_chat_template_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    import shutil
+
+    bare = tmp_path / "bare"
+    shutil.copytree(classifier("llama"), bare)
+    (bare / "chat_template.jinja").unlink()
+    with pytest.raises(ConfigError, match=r"reward\.template must be plain, got chat"):
+        reward(bare, template="chat")

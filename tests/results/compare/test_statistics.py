@@ -1,0 +1,180 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from safelab.results.compare.statistics import (
+    estimate,
+    fisher_floor,
+    fisher_p,
+    holm,
+    improvement,
+    improvement_interval,
+    interquartile_mean,
+    proportion,
+    sign_flip_floor,
+    sign_flip_p,
+)
+
+REAL = st.floats(-100, 100, allow_subnormal=False)
+
+
+def test_t_interval_by_hand() -> None:
+    # mean 2, deviation 1, t(0.975, 2) = 4.302653: half width 4.302653 / sqrt(3)
+    found = estimate([1.0, 2.0, 3.0])
+    assert (found.n, found.mean, found.sd) == (3, 2.0, 1.0)
+    assert found.low == pytest.approx(-0.484138, abs=1e-6)
+    assert found.high == pytest.approx(4.484138, abs=1e-6)
+    assert found.iqm is None
+
+
+def test_one_run_has_no_interval_and_none_has_no_mean() -> None:
+    one, none = estimate([0.7]), estimate([])
+    assert (one.n, one.mean, one.low, one.high, one.sd) == (1, 0.7, None, None, None)
+    assert (none.n, none.mean, none.low) == (0, None, None)
+
+
+def test_interquartile_mean_by_hand() -> None:
+    # Of 8 values 2 are cut at either end, of 10 as many; of 9 floor(9 / 4) = 2.
+    assert interquartile_mean([100, 1, 2, 3, 4, 5, 6, -50]) == pytest.approx((2 + 3 + 4 + 5) / 4)
+    assert interquartile_mean([9, 0, 1, 2, 3, 4, 5, 6, 7, 8]) == pytest.approx(4.5)
+    assert interquartile_mean([8, 0, 1, 2, 3, 4, 5, 6, 7]) == pytest.approx(4.0)
+
+
+def test_interquartile_mean_comes_with_eight_runs() -> None:
+    assert estimate([1.0] * 7).iqm is None
+    assert estimate([1.0] * 8).iqm == 1.0
+
+
+@pytest.mark.parametrize("n", [5, 10])
+def test_t_interval_covers_at_its_level(n: int) -> None:
+    data = np.random.default_rng(n).normal(0.3, 2.0, size=(2000, n))
+    found = [estimate(row) for row in data]
+    assert 0.93 < np.mean([e.low < 0.3 < e.high for e in found]) < 0.97
+
+
+@pytest.mark.parametrize(("n", "high"), [(3, 0.708), (5, 0.522), (10, 0.308)])
+def test_no_crash_bounds_the_rate_from_above_only(n: int, high: float) -> None:
+    found = proportion(0, n)
+    assert found.low == 0
+    assert found.high == pytest.approx(high, abs=5e-4)
+
+
+@given(st.integers(1, 40).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+def test_clopper_pearson_is_beta_quantiles(case: tuple[int, int]) -> None:
+    k, n = case
+    found = proportion(k, n)
+    assert found.low == pytest.approx(stats.beta.ppf(0.025, k, n - k + 1) if k else 0, abs=1e-9)
+    assert found.high == pytest.approx(stats.beta.ppf(0.975, k + 1, n - k) if k < n else 1, abs=1e-9)
+
+
+def test_no_runs_no_rate() -> None:
+    assert (proportion(0, 0).low, proportion(0, 0).high) == (None, None)
+
+
+def test_sign_flips_by_hand() -> None:
+    # Sums of +-1 +-2 +-3: 6, 4, 2, 0, 0, -2, -4, -6. At least as far from 0 as 4 (= -1 + 2 + 3): four of eight.
+    assert sign_flip_p([-1.0, 2.0, 3.0]) == 0.5
+    assert sign_flip_p([1.0, 2.0, 3.0]) == 0.25
+    assert sign_flip_p([0.0, 0.0]) == 1.0
+
+
+@pytest.mark.parametrize(("n", "floor"), [(1, 1.0), (3, 0.25), (5, 0.0625), (10, 0.001953125)])
+def test_sign_flip_has_a_floor(n: int, floor: float) -> None:
+    assert sign_flip_floor(n) == floor
+    assert sign_flip_p([1.0 + index for index in range(n)]) == floor
+
+
+@given(st.lists(REAL, min_size=2, max_size=7))
+def test_sign_flip_is_scipys_permutation_test(differences: list[float]) -> None:
+    oracle = stats.permutation_test(
+        (np.array(differences),), np.sum, permutation_type="samples", n_resamples=10**6, alternative="two-sided"
+    )
+    assert sign_flip_p(differences) == pytest.approx(oracle.pvalue, abs=1e-9)
+
+
+def test_many_pairs_are_sampled_near_the_exact_value() -> None:
+    differences = np.random.default_rng(1).normal(0.4, 1, 17)
+    exact = stats.permutation_test((differences,), np.mean, permutation_type="samples", n_resamples=2**17).pvalue
+    assert sign_flip_p(list(differences)) == pytest.approx(exact, abs=0.01)
+    assert sign_flip_p(list(differences)) == sign_flip_p(list(differences))
+
+
+def test_improvement_by_hand() -> None:
+    # 3 beats 1 and 2, 2 beats 1 and ties 2: (1 + 1 + 1 + 0.5) / 4
+    assert improvement([3, 2], [1, 2]) == 0.875
+    assert improvement([3, 2], [1, 2], higher_is_better=False) == 0.125
+
+
+@given(st.lists(st.integers(0, 5), min_size=2, max_size=8), st.lists(st.integers(0, 5), min_size=2, max_size=8))
+def test_improvement_is_mann_whitneys_u(left: list[int], right: list[int]) -> None:
+    u = stats.mannwhitneyu(left, right).statistic
+    assert improvement(left, right) == pytest.approx(u / (len(left) * len(right)), abs=1e-12)
+
+
+def test_improvement_interval_has_width_even_where_one_arm_always_wins() -> None:
+    low, high = improvement_interval(1.0, 3, 3)
+    # t = 0.501: (1 - t)^2 = 0.2490 and 1.96^2 t (1 - t) (1 + 2 (0.499 / 1.499 + 0.501 / 1.501)) / 9 = 0.2490
+    assert low == pytest.approx(0.5010, abs=1e-4)
+    assert high == 1.0
+    assert improvement_interval(0.0, 3, 3) == pytest.approx((0.0, 1 - low), abs=1e-6)
+
+
+@given(st.integers(2, 12), st.integers(2, 12), st.floats(0, 1))
+def test_improvement_interval_holds_its_estimate(m: int, n: int, theta: float) -> None:
+    low, high = improvement_interval(theta, m, n)
+    assert 0 <= low <= theta + 1e-6
+    assert theta - 1e-6 <= high <= 1
+    mirrored = improvement_interval(1 - theta, m, n)
+    assert mirrored == pytest.approx((1 - high, 1 - low), abs=1e-5)
+
+
+@pytest.mark.parametrize("shift", [0.0, 1.0])
+def test_improvement_interval_covers(shift: float) -> None:
+    rng = np.random.default_rng(3)
+    truth = stats.norm.cdf(shift / math.sqrt(2))
+    hits = []
+    for _ in range(1000):
+        theta = improvement(rng.normal(shift, 1, 5), rng.normal(0, 1, 5))
+        low, high = improvement_interval(theta, 5, 5)
+        hits.append(low <= truth <= high)
+    assert np.mean(hits) > 0.93
+
+
+def test_holm_by_hand() -> None:
+    # 0.01 x 3, 0.02 x 2, 0.04 x 1; the third may not fall below the second
+    assert holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
+    assert holm([0.03, 0.011, 0.011]) == pytest.approx([0.033, 0.033, 0.033])
+    assert holm([0.5, 0.6]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_never_helps_and_keeps_the_order(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+    assert all(p <= q <= 1 for p, q in zip(p_values, corrected, strict=True))
+    order = np.argsort(p_values, kind="stable")
+    assert np.all(np.diff(np.array(corrected)[order]) >= 0)
+
+
+@pytest.mark.parametrize(("n", "needed"), [(5, 4), (8, 5), (10, 5)])
+def test_how_many_crashes_it_takes(n: int, needed: int) -> None:
+    assert fisher_p(needed, n, 0, n) < 0.05
+    assert fisher_p(needed - 1, n, 0, n) >= 0.05
+
+
+@pytest.mark.parametrize(("n", "rate", "power"), [(5, 0.8, 0.7373), (10, 0.7, 0.9527), (10, 0.5, 0.6230)])
+def test_power_of_the_crash_test_against_none(n: int, rate: float, power: float) -> None:
+    """Against 0 of n the test finds what has at least 4 of 5 or 5 of 10: the binomial tail beyond, by hand."""
+    found = sum(stats.binom.pmf(k, n, rate) for k in range(n + 1) if fisher_p(k, n, 0, n) < 0.05)
+    needed = {5: 4, 10: 5}[n]
+    by_hand = sum(math.comb(n, k) * rate**k * (1 - rate) ** (n - k) for k in range(needed, n + 1))
+    assert found == pytest.approx(by_hand, abs=1e-9)
+    assert found == pytest.approx(power, abs=5e-4)
+
+
+def test_three_runs_can_never_show_a_difference_in_crashes() -> None:
+    assert fisher_floor(3, 3) == pytest.approx(0.1)

@@ -1,0 +1,76 @@
+from pathlib import Path
+
+import pytest
+
+from safelab.results.compare.aggregate import rankings, values_by_run
+from safelab.results.page.document import Choices, build_report
+from safelab.results.runs.crash_policy import floors, to_the_end, under_policy
+from safelab.results.runs.load import load
+from safelab.results.runs.measures import MEASURES
+
+from .conftest import MakeRun
+
+REWARD_MEAN = MEASURES[0]
+
+
+@pytest.fixture
+def two_arms(make_run: MakeRun, tmp_path: Path) -> Path:
+    """``steady`` holds 0.5; ``fallen`` has 0.8 twice, crashes at update 2, and stops there at 0.6 of 5 updates."""
+    make_run("steady", 0, rewards=[0.5, 0.5, 0.4, 0.5, 0.6], columns={"crash/reward": [0, 0, 0, 0, 0]})
+    make_run("fallen", 0, rewards=[0.8, 0.8, 0.6], columns={"crash/reward": [0, 0, 1]}, status="failed", updates=5)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("policy", "mean"),
+    [
+        ("last_value", (0.8 + 0.8 + 0.6 + 0.6 + 0.6) / 5),
+        ("floor", (0.8 + 0.8 + 0.4 + 0.4 + 0.4) / 5),
+    ],
+)
+def test_what_a_crashed_run_counts_for(two_arms: Path, policy: str, mean: float) -> None:
+    values = values_by_run(load([two_arms]), [REWARD_MEAN], 10, policy)
+    assert values["fallen"][0]["reward_mean"] == pytest.approx(mean)
+    assert values["steady"][0]["reward_mean"] == pytest.approx(0.5)
+
+
+def test_exclude_leaves_it_out_of_averages_and_not_out_of_crash_rates(two_arms: Path) -> None:
+    report = build_report(load([two_arms]), Choices(crash_policy="exclude"))
+    fallen = next(arm for arm in report.arms if arm.name == "fallen")
+    assert fallen.estimates["reward_mean"].n == 0
+    assert (fallen.crashed["crash/reward"].k, fallen.crashed["crash/reward"].n) == (1, 1)
+    assert (fallen.failed, fallen.counted) == (1, 1)
+
+
+def test_the_report_says_that_the_ranking_hangs_on_the_policy(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("steady", 0, rewards=[0.5, 0.4, 0.5], columns={"crash/reward": [0, 0, 0]})
+    make_run("fallen", 0, rewards=[0.6, 0.6, 0.6], columns={"crash/reward": [0, 1, 0]})
+    evidence = load([tmp_path])
+    found = {row.policy: list(row.arms) for row in rankings(evidence, REWARD_MEAN, 10)}
+    assert found == {
+        "last_value": ["fallen", "steady"],
+        "floor": ["fallen", "steady"],
+        "exclude": ["steady", "fallen"],
+    }
+    assert any("depends on what a crashed run counts for" in line for line in build_report(evidence, Choices()).limits)
+
+
+def test_the_floor_is_the_least_of_any_counted_run(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("a", 0, rewards=[0.5, 0.3])
+    make_run("b", 0, rewards=[0.1, 0.3], status="running")
+    assert floors(load([tmp_path])) == {"reward/mean": 0.3}
+
+
+def test_carrying_on_repeats_values_and_no_crash(two_arms: Path) -> None:
+    run = next(run for run in load([two_arms]).runs if run.arm == "fallen")
+    frame = to_the_end(run.record.metrics, 5)
+    assert frame["update"].tolist() == [0, 1, 2, 3, 4]
+    assert frame["reward/mean"].tolist() == [0.8, 0.8, 0.6, 0.6, 0.6]
+    assert frame["crash/reward"].tolist() == [0, 0, 1, 0, 0]
+
+
+def test_a_run_without_a_crash_enters_as_it_is(two_arms: Path) -> None:
+    run = next(run for run in load([two_arms]).runs if run.arm == "steady")
+    assert all(
+        under_policy(run, policy, {"reward/mean": -9.0}) is run.record.metrics for policy in ("floor", "exclude")
+    )

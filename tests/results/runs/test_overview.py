@@ -1,0 +1,70 @@
+"""Where runs stand: the last whole row, crashes, time left, and a process that is gone."""
+
+import os
+import platform
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from safelab.results.runs.overview import Standing, clock, overview, standings, summary
+
+MakeRun = Callable[..., Path]
+
+
+def test_the_last_row_and_the_time_left(make_run: MakeRun, tmp_path: Path) -> None:
+    columns = {"kl/ref_token_exact": [0.1, 0.2], "crash/reward": [1, 0], "time/total_s": [0.5, 0.25]}
+    make_run("safe", 3, [0.5, 0.75], columns, updates=10, status="running", pid=os.getpid(), host=platform.node())
+    (run,) = standings([tmp_path])
+    assert (run.arm, run.seed, run.status, run.done, run.planned) == ("safe", 3, "running", 2, 10)
+    assert (run.reward, run.kl, run.crashes, run.left_s) == (0.75, 0.2, 1, 8 * 0.25)
+
+
+def test_a_row_that_is_being_written_is_not_the_last(make_run: MakeRun, tmp_path: Path) -> None:
+    run = make_run("ppo", 0, [0.1, 0.2])
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"update": 2, "reward/me')
+    assert standings([tmp_path])[0].reward == 0.2
+
+
+def test_a_run_whose_process_ended_without_a_word_is_gone(make_run: MakeRun, tmp_path: Path) -> None:
+    process = os.posix_spawn("/bin/true", ["true"], {})
+    os.waitpid(process, 0)
+    make_run("ppo", 0, status="running", pid=process, host=platform.node())
+    make_run("ppo", 1, status="running", pid=process, host="elsewhere")
+    assert [run.status for run in standings([tmp_path])] == ["gone", "running"]
+
+
+def test_a_run_that_cannot_be_read_is_listed(make_run: MakeRun, tmp_path: Path) -> None:
+    (make_run("ppo", 0) / "run.json").write_text("{")
+    make_run("ppo", 1)
+    runs = standings([tmp_path])
+    assert sorted(run.status for run in runs) == ["finished", "unreadable"]
+    assert summary(runs) == "2 runs: 1 finished, 1 unreadable"
+
+
+def test_a_hostile_name_is_text(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("[red]x[/red]\x1b[2J", 0, directory=tmp_path / "r")
+    console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(overview(standings([tmp_path]), console.width))
+    shown = console.export_text()
+    assert "[red]x[/red]" in shown
+    assert "\x1b" not in shown
+
+
+def test_it_fits_eighty_columns_with_names_that_do_not() -> None:
+    run = Standing(
+        directory="", experiment="e", arm="safe,controller-gate=none,controller-threshold=fixed,seedy", seed=12,
+        status="interrupted", done=1999, planned=2000, reward=-0.123, kl=12.345, crashes=3, left_s=4000.0,
+    )  # fmt: skip
+    console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(overview([run], console.width))
+    lines = console.export_text().splitlines()
+    assert "interrupted" in lines[1]
+    assert "1:06:40" in lines[1]
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(None, "–"), (65.2, "1:05"), (3661, "1:01:01"), (0.2, "0:00")])
+def test_clock(seconds: float | None, shown: str) -> None:
+    assert clock(seconds) == shown

@@ -1,0 +1,177 @@
+"""The rim: directory, resume, refusal."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from safelab.errors import ConfigError
+from safelab.training.lifecycle import checkpoint
+from safelab.training.lifecycle.run import is_finished, train
+from support.runs import numbers, parts_of, run, small
+
+
+def rows_of(directory: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (directory / "metrics.jsonl").read_text().splitlines()]
+
+
+def test_a_run_leaves_its_record(tmp_path: Path) -> None:
+    config = small(tmp_path, "algorithm=safe")
+    outcome, rows = run(config)
+    assert outcome.status == "finished"
+    assert outcome.directory == tmp_path / "outputs" / "default" / "test" / "seed_0"
+    info = json.loads((outcome.directory / "run.json").read_text())
+    assert (info["status"], info["arm"], info["seed"], info["last_update"]) == ("finished", "test", 0, 2)
+    assert info["versions"]["torch"]
+    assert yaml.safe_load((outcome.directory / "config.yaml").read_text()) == config
+    assert yaml.safe_load((outcome.directory / "overrides.yaml").read_text()) == ["test"]
+    assert [row["update"] for row in rows] == [0, 1, 2]
+    samples = [json.loads(line) for line in (outcome.directory / "samples.jsonl").read_text().splitlines()]
+    assert {sample["update"] for sample in samples} == {0, 2}
+    assert set(samples[0]) >= {"prompt", "response", "reward"}
+    assert outcome.final_reward == rows[-1]["reward/mean"]
+
+
+@pytest.mark.parametrize("algorithm", ["safe", "safe_released", "ppo_adaptive_kl", "ppo", "dvpo"])
+def test_a_resumed_run_writes_the_rows_of_an_uninterrupted_one(algorithm: str, tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "cut").mkdir()
+    target = ["critic.polyak_rate=0.1"] if algorithm == "ppo" else []
+    settings = [f"algorithm={algorithm}", "checkpoint.every=2", *target]
+    _, whole = run(small(tmp_path / "whole", *settings, "updates=5"))
+    cut = small(tmp_path / "cut", *settings, "updates=3")
+    outcome, _ = run(cut)
+    # As a kill after update 2 leaves it: a row beyond the newest checkpoint, which must not be there twice.
+    info = json.loads((outcome.directory / "run.json").read_text())
+    (outcome.directory / "run.json").write_text(json.dumps({**info, "status": "running"}))
+    newest = outcome.directory / "checkpoints" / "update_000003"
+    newest.rename(newest.with_name("thrown_away"))
+    resumed, rows = run({**cut, "updates": 5})
+    assert resumed.status == "finished"
+    assert numbers(rows) == numbers(whole)
+
+
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(tmp_path: Path, capsys) -> None:
+    config = small(tmp_path, "checkpoint.every=1")
+    outcome, rows = run(config)
+    damaged = outcome.directory / "checkpoints" / "update_000003" / "tensors.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"\x00")
+    path, bad = checkpoint.newest(outcome.directory / "checkpoints")
+    assert path is not None
+    assert path.name == "update_000002"
+    assert [one.name for one in bad] == ["update_000003"]
+    _, again = run(config)
+    assert "damaged checkpoint" in capsys.readouterr().err
+    assert numbers(again) == numbers(rows)
+
+
+def test_only_the_newest_checkpoints_are_kept(tmp_path: Path) -> None:
+    outcome, _ = run(small(tmp_path, "checkpoint.every=1", "checkpoint.keep=2"))
+    kept = sorted(path.name for path in (outcome.directory / "checkpoints").iterdir())
+    assert kept == ["update_000002", "update_000003"]
+
+
+def test_another_configuration_in_the_same_directory_is_refused(tmp_path: Path) -> None:
+    run(small(tmp_path))
+    other = small(tmp_path, "optimizer.lr=1e-3")
+    with pytest.raises(ConfigError, match=r"optimizer\.lr: 0\.0003 there, 0\.001 now"):
+        train(parts_of(other), other, [], "test")
+
+
+def test_a_finished_run_is_known_as_such(tmp_path: Path) -> None:
+    config = small(tmp_path)
+    parts = parts_of(config)
+    assert not is_finished(parts.settings)
+    run(config)
+    assert is_finished(parts.settings)
+    assert not is_finished(parts_of({**config, "updates": 9}).settings)
+
+
+def test_a_run_whose_numbers_are_not_finite_says_so(tmp_path: Path) -> None:
+    config = small(tmp_path, "optimizer.lr=1e30", "updates=6")
+    outcome = train(parts_of(config), config, [], "test")
+    info = json.loads((outcome.directory / "run.json").read_text())
+    assert outcome.status == info["status"] == "diverged"
+    assert "must be finite" in info["reason"]
+
+
+def failing_later(prompts: list[str], responses: list[str]) -> list[float]:
+    """Fails at the third batch, once."""
+    CALLS.append(len(responses))
+    if len(CALLS) == 3:
+        raise ValueError("the scorer went away")
+    return [float(len(text)) for text in responses]
+
+
+CALLS: list[int] = []
+
+
+def test_a_reward_that_fails_loses_no_update_and_shows_its_batch(tmp_path: Path) -> None:
+    import sys
+
+    sys.modules.setdefault("failing_reward", sys.modules[__name__])
+    name = "reward.name='failing_reward:failing_later'"
+    CALLS.append(0)
+    CALLS.append(0)
+    CALLS.append(0)  # never at three: the run that is compared with
+    (tmp_path / "whole").mkdir()
+    _, whole = run(small(tmp_path / "whole", name, "updates=4", "checkpoint.every=0"))
+    CALLS.clear()
+    (tmp_path / "cut").mkdir()
+    config = small(tmp_path / "cut", name, "updates=4", "checkpoint.every=0")
+    outcome, rows = run(config)
+    assert (outcome.status, len(rows)) == ("failed", 2)
+    assert "the scorer went away" in str(outcome.reason)
+    batch = json.loads((outcome.directory / "failed_reward.json").read_text())
+    assert len(batch["prompts"]) == len(batch["responses"]) == 8
+    resumed, rows = run(config)
+    assert resumed.status == "finished"
+    assert numbers(rows) == numbers(whole)
+
+
+def test_a_time_limit_saves_and_ends_and_the_run_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "cut").mkdir()
+    _, whole = run(small(tmp_path / "whole", "algorithm=safe"))
+    config = small(tmp_path / "cut", "algorithm=safe")
+    outcome, rows = run({**config, "limit": {"minutes": 1e-9}})
+    assert (outcome.status, outcome.expected, len(rows)) == ("interrupted", True, 1)
+    assert outcome.reason == "limit.minutes=1e-09 was reached after update 0"
+    _, rows = run(config)
+    assert numbers(rows) == numbers(whole)
+
+
+def test_resume_never_refuses_a_run_and_must_refuses_none(tmp_path: Path) -> None:
+    never = {"resume": {"mode": "never", "allow": []}}
+    must = {"resume": {"mode": "must", "allow": []}}
+    config = small(tmp_path, "updates=2", "checkpoint.every=1")
+    with pytest.raises(ConfigError, match=r"got must: .* holds no run with a whole checkpoint"):
+        run({**config, **must})
+    assert not (tmp_path / "outputs").exists()
+    run({**config, **never})
+    with pytest.raises(ConfigError, match=r"got never: .* holds a run"):
+        run({**config, **never, "updates": 3})
+    _, rows = run({**config, **must, "updates": 3})
+    assert [row["update"] for row in rows] == [0, 1, 2]
+
+
+def test_what_resume_allows_may_differ_and_is_written_down(tmp_path: Path) -> None:
+    run(small(tmp_path, "updates=2"))
+    changed = ["updates=3", "optimizer.lr=1e-3", "guard=stop"]
+    with pytest.raises(ConfigError, match=r"go on all the same with 'resume\.allow=\[guard.crashes"):
+        run(small(tmp_path, *changed))
+    config = small(tmp_path, *changed, "resume.allow=[optimizer.lr,guard]")
+    outcome, rows = run(config)
+    assert [row["policy/lr"] for row in rows] == [3e-4, 3e-4, 1e-3]
+    events = [json.loads(line) for line in (outcome.directory / "events.jsonl").read_text().splitlines()]
+    (event,) = [event for event in events if event["kind"] == "config_changed"]
+    assert event["changes"]["optimizer.lr"] == [3e-4, 1e-3]
+    assert yaml.safe_load((outcome.directory / "config.yaml").read_text())["guard"]["name"] == "stop"
+
+
+def test_a_guard_ends_a_run_as_diverged(tmp_path: Path) -> None:
+    outcome, rows = run(small(tmp_path, "guard=stop", "guard.kl_ceiling=1e-9", "optimizer.lr=1e-2", "updates=5"))
+    assert outcome.status == json.loads((outcome.directory / "run.json").read_text())["status"] == "diverged"
+    assert len(rows) < 5
+    assert "above 1e-09" in str(outcome.reason)

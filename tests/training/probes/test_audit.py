@@ -1,0 +1,71 @@
+"""The audit catches what it must: SAFE's released penalty, and k1 in the loss; and passes what acts."""
+
+from pathlib import Path
+
+import pytest
+
+from safelab.training.probes.audit import Audit, audit
+from support.runs import algorithms, parts_of, small
+
+ALGORITHMS = algorithms(offline=False)
+
+
+def audited(tmp_path: Path, *overrides: str) -> Audit:
+    parts = parts_of(small(tmp_path, "rollout.batch_size=32", *overrides))
+    return audit(parts, target_kl=1.0, batches=32, say=lambda text: None)
+
+
+def penalty(result: Audit):
+    return next(term for term in result.terms if term.term.startswith("kl penalty"))
+
+
+@pytest.mark.parametrize("algorithm", ["safe_released", "asymmetric_released"])
+def test_the_released_penalty_has_a_value_and_no_gradient(algorithm: str, tmp_path: Path) -> None:
+    result = audited(tmp_path, f"algorithm={algorithm}")
+    assert penalty(result).value > 0
+    assert penalty(result).policy_grad_norm == 0.0
+    assert not result.passed
+
+
+def test_k1_in_the_loss_has_a_gradient_and_it_is_noise(tmp_path: Path) -> None:
+    result = audited(tmp_path, "algorithm=ppo_released")
+    assert penalty(result).policy_grad_norm > 0
+    assert abs(penalty(result).t) < 3
+    assert not result.passed
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["algorithm=safe"],
+        ["algorithm=ppo"],
+        ["algorithm=ppo_matched"],
+        ["algorithm=asymmetric_kl"],
+        ["algorithm=dvpo"],
+        ["algorithm=dvpo", "advantage.mode=whitened_gae"],
+        ["algorithm=ppo_matched", "controller.route=loss_k2"],
+        ["algorithm=ppo_matched", "controller.route=ratio_k1"],
+    ],
+)
+def test_a_penalty_that_acts_passes(overrides: list[str], tmp_path: Path) -> None:
+    result = audited(tmp_path, *overrides)
+    assert result.kl == pytest.approx(1.0, abs=0.05)
+    assert penalty(result).t > 3
+    assert result.passed
+
+
+def test_a_value_loss_that_moves_the_policy_is_told(tmp_path: Path) -> None:
+    value = next(term for term in audited(tmp_path, "algorithm=safe_released").terms if term.term == "value")
+    assert value.policy_grad_norm > 0
+    assert "detach" in value.note
+    detached = next(term for term in audited(tmp_path, "algorithm=safe").terms if term.term == "value")
+    assert detached.policy_grad_norm == 0.0
+
+
+@pytest.mark.parametrize(
+    "algorithm", sorted(set(ALGORITHMS) - {"safe_released", "asymmetric_released", "ppo_released"})
+)
+def test_every_other_preset_passes(algorithm: str, tmp_path: Path) -> None:
+    result = audited(tmp_path, f"algorithm={algorithm}")
+    assert result.passed, [term for term in result.terms if not term.acts]
+    assert {"policy"} <= {term.term for term in result.terms}
