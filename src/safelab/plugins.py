@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
@@ -37,8 +37,8 @@ def find(group: str, name: str) -> type[Part]:
     """
     key = f"{dotted(group)}.name"
     if ":" in name:
-        target: type[Part] = resolve(name, key)
-        return target if _is_part(target) else _wrapper(group, name, key)
+        target = resolve(name, key)
+        return cast(type[Part], target) if _is_part(target) else _wrapper(group, name, key)
     known = option_names(group)
     if name not in known:
         raise ConfigError(f"{key} must name an option of {group}, got {name!r}: {nearest(name, known)}")
