@@ -49,12 +49,12 @@ def part_of(module: Any) -> type[Part]:
     """The one part that a module of ``safelab.parts`` defines; classes that begin with ``_`` are its own business."""
     if hasattr(module, "Options"):  # TRANSITION
         return _Old(module)  # type: ignore[return-value]
-    (part,) = [
+    found: list[type[Part]] = [
         value
         for name, value in vars(module).items()
         if _is_part(value) and value.__module__ == module.__name__ and not name.startswith("_")
     ]
-    return part
+    return found[0]
 
 
 class _Old:  # TRANSITION
