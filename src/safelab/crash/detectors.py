@@ -1,7 +1,7 @@
 """All kinds of crash at once: their constants, what they remember, and one more update for each of them.
 
 A flag is 1 at the update where a crash of its kind begins, else 0, and is absent where the row lacks what the kind
-needs. What there is to fold says ``table``.
+needs. The kinds are the rows of ``table``.
 """
 
 from collections.abc import Iterable, Mapping
