@@ -8,7 +8,7 @@ from safelab.results.runs.crash_policy import floors, to_the_end, under_policy
 from safelab.results.runs.load import load
 from safelab.results.runs.measures import MEASURES
 
-from .conftest import MakeRun
+from ..conftest import MakeRun
 
 REWARD_MEAN = MEASURES[0]
 
