@@ -6,7 +6,7 @@ from typing import Any
 
 from safelab.crash.table import kind_of
 from safelab.results.model import Definition
-from safelab.results.runs.load import Evidence
+from safelab.results.runs.load import RunSet
 
 
 def label(kind: str) -> str:
@@ -19,9 +19,9 @@ def definitions(constants: Mapping[str, Any], kinds: Sequence[str]) -> list[Defi
     return [Definition(kind=kind, label=label(kind), text=_filled(kind, constants)) for kind in kinds]
 
 
-def constants_of(evidence: Evidence) -> tuple[dict[str, Any], bool]:
+def constants_of(loaded: RunSet) -> tuple[dict[str, Any], bool]:
     """The detectors' constants of the first run that has them, and whether all runs have the same."""
-    found = [run.record.config["detectors"] for run in evidence.runs if run.record.config.get("detectors")]
+    found = [run.record.config["detectors"] for run in loaded.runs if run.record.config.get("detectors")]
     return (dict(found[0]), all(other == found[0] for other in found)) if found else ({}, True)
 
 
