@@ -8,12 +8,12 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any, cast
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
-from safelab.contracts import Context, Part
+from safelab.contracts import CONTRACT_OF, Context, Need, Part
 from safelab.errors import ConfigError, nearest
 
 ROOT = "safelab.parts"
@@ -37,8 +37,8 @@ def find(group: str, name: str) -> type[Part]:
     """
     key = f"{dotted(group)}.name"
     if ":" in name:
-        target = resolve(name, key)
-        return cast(type[Part], target) if _is_part(target) else _wrapper(group, name, key)
+        target: type[Part] = resolve(name, key)
+        return target if is_part(target) else _wrapper(group, name, target)
     known = option_names(group)
     if name not in known:
         raise ConfigError(f"{key} must name an option of {group}, got {name!r}: {nearest(name, known)}")
@@ -49,12 +49,16 @@ def part_of(module: Any) -> type[Part]:
     """The one part that a module of ``safelab.parts`` defines; classes that begin with ``_`` are its own business."""
     if hasattr(module, "Options"):  # TRANSITION
         return _Old(module)  # type: ignore[return-value]
-    found: list[type[Part]] = [
+    part: type[Part]
+    (part,) = [
         value
         for name, value in vars(module).items()
-        if _is_part(value) and value.__module__ == module.__name__ and not name.startswith("_")
+        if is_part(value)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
+        and name.isidentifier()  # pydantic leaves Objective[MyState] here as well
     ]
-    return found[0]
+    return part
 
 
 class _Old:  # TRANSITION
@@ -98,11 +102,41 @@ def faults(group: str, config: Mapping[str, Any]) -> list[str]:
         part = find(group, name)
     except ConfigError as error:
         return [str(error)]
+    if said := misfit(group, name, part):
+        return [said]
     lines = _own_faults(group, config, part)
     for key, value in config.items():
         if isinstance(value, Mapping) and _is_group(f"{group}/{key}"):
             lines += faults(f"{group}/{key}", value)
     return lines
+
+
+def misfit(group: str, name: str, part: type[Part]) -> str | None:
+    """Why the class itself cannot serve the group, whatever its options: one line, or None.
+
+    Args:
+        group: the group that asks.
+        name: what the configuration calls the part, for the message.
+        part: its class.
+    """
+    if isinstance(part, _Old):  # TRANSITION
+        return None  # type: ignore[unreachable]
+    key, contract = f"{dotted(group)}.name", CONTRACT_OF.get(group, Part)
+    if part.build is Part.build and not issubclass(part, contract):
+        return (
+            f"{key} must name a class of this group, got {name!r}, which does not derive from safelab.contracts."
+            f"{contract.__name__}: write class {part.__name__}({_bases(group)}), or a build that returns such an object"
+        )
+    if missing := ", ".join(sorted(part.__abstractmethods__)):
+        return (
+            f"{key} must name a class with all methods of this group, got {name!r}, which lacks {missing}: "
+            f"write them as safelab.contracts.{contract.__name__} has them"
+        )
+    if unknown := sorted(part.needs - {*get_args(Need)}):
+        return f"{key} must name a class whose needs are known, got {name!r} with {unknown[0]!r}: " + nearest(
+            unknown[0], get_args(Need)
+        )
+    return None
 
 
 def option_names(group: str) -> list[str]:
@@ -194,14 +228,25 @@ def _own_faults(group: str, config: Mapping[str, Any], part: type[Part]) -> list
     return []
 
 
-def _is_part(value: Any) -> bool:
+def is_part(value: Any) -> bool:
+    """Whether ``value`` is a class that derives from ``Part``."""
     return isinstance(value, type) and issubclass(value, Part)
 
 
-def _wrapper(group: str, name: str, key: str) -> type[Part]:
-    if "function" in option_names(group):
+def _wrapper(group: str, name: str, target: Any) -> type[Part]:
+    """The group's option ``function``, which serves any function but no class."""
+    if not isinstance(target, type) and "function" in option_names(group):
         return find(group, "function")
-    raise ConfigError(f"{key} must name a class derived from safelab.contracts.Part, got {name!r}, which is none")
+    raise ConfigError(
+        f"{dotted(group)}.name must name a class that derives from safelab.contracts.Part, got {name!r}, which does "
+        f"not: write class {name.partition(':')[2]}({_bases(group)}), its options as its fields (docs/extending.md)"
+    )
+
+
+def _bases(group: str) -> str:
+    """What a part of ``group`` derives from where it is itself what the run uses."""
+    contract = CONTRACT_OF.get(group, Part)
+    return contract.__name__ if issubclass(contract, Part) else f"Part, {contract.__name__}"
 
 
 def _package(group: str) -> str:

@@ -176,6 +176,11 @@ class TrainBatch:
     value_mask: Bool[Tensor, "b v"]
     logp_vocab_old: Float[Tensor, "b t vocab"] | None = None
 
+    @property
+    def advantage_seq(self) -> Float[Tensor, "b"]:
+        """One advantage per response, where the run gives all its tokens the same: that of its first token."""
+        return self.advantage_tok[:, 0]
+
     def rows(self, index: Int[Tensor, "n"]) -> "TrainBatch":
         """The sequences at ``index``, in that order."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}

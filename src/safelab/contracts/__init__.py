@@ -6,6 +6,8 @@ itself unless something has to be made first; it offers what its group's class h
 the same form and is named ``package.module:Class``.
 """
 
+from collections.abc import Mapping
+
 from safelab.contracts.advantage import AdvantageEstimator, Advantages, Evidence
 from safelab.contracts.controller import (
     Coefficient,
@@ -30,7 +32,36 @@ from safelab.contracts.run import Guard, OptimizerFactory, Optimizers, Remedy, T
 from safelab.contracts.scores import Evaluator, Normaliser, Reward, Shaped, Shaping
 from safelab.contracts.sources import PairSource, PromptSource
 
+CONTRACT_OF: Mapping[str, type] = {
+    "advantage": AdvantageEstimator,
+    "aggregation": Aggregation,
+    "controller": Controller,
+    "controller/coefficient": Coefficient,
+    "controller/gate": Gate,
+    "controller/momentum": Momentum,
+    "controller/penalty": Penalty,
+    "controller/phase": Phase,
+    "controller/preview": Preview,
+    "controller/threshold": Threshold,
+    "critic": Critic,
+    "data": PromptSource,
+    "evaluator": Evaluator,
+    "guard": Guard,
+    "objective": Objective,
+    "optimizer": OptimizerFactory,
+    "pairs": PairSource,
+    "policy": Policy,
+    "preference": Preference,
+    "reward": Reward,
+    "rollout": Sampler,
+    "shaping": Shaping,
+    "shaping/normaliser": Normaliser,
+    "tracker": Tracker,
+}
+"""What the object must be that a group's part builds. Only messages and tests read it: a new option needs no entry."""
+
 __all__ = [
+    "CONTRACT_OF",
     "AdvantageEstimator",
     "Advantages",
     "Aggregation",

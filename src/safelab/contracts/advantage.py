@@ -7,7 +7,7 @@ from typing import ClassVar
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from safelab.contracts.part import Need
+from safelab.contracts.part import Part
 from safelab.types import Grain, Rollout
 
 
@@ -23,12 +23,13 @@ class Advantages:
 class Evidence:
     """What an advantage is made from.
 
-    ``reward_seq``: shaped; ``token_reward_tok``: a KL penalty in the reward, 0 on padding. ``greedy_reward_seq``: of
-    the greedy responses, for those who need them.
+    ``shaped_seq``: rewards after the shaping. ``token_reward_tok``: the KL penalty of each token where its route is the
+    reward, else 0; 0 on padding. ``greedy_reward_seq``: raw rewards of the greedy responses; None unless the advantage
+    needs ``greedy``.
     """
 
     rollout: Rollout
-    reward_seq: Float[Tensor, "b"]
+    shaped_seq: Float[Tensor, "b"]
     token_reward_tok: Float[Tensor, "b t"]
     values: Float[Tensor, "b v"]
     bootstrap_values: Float[Tensor, "b v"]
@@ -46,18 +47,16 @@ class Evidence:
 
     @property
     def return_seq(self) -> Float[Tensor, "b"]:
-        """Reward and KL penalty of a whole response."""
-        return self.reward_seq + (self.token_reward_tok * self.mask).sum(dim=1)
+        """Shaped reward and KL penalty of a whole response."""
+        return self.shaped_seq + (self.token_reward_tok * self.mask).sum(dim=1)
 
 
-class AdvantageEstimator(ABC):
+class AdvantageEstimator(Part, ABC):
     """``advantage``: from rewards and values to advantages and returns.
 
-    ``needs``: what it asks of the other parts, see ``Need``. ``grain``: whether all tokens of a response bear one
-    advantage, or each its own.
+    A part says its ``grain``: whether all tokens of a response have one advantage, or each token its own.
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset()
     grain: ClassVar[Grain] = "sequence"
 
     @abstractmethod

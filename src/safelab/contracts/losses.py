@@ -4,11 +4,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, ClassVar, Generic, Literal
 
+import torch
 from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
-from safelab.contracts.part import Need, Part
+from safelab.contracts.part import Part
 from safelab.options import S, State
 from safelab.types import Counts, Current, PairBatch, PolicyLoss, TrainBatch
 
@@ -17,15 +18,13 @@ EntropyPositions = Literal["response", "all"]
 
 
 class Objective(Part, ABC, Generic[S]):
-    """``objective``: the policy's loss, token by token. ``needs``: what it asks of the other parts, see ``Need``.
+    """``objective``: the policy's loss, token by token.
 
     ``anchor``: whose log-probabilities the ratio is taken to; they differ only where the rollout is stale.
     ``rollout``: the policy that sampled; ``old``: the one before this update. ``entropy_coef`` multiplies the mean
     entropy (nats per token) that is subtracted from the loss, averaged over ``entropy_positions``: the response, or
     all columns with their padding (as SAFE's released code).
     """
-
-    needs: ClassVar[frozenset[Need]] = frozenset()
 
     anchor: Anchor
     entropy_coef: Annotated[float, Field(ge=0)]
@@ -80,9 +79,9 @@ class Preference(Part, ABC):
 
     needs_reward: ClassVar[bool] = False
 
-    @abstractmethod
     def weigh(self, batch: PairBatch) -> Float[Tensor, "b a"] | None:
-        """``PairBatch.weight``, from the whole batch before it is cut; None where the loss has none."""
+        """``PairBatch.weight``, from the whole batch before it is cut; None, as here, where the loss has none."""
+        return None
 
     @abstractmethod
     def loss_pair(self, logp: Float[Tensor, "b a"], batch: PairBatch) -> Float[Tensor, "b"]:
@@ -92,6 +91,6 @@ class Preference(Part, ABC):
     def implied_reward(self, log_ratio: Float[Tensor, "b a"]) -> Float[Tensor, "b a"]:
         """The reward whose optimum the policy is, up to a constant of the prompt; log_ratio = logp - logp_ref."""
 
-    @abstractmethod
     def clipped_pair(self, log_ratio: Float[Tensor, "b a"]) -> Bool[Tensor, "b"]:
-        """Where a bound of the loss stops a pair's gradient."""
+        """Where a bound of the loss stops a pair's gradient; nowhere, as here, where the loss has no bound."""
+        return torch.zeros_like(log_ratio[:, 0], dtype=torch.bool)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 
@@ -15,13 +15,28 @@ Need = Literal[
     "sequence_advantage",
     "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "sequence_mean",
 ]  # fmt: skip
-"""What an option may ask of the others. Its module says so in ``NEEDS``, and a run that lacks it is refused.
+"""What a part may need of the rest of the run. It says so in ``needs``; a run that cannot give it is refused.
 
-``values_*``: what the critic gives. ``groups``: several responses per prompt. ``greedy``: a greedy response per prompt.
-``raw_reward``: rewards that no shaping touched; ``unread_reward``: the same, as nothing reads them.
-``sequence_advantage``: one advantage per response. ``*_logp``, ``reference``: who scores the tokens. ``full_logits``:
-distributions over the whole vocabulary. ``whole_minibatch``: it is not cut for accumulation; ``whole_groups``: nor is
-the batch cut into minibatches. ``sequence_mean``: the aggregation that it presumes.
+Read by an advantage:
+
+- ``values_per_sequence``, ``values_per_token``: the critic gives one value per response, or one per token.
+- ``no_values``: there is no critic, because this advantage would not read its values.
+- ``groups``: each prompt gets several responses.
+- ``greedy``: the policy also writes its likeliest response to each prompt, and the reward scores it.
+- ``raw_reward``: the shaping leaves rewards as they are, because they are compared with rewards that it never sees.
+- ``unread_reward``: the shaping leaves rewards as they are, because this advantage reads none and a shaping that
+  changes them would have no effect.
+
+Read by an objective:
+
+- ``rollout_logp``, ``old_logp``: the log-probabilities of the tokens under the policy that sampled them, and under the
+  policy before this update.
+- ``reference``: the log-probabilities of the tokens under the reference.
+- ``full_logits``: the distributions over the whole vocabulary, now and before this update.
+- ``sequence_advantage``: the advantage gives all tokens of a response the same number.
+- ``whole_minibatch``: a minibatch goes through the model in one piece.
+- ``whole_groups``: a batch is one minibatch, in one piece, so that the responses to a prompt stay together.
+- ``sequence_mean``: the aggregation is ``sequence_mean``.
 """
 
 
@@ -44,7 +59,10 @@ class Part(Options):
     """One option of a group: its fields are the option's parameters, its methods what the group's contract asks for.
 
     ``name`` is the option's own in the configuration. Values come from the YAML, so a part gives no defaults.
+    ``needs``: what it asks of the rest of the run, see ``Need``; asked of an advantage and of an objective.
     """
+
+    needs: ClassVar[frozenset[Need]] = frozenset()
 
     name: str
 

@@ -50,7 +50,12 @@ def ppo_clipped_tok(
     stopped = (gains & (ratio > 1 + clip_high)) | (loses & (ratio < 1 - clip_low))
     if dual_clip is not None:
         stopped = stopped | (loses & (ratio > dual_clip))
-    return stopped | ((gains | loses) & (log_ratio.abs() > LOG_RATIO_LIMIT))
+    return stopped | beyond_limit_tok(log_ratio, advantage)
+
+
+def beyond_limit_tok(log_ratio: Float[Tensor, "*shape"], advantage: Float[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+    """Tokens with an advantage whose log ratio is beyond +-20 nats, where its clamp stops their gradient."""
+    return (advantage != 0) & (log_ratio.abs() > LOG_RATIO_LIMIT)
 
 
 def value_loss(

@@ -16,11 +16,11 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
 
 
 def _needs(config: Mapping[str, Any]) -> list[str]:
-    """What advantage and objective need of the other parts (their modules' ``NEEDS``) and do not get."""
+    """What advantage and objective need of the other parts (the ``needs`` of their class) and do not get."""
     lines = []
     for group in ("advantage", "objective"):
         name = config[group]["name"]
-        for need in sorted(getattr(find(group, name), "needs", ())):
+        for need in sorted(find(group, name).needs):
             if said := PROVIDED[need](config):
                 lines.append(f"{said} with {group}={name}")
     return lines
