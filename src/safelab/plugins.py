@@ -38,7 +38,7 @@ def find(group: str, name: str) -> type[Part]:
     key = f"{dotted(group)}.name"
     if ":" in name:
         target: type[Part] = resolve(name, key)
-        return target if _is_part(target) else _wrapper(group, name, key)
+        return target if is_part(target) else _wrapper(group, name, key)
     known = option_names(group)
     if name not in known:
         raise ConfigError(f"{key} must name an option of {group}, got {name!r}: {nearest(name, known)}")
@@ -49,10 +49,14 @@ def part_of(module: Any) -> type[Part]:
     """The one part that a module of ``safelab.parts`` defines; classes that begin with ``_`` are its own business."""
     if hasattr(module, "Options"):  # TRANSITION
         return _Old(module)  # type: ignore[return-value]
+    part: type[Part]
     (part,) = [
         value
         for name, value in vars(module).items()
-        if _is_part(value) and value.__module__ == module.__name__ and not name.startswith("_")
+        if is_part(value)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
+        and name.isidentifier()  # pydantic leaves Objective[MyState] here as well
     ]
     return part
 
@@ -186,15 +190,31 @@ def _names(known: Mapping[str, FieldInfo], location: Sequence[str]) -> list[str]
     return list(known)
 
 
+def _not_chosen(group: str, fault: Mapping[str, Any]) -> str | None:
+    """What ``controller.route=reward`` is told: it sets a key where ``controller/route=reward`` chooses an option."""
+    inner = f"{group}/{fault['loc'][0]}" if fault["loc"] else ""
+    if fault["type"] not in ("dict_type", "mapping_type") or not _is_group(inner):
+        return None
+    value, known = fault["input"], option_names(inner)
+    remedy = f"write {inner}={value}, in a file '- override /{inner}: {value}'"
+    return (
+        f"{dotted(inner)} must be an option of the group {inner}, got {value!r}: "
+        f"{remedy if value in known else nearest(str(value), known)}"
+    )
+
+
 def _own_faults(group: str, config: Mapping[str, Any], part: type[Part]) -> list[str]:
     try:
         part(**config)
     except ValidationError as error:
-        return describe(error, dotted(group), part.model_fields)
+        lines = describe(error, dotted(group), part.model_fields)
+        found = zip(error.errors(include_url=False), lines, strict=True)
+        return [_not_chosen(group, fault) or line for fault, line in found]
     return []
 
 
-def _is_part(value: Any) -> bool:
+def is_part(value: Any) -> bool:
+    """Whether ``value`` is a class that derives from ``Part``."""
     return isinstance(value, type) and issubclass(value, Part)
 
 
