@@ -37,9 +37,9 @@ class Components:
     reward: Reward
     evaluator: Evaluator
     sampler: Sampler
-    shaping: Shaping
+    shaping: Shaping[Any]
     critic: Critic
-    controller: Controller
+    controller: Controller[Any]
     advantage: AdvantageEstimator
     objective: Objective[Any]
     aggregation: Aggregation
