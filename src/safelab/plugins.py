@@ -49,10 +49,14 @@ def part_of(module: Any) -> type[Part]:
     """The one part that a module of ``safelab.parts`` defines; classes that begin with ``_`` are its own business."""
     if hasattr(module, "Options"):  # TRANSITION
         return _Old(module)  # type: ignore[return-value]
+    part: type[Part]
     (part,) = [
         value
         for name, value in vars(module).items()
-        if _is_part(value) and value.__module__ == module.__name__ and not name.startswith("_")
+        if _is_part(value)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
+        and name.isidentifier()  # pydantic leaves Objective[MyState] here as well
     ]
     return part
 

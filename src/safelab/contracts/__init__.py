@@ -6,6 +6,7 @@ itself unless something has to be made first; it offers what its group's class h
 the same form and is named ``package.module:Class``.
 """
 
+from safelab.contracts.adapter import Adapted, Adapter
 from safelab.contracts.advantage import AdvantageEstimator, Advantages, Evidence
 from safelab.contracts.controller import (
     Coefficient,
@@ -26,11 +27,13 @@ from safelab.contracts.critic import Critic
 from safelab.contracts.losses import Aggregation, Anchor, EntropyPositions, Objective, Preference, StatelessObjective
 from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler
 from safelab.contracts.part import Context, Need, Part
-from safelab.contracts.run import Guard, OptimizerFactory, Optimizers, Remedy, Tracker
+from safelab.contracts.run import Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
 from safelab.contracts.scores import Evaluator, Normaliser, Reward, Shaped, Shaping
 from safelab.contracts.sources import PairSource, PromptSource
 
 __all__ = [
+    "Adapted",
+    "Adapter",
     "AdvantageEstimator",
     "Advantages",
     "Aggregation",
@@ -48,6 +51,7 @@ __all__ = [
     "Forgetful",
     "Gate",
     "Guard",
+    "Mirror",
     "Momentum",
     "Need",
     "Normaliser",

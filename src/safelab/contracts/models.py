@@ -1,4 +1,4 @@
-"""The language models of a run and who writes with them: ``policy``, ``policy/adapter``, ``rollout``."""
+"""The language models of a run and who writes with them: ``policy``, ``rollout``."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -109,7 +109,7 @@ class Sampler(ABC):
     staleness: int
 
     @abstractmethod
-    def rollout(self, policy: Policy, prompts: PromptBatch) -> Rollout:
+    def sample(self, policy: Policy, prompts: PromptBatch) -> Rollout:
         """One response per row, sampled from the distribution that is scored."""
 
     @abstractmethod
