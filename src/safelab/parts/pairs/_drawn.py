@@ -28,7 +28,7 @@ class Drawn(Part):
             batch_size=self.batch_size,
             evaluate_every=self.evaluate_every,
             max_response_tokens=self.max_response_tokens,
-            learnt=tuple(pairs),
+            items=tuple(pairs),
             seed=self.seed,
         )
 
@@ -40,9 +40,9 @@ class DrawnPairs(PairSource):
     batch_size: int
     evaluate_every: int
     max_response_tokens: int | None
-    learnt: tuple[Pair, ...]
+    items: tuple[Pair, ...]
     seed: int
 
     def pairs(self, cursor: int, count: int) -> list[Pair]:
         """The pairs number ``cursor`` to ``cursor + count - 1``."""
-        return [self.learnt[row] for row in drawn_rows(self.seed, "pairs", len(self.learnt), cursor, count)]
+        return [self.items[row] for row in drawn_rows(self.seed, "pairs", len(self.items), cursor, count)]
