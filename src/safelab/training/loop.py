@@ -75,7 +75,7 @@ def train_update(parts: Components, state: TrainState) -> Step:
     plan = planned(parts, state) if parts.controller.step_every == "epoch" else plan
     state = replace(state, shaping=shaping, counters=advance(state.counters, rollout))
     row = metric_row(parts, state, scored, batch, plan, signals, shaped, stats, clock)
-    detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.sampler.batch_size)
+    detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.rollout.batch_size)
     return Step(
         state=replace(state, detectors=detectors),
         row={**row, **crashes},
