@@ -46,7 +46,7 @@ def split(overrides: Sequence[str]) -> tuple[list[str] | None, list[str]]:
     others = [text for text in overrides if text not in given]
     if not given:
         return None, others
-    override = OverridesParser.create().parse_override(given[-1])
+    (override,) = OverridesParser.create().parse_overrides(given[-1:])  # its errors name the override
     value = list(override.sweep_iterator()) if override.is_sweep_override() else override.value()
     names = value if isinstance(value, list) else [value]
     return [name.text if isinstance(name, QuotedString) else str(name) for name in names], others
