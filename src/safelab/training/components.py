@@ -1,6 +1,7 @@
 """The parts of one run, built and checked: all that the loop needs besides its state."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from safelab.contracts import (
     AdvantageEstimator,
@@ -40,7 +41,7 @@ class Components:
     critic: Critic
     controller: Controller
     advantage: AdvantageEstimator
-    objective: Objective
+    objective: Objective[Any]
     aggregation: Aggregation
     preference: Preference | None
     optimizer: OptimizerFactory

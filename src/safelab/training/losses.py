@@ -91,6 +91,7 @@ def loss_terms(
             weighted["kl"] = plan.kl_coef * kl
     with torch.no_grad():
         ratio_tok = clamp_log_ratio(log_ratio_tok).exp()
+        clipped_tok = torch.zeros_like(batch.mask) if told.clipped_tok is None else told.clipped_tok
         return Terms(
             weighted=weighted,
             policy=policy.detach(),
@@ -99,7 +100,7 @@ def loss_terms(
             entropy=entropy.detach(),
             ratio_sum=masked_sum(ratio_tok, batch.mask),
             ratio_max=ratio_tok[batch.mask].max(),
-            clipped_sum=masked_sum(told.clipped_tok.float(), batch.mask),
+            clipped_sum=masked_sum(clipped_tok.float(), batch.mask),
             # Tokens of the old policy: k3 of log(old / new) estimates KL(old || new) without bias.
             kl_old_k3_sum=masked_sum(k3(-log_ratio_tok), batch.mask),
             kl_ref_k1_sum=masked_sum(log_ratio_ref_tok, batch.mask),

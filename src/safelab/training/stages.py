@@ -221,7 +221,7 @@ def make_batch(
     estimates = parts.advantage.estimate(
         Evidence(
             rollout=rollout,
-            reward_seq=shaped_seq,
+            shaped_seq=shaped_seq,
             token_reward_tok=-in_reward * k1(scored.logp_old_tok - scored.logp_ref_tok) * rollout.mask,
             values=values,
             bootstrap_values=parts.critic.combine(scored.bootstrap_heads),

@@ -2,16 +2,20 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from safelab.crash.table import KINDS
 from safelab.errors import RunFailed, nearest
 from safelab.options import Options as BaseOptions
 
-CrashName = Literal[
-    "reward", "kl_spike", "kl_explosion", "entropy_collapse", "hacking", "repetition", "value_divergence"
-]
+
+def _kind(name: str) -> str:
+    known = [kind.name for kind in KINDS]
+    if name not in known:
+        raise ValueError(f"must name a kind of crash, got {name!r}: {nearest(name, known)}")
+    return name
 
 
 class WatchOptions(BaseOptions):
@@ -22,7 +26,7 @@ class WatchOptions(BaseOptions):
 
     name: str
     metrics: Annotated[list[str], Field(min_length=1)]
-    crashes: list[CrashName]
+    crashes: list[Annotated[str, AfterValidator(_kind)]]
     kl_ceiling: Annotated[float, Field(gt=0)] | None
 
 

@@ -44,7 +44,7 @@ class Stack:
     """A ``Shaping``: see the module's docstring."""
 
     options: Options
-    normaliser: Normaliser
+    normaliser: Normaliser[Any]
 
     def init(self) -> StackState:
         """State before any reward was seen."""

@@ -1,0 +1,125 @@
+"""``controller``: the KL penalty, as a whole and in its nested parts. All pure: state in, state out, plain floats."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Generic, Literal
+
+from safelab.contracts.part import Part
+from safelab.options import S, State
+from safelab.types import Plan, Signals
+
+Route = Literal["constant", "loss_exact", "loss_k1", "loss_k2", "loss_k3", "ratio_k1", "reward"]
+
+
+class Controller(ABC):
+    """``controller``: decides threshold, gate and coefficient of the KL penalty. Pure: state in, state out."""
+
+    route: Route
+    step_every: Literal["rollout", "epoch"]
+    preview_max_kl: float | None
+
+    @abstractmethod
+    def init(self) -> State:
+        """State before any signal."""
+
+    @abstractmethod
+    def step(self, state: State, signals: Signals) -> State:
+        """State after one more observation."""
+
+    @abstractmethod
+    def plan(self, state: State) -> Plan:
+        """What holds for the coming update."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Term:
+    """A penalty as a function of the KL, at one KL: its value and its slope d value / d KL."""
+
+    value: float
+    slope: float
+
+
+class Penalty(Part, ABC):
+    """``controller/penalty``: how much a KL above, or beside, the threshold costs."""
+
+    @abstractmethod
+    def term(self, kl: float, threshold: float, coef: float) -> Term:
+        """Value and slope at ``kl`` (nats per response token)."""
+
+
+class Remembering(Part, ABC, Generic[S]):
+    """A part of the controller with a state ``S`` of its own."""
+
+    @abstractmethod
+    def init(self) -> S:
+        """State before any signal."""
+
+    @abstractmethod
+    def step(self, state: S, signals: Signals, kl: float) -> S:
+        """State after one more observation; ``kl`` is the KL that the stack listens to."""
+
+
+class Empty(State):
+    """The state of a part that remembers nothing."""
+
+
+class Forgetful(Remembering[Empty], ABC):
+    """A part that remembers nothing."""
+
+    def init(self) -> Empty:
+        """Nothing."""
+        return Empty()
+
+    def step(self, state: Empty, signals: Signals, kl: float) -> Empty:
+        """Nothing changes."""
+        return state
+
+
+class Momentum(Remembering[S]):
+    """``controller/momentum``: a penalty on growing KL."""
+
+    @abstractmethod
+    def speed(self, state: S) -> float:
+        """Growth of the KL per step."""
+
+    @abstractmethod
+    def term(self, state: S) -> Term:
+        """Value and slope with respect to the newest KL."""
+
+
+class Gate(Remembering[S]):
+    """``controller/gate``: multiplies the penalty."""
+
+    @abstractmethod
+    def factor(self, state: S) -> float:
+        """The multiplier."""
+
+
+class Phase(Remembering[S]):
+    """``controller/phase``: names the phase of training."""
+
+    @abstractmethod
+    def phase(self, state: S) -> tuple[str, float]:
+        """Name, and the multiplier of the threshold."""
+
+
+class Threshold(Remembering[S]):
+    """``controller/threshold``: the KL above which a penalty begins."""
+
+    @abstractmethod
+    def threshold(self, state: S, multiplier: float) -> float:
+        """In nats per response token; ``multiplier`` comes from the phase."""
+
+
+class Coefficient(Remembering[S]):
+    """``controller/coefficient``: the strength of the penalty."""
+
+    @abstractmethod
+    def coef(self, state: S) -> float:
+        """What multiplies the penalty."""
+
+
+class Preview(Part, ABC):
+    """``controller/preview``: the greatest KL that one update may cause."""
+
+    max_kl: float | None
