@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from safelab.app.checkpoints import config_of, parts_of, weights_of
+from safelab.app.config.from_run import config_of, parts_of, weights_of
 from safelab.corpus.hh import read_pairs
 from safelab.maths.preference import margin
 from safelab.training.offline.stages import make_pairs, pair_terms

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from safelab.app.arguments import Parser, positive
-from safelab.app.checkpoints import config_of, parts_of, weights_of
+from safelab.app.config.from_run import config_of, parts_of, weights_of
 
 
 def main(arguments: Sequence[str]) -> int:
