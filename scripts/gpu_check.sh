@@ -6,4 +6,4 @@
 set -eu
 cd "$(dirname "$0")/.."
 export HF_HUB_OFFLINE=1
-exec "${PYTHON:-.venv/bin/python}" scripts/bench/gpu.py "$@"
+exec "${PYTHON:-.venv/bin/python}" -m scripts.bench.gpu "$@"

@@ -1,27 +1,26 @@
 """Time of sampling with each way of decoding, on the model of the update benchmark: same prompts, turns in one process.
 
-.venv/bin/python scripts/bench/decoding.py [--rounds 10] [--threads 1]
+.venv/bin/python -m scripts.bench.decoding [--rounds 10] [--threads 1]
 """
 
 import argparse
 import statistics
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-HERE = Path(__file__).parent
 WAYS = ("dynamic", "static", "compiled")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--threads", type=int, default=1)
-    flags = parser.parse_args()
-    sys.path.insert(0, str(HERE))
+    flags = parser.parse_args(arguments)
     import torch
-    from update import config_for, make_model, parts_of, timed
+
+    from scripts.bench.update import config_for, make_model, parts_of, timed
 
     torch.set_num_threads(flags.threads)
     with TemporaryDirectory() as folder:

@@ -12,12 +12,11 @@ import gc
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-HERE = Path(__file__).parent
 GIB = 2**30
 TINY = {
     "model_type": "qwen2", "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
@@ -26,15 +25,15 @@ TINY = {
 LORA = ("policy/adapter=lora", "policy.adapter.rank=128", "policy.adapter.alpha=128")
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Check, measure, print; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--tiny", action="store_true", help="a toy's size: whether the script itself works")
-    flags = parser.parse_args()
-    sys.path.insert(0, str(HERE))
+    flags = parser.parse_args(arguments)
     import torch
-    from update import make_model
+
+    from scripts.bench.update import make_model
 
     if flags.device == "cuda" and not torch.cuda.is_available():
         print("gpu_check needs a GPU, and torch sees none here; try --device cpu --tiny", file=sys.stderr)
@@ -72,7 +71,7 @@ def check(directory: Path, device) -> bool:
 
 def policy_on(directory: Path, device, *overrides: str):
     """A policy there."""
-    from update import config_for, parts_of
+    from scripts.bench.update import config_for, parts_of
 
     return parts_of(config_for(directory, f"device={device.type}", *overrides)).policy
 
@@ -117,9 +116,8 @@ def adapter_off(directory: Path, device) -> float:
 
 def first_ratio(directory: Path, device) -> float:
     """Of the first pass of an update in bfloat16, in micro-batches, so that it is a pass of its own."""
-    from update import config_for, parts_of
-
     from safelab.training import loop
+    from scripts.bench.update import config_for, parts_of
 
     seen = []
     # The loop's own check, with what it saw.
@@ -136,9 +134,8 @@ def resumed(directory: Path, device) -> float:
     import contextlib
     import io
 
-    from update import config_for, parts_of
-
     from safelab.training.lifecycle.run import train as run
+    from scripts.bench.update import config_for, parts_of
 
     def rows(name: str, *counts: int) -> list[dict]:
         for updates in counts:
@@ -204,10 +201,10 @@ def measured(directory: Path, device, shape: dict, batch: int, tiny: bool, rate:
     """One row of the table: sampling, then updates, of one shape with random weights."""
     import torch
     from transformers import AutoConfig
-    from update import config_for, parts_of
 
     from safelab.app.dry_run.estimate import batches
     from safelab.app.dry_run.memory import need
+    from scripts.bench.update import config_for, parts_of
 
     prompt, response = (8, 8) if tiny else (128, 128)
     config = config_for(

@@ -1,6 +1,6 @@
 """What `dry_run` foretells of memory against what a run takes, and how the peak grows with the micro-batch.
 
-    .venv/bin/python scripts/bench/memory.py [--case NAME ...] [--micro-batches]
+    .venv/bin/python -m scripts.bench.memory [--case NAME ...] [--micro-batches]
 
 Random weights on a CPU, two updates per case in a process of its own. "measured" is what torch's allocator held at
 most (its own reports to the profiler) and the weights; "resident" is the growth of the process's resident set with the
@@ -12,12 +12,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
 MIB = 2**20
 
 
@@ -57,7 +58,8 @@ def make_model(directory: Path, case: Case) -> None:
     """Random weights, a tokenizer of as many words, and prompts of one length."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
-    from update import save_prompts, save_tokenizer
+
+    from scripts.bench.update import save_prompts, save_tokenizer
 
     kinds = {"qwen2": (Qwen2Config, Qwen2ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
     config, model = kinds[case.family]
@@ -76,7 +78,7 @@ def make_model(directory: Path, case: Case) -> None:
 
 def config_of(directory: Path, case: Case) -> dict:
     """The run's resolved configuration."""
-    from update import config_for
+    from scripts.bench.update import config_for
 
     return config_for(
         directory, f"rollout.batch_size={case.batch}", f"rollout.max_new_tokens={case.response}",
@@ -88,11 +90,11 @@ def measure(directory: Path, case: Case, how: str) -> dict[str, float]:
     """Foretold and measured MiB of a run in this process, by the allocator's reports or by the resident set."""
     import torch
     from torch.profiler import ProfilerActivity, profile
-    from update import parts_of
 
     from safelab.app.dry_run.estimate import need
     from safelab.training.loop import train_loop, train_update
     from safelab.training.state import initial_state
+    from scripts.bench.update import parts_of
 
     torch.set_num_threads(1)
     config = config_of(directory, case)
@@ -136,10 +138,10 @@ def in_a_process(case: Case) -> dict[str, float]:
         found: dict[str, float] = {}
         for how in ("resident", "measured"):
             told = [json.dumps(asdict(case)), "--how", how]
-            command = [sys.executable, __file__, "--serve", str(directory), "--case", *told]
+            command = [sys.executable, "-m", "scripts.bench.memory", "--serve", str(directory), "--case", *told]
             done = subprocess.run(
                 command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True,
-                cwd=HERE,
+                cwd=ROOT,
             )  # fmt: skip
             found |= json.loads(done.stdout.splitlines()[-1])
     return found
@@ -155,15 +157,14 @@ def show(name: str, found: dict[str, float]) -> None:
     )
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", action="append", help="only these of: " + "; ".join(CASES))
     parser.add_argument("--micro-batches", action="store_true", help="the peak over the micro-batch instead")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--how", help=argparse.SUPPRESS)
-    flags = parser.parse_args()
-    sys.path.insert(0, str(HERE))
+    flags = parser.parse_args(arguments)
     if flags.serve:
         fields = json.loads(flags.case[0])
         print(json.dumps(measure(flags.serve, Case(**{**fields, "overrides": tuple(fields["overrides"])}), flags.how)))

@@ -1,6 +1,6 @@
 """TRL 1.12's PPOTrainer on the benchmark's model: one update for each line on standard input, its milliseconds out.
 
-Runs in an environment of its own (``scripts/bench/update.py`` makes it); imports nothing of safelab.
+Runs in an environment of its own (``scripts.bench.update`` makes it); imports nothing of safelab.
 """
 
 import gc
@@ -9,9 +9,7 @@ import time
 from pathlib import Path
 
 import torch
-from datasets import Dataset
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, TrainerCallback
-from trl.experimental.ppo import PPOConfig, PPOTrainer
 
 
 class OneAtATime(TrainerCallback):
@@ -38,6 +36,11 @@ class OneAtATime(TrainerCallback):
 
 def main() -> None:
     """Build the trainer and train until the input ends."""
+    try:
+        from datasets import Dataset
+        from trl.experimental.ppo import PPOConfig, PPOTrainer
+    except ImportError as error:
+        sys.exit(f"trl_worker needs TRL 1.12 ({error}); update.py --trl DIR makes an environment that has it")
     directory, batch, response, epochs, threads, collect = sys.argv[1:7]
     torch.set_num_threads(int(threads))
     if collect == "no":
@@ -64,4 +67,5 @@ def main() -> None:
     trainer.train()
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,6 @@
 """Time of one update: safelab's arms, the parts that an update cannot do without, TRL 1.12, and how it scales.
 
-    .venv/bin/python scripts/bench/update.py [--rounds 15] [--threads 2] [--trl DIR] [--scaling]
+    .venv/bin/python -m scripts.bench.update [--rounds 15] [--threads 2] [--trl DIR] [--scaling]
 
 A random Qwen2 of 4 layers, width 128, vocabulary 512; batch 16, prompt 16, response 32, 2 epochs. All workers live at
 once and take turns, one update each, in an order that changes every round; a ratio is the median of the rounds' ratios,
@@ -14,11 +14,11 @@ import string
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).resolve().parents[2]
 VOCABULARY, WIDTH, LAYERS = 512, 128, 4
 
 
@@ -81,8 +81,8 @@ def config_for(directory: Path, *overrides: str) -> dict:
     from safelab.app.config.jobs import to_job
 
     common = ["policy=local", f"policy.path={directory}", "data=text", f"data.path={directory / 'prompts.txt'}",
-              "reward=function", "reward.name='update:length'", "rollout.batch_size=16", "rollout.max_new_tokens=32",
-              "optimizer.epochs=2", "optimizer.lr=1e-5", "device=cpu"]  # fmt: skip
+              "reward=function", "reward.name='scripts.bench.update:length'", "rollout.batch_size=16",
+              "rollout.max_new_tokens=32", "optimizer.epochs=2", "optimizer.lr=1e-5", "device=cpu"]  # fmt: skip
     with opened() as hydra:
         return dict(to_job(compose(hydra, [*common, *overrides])).config)
 
@@ -153,7 +153,7 @@ class Worker:
 
     def __init__(self, *command: str) -> None:
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=HERE
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
         )
 
     def __call__(self) -> float:
@@ -196,10 +196,12 @@ def trl_python(directory: Path) -> str:
 
 def compare(directory: Path, rounds: int, threads: int, trl: Path | None) -> None:
     """The table of medians and the ratios to ``ppo_matched``."""
-    mine = [sys.executable, __file__, "--serve", str(directory), "--threads", str(threads), "--kind"]
+    served = ["--serve", str(directory), "--threads", str(threads), "--kind"]
+    mine = [sys.executable, "-m", "scripts.bench.update", *served]
     workers = {kind: Worker(*mine, kind) for kind in ("floor", "ppo", "ppo_matched", "safe")}
     if trl is not None:
-        theirs = [trl_python(trl), str(HERE / "trl_worker.py"), str(directory), "16", "32", "2", str(threads)]
+        worker = str(Path(__file__).with_name("trl_worker.py"))
+        theirs = [trl_python(trl), worker, str(directory), "16", "32", "2", str(threads)]
         workers |= {"trl": Worker(*theirs, "yes"), "trl without gc": Worker(*theirs, "no")}
     for worker in workers.values():
         for _ in range(2):
@@ -241,7 +243,7 @@ def scaling(directory: Path, rounds: int) -> None:
         print(f"{batch:5}  {response:8}  {taken:9.1f}  {1e3 * taken / (batch * response):8.1f}")
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=15)
@@ -250,8 +252,7 @@ def main() -> None:
     parser.add_argument("--scaling", action="store_true")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--kind", help=argparse.SUPPRESS)
-    flags = parser.parse_args()
-    sys.path.insert(0, str(HERE))
+    flags = parser.parse_args(arguments)
     if flags.serve:
         serve(flags.serve, flags.threads, flags.kind)
         return

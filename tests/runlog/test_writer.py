@@ -3,7 +3,10 @@ import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import yaml
@@ -12,6 +15,8 @@ from safelab.errors import DataError, OutputFailed
 from safelab.runlog import durable
 from safelab.runlog.schema import RunInfo
 from safelab.runlog.writer import RunWriter, read_info
+
+NOBODY = 65534
 
 
 def info(**changes: object) -> RunInfo:
@@ -173,11 +178,29 @@ def test_a_directory_that_cannot_be_made_is_one_message(tmp_path: Path) -> None:
         RunWriter.create(tmp_path / "file" / "run", {}, [], info())
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_directory_without_permission_is_one_message(tmp_path: Path) -> None:
-    (tmp_path / "locked").mkdir(mode=0o500)
-    with pytest.raises(DataError, match="output_dir must be writable"):
-        RunWriter.create(tmp_path / "locked" / "run", {}, [], info())
+@contextmanager
+def without_roots_rights() -> Iterator[Path]:
+    """A folder that nobody may write to; root, who may write everywhere, is somebody else for a while."""
+    with TemporaryDirectory() as folder:
+        locked = Path(folder) / "locked"
+        locked.mkdir(mode=0o555)
+        Path(folder).chmod(0o755)
+        root = os.geteuid() == 0
+        try:
+            if root:
+                os.seteuid(NOBODY)
+            yield locked
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+def test_a_directory_without_permission_is_one_message() -> None:
+    with (
+        without_roots_rights() as locked,
+        pytest.raises(DataError, match=r"must be writable, got .*\(Permission denied"),
+    ):
+        RunWriter.create(locked / "run", {}, [], info())
 
 
 def test_reopening_what_is_no_run_is_one_message(tmp_path: Path) -> None:

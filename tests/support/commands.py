@@ -12,6 +12,9 @@ import pytest
 from safelab.app.cli import main
 
 TESTS = Path(__file__).resolve().parents[1]
+PLACES = (str(TESTS), str(TESTS.parent), str(TESTS.parent / "src"))
+"""Where a process finds the tests' own modules, the scripts, and the code that is tested, wherever it was installed."""
+
 CALL = "import sys; from safelab.app.cli import main; sys.exit(main())"
 
 
@@ -26,8 +29,8 @@ class Done:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's, with the tests' own modules importable."""
-    return {**os.environ, "PYTHONPATH": str(TESTS), **(extra or {})}
+    """This process's, with everything of this folder importable."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(PLACES), **(extra or {})}
 
 
 def call(cwd: Path, *arguments: str, timeout: float = 120) -> Done:

@@ -5,55 +5,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
-from transformers import (
-    AutoModelForTokenClassification,
-    AutoTokenizer,
-    LlamaConfig,
-    LlamaForCausalLM,
-    PreTrainedTokenizerFast,
-)
+from scripts.tools import tiny
+from scripts.tools.tiny import WORDS as WORDS
+from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from safelab.contracts import Context, Policy
 from safelab.parts.policy.causal_lm import CausalLm
 from support.folders import NO_CACHE, scratch
-
-WORDS = ("<pad>", "<end>", "<unk>", "a", "b", "c", "d", "e", "f", "good", "bad", "token")
 
 
 @cache
 def model_directory(tied: bool = False) -> Path:
     """Weights and tokenizer on disk, made once per test session."""
     directory = scratch("model")
-    config = LlamaConfig(
-        vocab_size=len(WORDS),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        tie_word_embeddings=tied,
-        pad_token_id=0,
-        eos_token_id=1,
-        bos_token_id=None,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(7)
-        model = LlamaForCausalLM(config)
-        for weight in model.parameters():
-            # The default initialisation is so small that every distribution would be uniform.
-            weight.data.mul_(6.0 if weight.ndim > 1 else 1.0)
-    # A checkpoint's own sampling defaults, which training must not follow.
-    model.generation_config.do_sample, model.generation_config.top_k = True, 3
-    model.save_pretrained(directory)
-    words = Tokenizer(WordLevel({word: index for index, word in enumerate(WORDS)}, unk_token="<unk>"))
-    words.pre_tokenizer = WhitespaceSplit()
-    PreTrainedTokenizerFast(
-        tokenizer_object=words, pad_token="<pad>", eos_token="<end>", unk_token="<unk>", padding_side="left"
-    ).save_pretrained(directory)
+    tiny.write_model(directory, tied)
     return directory
 
 

@@ -29,5 +29,5 @@ def test_the_committed_presets_are_those_that_exist(presets: dict[str, str]) -> 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_a_preset_is_as_committed(path: Path, presets: dict[str, str]) -> None:
-    remedy = "if the change is meant: .venv/bin/python scripts/update_flat_configs.py"
+    remedy = "if the change is meant: .venv/bin/python -m scripts.tools.update_flat_configs"
     assert presets[path.stem].splitlines() == path.read_text(encoding="utf-8").splitlines(), remedy

@@ -1,54 +1,89 @@
-"""The foretold peak is what torch's allocator holds at most, by its own reports."""
+"""What is foretold against real tensors: each part against what is there, the peak against what was held."""
 
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
+from transformers import DynamicCache
 
+from safelab.app.dry_run.estimate import need
 from safelab.app.dry_run.memory import Need
+from scripts.bench import memory
+from support.runs import parts_of, small, trained
 
-SCRIPTS = Path(__file__).parents[3] / "scripts" / "bench"
 LORA = ("policy/adapter=lora", "policy.adapter.rank=4")
 
 
-@pytest.mark.parametrize(
-    "overrides",
-    [("optimizer.micro_batch_size=4",), LORA, (*LORA, "policy.gradient_checkpointing=true", "algorithm=ppo")],
-    ids=["micro-batches", "lora", "checkpointing"],
-)
-def test_the_peak_of_a_run_is_within_15_percent(
-    overrides: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(SCRIPTS)
-    import memory
+def case(*overrides: str, **sizes: Any) -> memory.Case:
+    shape = {"width": 64, "layers": 3, "vocabulary": 8192, "batch": 8, "prompt": 32, "response": 48, **sizes}
+    return memory.Case(family="llama", overrides=overrides, **shape)
 
-    case = memory.Case(
-        family="llama", width=64, layers=3, vocabulary=8192, batch=8, prompt=32, response=48, overrides=overrides
-    )
-    memory.make_model(tmp_path, case)
-    found = memory.measure(tmp_path, case, "measured")
+
+# What is at its most where a case peaks. Sampling is not among them: at a toy's size the first pass over many prompts
+# takes more than the cache that it leaves, and is not foretold; the cache itself is tested below.
+CASES = {
+    "micro-batches": (case("optimizer.micro_batch_size=4"), "backward"),
+    "lora": (case(*LORA), "backward"),
+    "checkpointing": (case(*LORA, "policy.gradient_checkpointing=true", "algorithm=ppo"), "backward"),
+    "step": (case(width=128, layers=4, vocabulary=2048, batch=2, prompt=16, response=4), "step"),
+}
+
+
+@pytest.mark.parametrize(("made", "most"), CASES.values(), ids=CASES)
+def test_the_peak_of_a_run_is_within_15_percent(made: memory.Case, most: str, tmp_path: Path) -> None:
+    memory.make_model(tmp_path, made)
+    told = need(memory.config_of(tmp_path, made))
+    sizes = {"backward": told.backward, "step": 2 * told.gradients, "sampling": told.cache}
+    assert max(sizes, key=lambda name: sizes[name]) == most
+    found = memory.measure(tmp_path, made, "measured")
     assert found["foretold"] == pytest.approx(found["measured"], rel=0.15)
-    for name in ("memory", "update"):
-        sys.modules.pop(name)
 
 
-def test_the_parts_of_the_peak() -> None:
-    need = Need(
-        parameters=0, trained=0, weights=100, averages=20, gradients=10, head_gradients=3, cache=5, logits=7,
-        activations=40, recomputed=0, layers=4, pieces=1,
-    )  # fmt: skip
-    assert need.held == 120
-    assert need.backward == 40 + 7 + 2 * 3
-    assert need.peak == 120 + 53
-    # In pieces the gradients of the first are there while the second is computed.
-    assert Need(**{**fields(need), "pieces": 2}).peak == 120 + 10 + 53
-    # Few activations: the last layer's backward pass, with all gradients, or the step with as much again.
-    assert Need(**{**fields(need), "activations": 4, "logits": 0, "head_gradients": 0}).peak == 120 + 2 * 10
-    # Checkpointing: a layer comes back when the logits are gone.
-    assert Need(**{**fields(need), "recomputed": 30}).backward == 40 + 30
-    # Long prompts: sampling.
-    assert Need(**{**fields(need), "cache": 500}).peak == 620
+def bytes_of(tensors: Any) -> int:
+    """Each storage once."""
+    return sum({tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}.values())
 
 
-def fields(need: Need) -> dict[str, int]:
-    return {name: getattr(need, name) for name in Need.__slots__}
+@pytest.fixture(params=[(), LORA], ids=["full", "lora"])
+def run(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Need, dict[str, Any]]:
+    config = small(tmp_path, "algorithm=rloo", "updates=1", *request.param)
+    return need(config), config
+
+
+def test_weights_averages_and_gradients_are_those_of_a_run(run: tuple[Need, dict[str, Any]]) -> None:
+    told, config = run
+    parts, state, _ = trained(config)
+    mine = list(parts.policy.module.parameters())
+    learning = [weight for weight in mine if weight.requires_grad]
+    assert told.trained == sum(weight.numel() for weight in learning)
+    assert told.weights == bytes_of([*mine, *parts.policy.reference.module.parameters()])
+    slots = [slot for slots in state.optimizers.policy.state.values() for slot in slots.values()]
+    assert told.averages == bytes_of(slot for slot in slots if isinstance(slot, Tensor) and slot.ndim > 0)
+    for weight in learning:
+        weight.grad = None
+    sum(weight.sum() for weight in learning).backward()
+    assert told.gradients == bytes_of(weight.grad for weight in learning)
+
+
+def test_the_cache_is_that_of_a_real_one(run: tuple[Need, dict[str, Any]]) -> None:
+    told, config = run
+    module = parts_of(config).policy.module
+    rows, tokens = config["rollout"]["batch_size"], config["policy"]["max_prompt_tokens"]
+    tokens += config["rollout"]["max_new_tokens"]
+    cache = DynamicCache(config=module.config)
+    with torch.no_grad():
+        module(input_ids=torch.zeros(rows, tokens, dtype=torch.long), past_key_values=cache, use_cache=True)
+    assert told.cache == sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
+
+
+def test_in_pieces_and_with_checkpointing_less_is_kept(tmp_path: Path) -> None:
+    """Half the responses at a time keep half the activations; checkpointing keeps one layer's beside the inputs."""
+    whole, half, again = (
+        need(small(tmp_path, "rollout.batch_size=8", *words))
+        for words in ((), ("optimizer.micro_batch_size=4",), ("policy.gradient_checkpointing=true",))
+    )
+    assert half.activations == pytest.approx(whole.activations / 2, rel=0.01)
+    assert again.activations < whole.activations / 2
+    assert again.recomputed == pytest.approx(whole.activations / 2, rel=0.01)  # of two layers

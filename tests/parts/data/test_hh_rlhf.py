@@ -15,7 +15,8 @@ from safelab.plugins import build_option
 from support.models import context, tiny_policy
 
 CONF = Path(__file__).parents[3] / "conf" / "data" / "hh_rlhf.yaml"
-REAL = os.environ.get("SAFELAB_HH_RLHF")
+SAMPLE = Path(__file__).parents[2] / "data" / "hh_rlhf" / "sample.jsonl"
+"""Dialogues of our own in the format of the data set: several turns, quotation marks, empty lines, an empty answer."""
 TWO_TURNS = "\n\nHuman: a b\n\nAssistant: c\n\nHuman: d e f\n\nAssistant:"
 
 
@@ -100,9 +101,22 @@ def test_a_hub_name_that_cannot_be_reached_says_what_to_do() -> None:
         data(Path("Nobody/no-such-set"))
 
 
-@pytest.mark.skipif(REAL is None, reason="SAFELAB_HH_RLHF does not name a file of the real data")
-def test_the_real_data() -> None:
-    pairs = read_pairs(Path(str(REAL)))
-    assert len(pairs) > 1000
-    assert all(pair.prompt.endswith("\n\nAssistant:") for pair in pairs)
-    assert all(pair.prompt.startswith("\n\nHuman:") for pair in pairs)
+def test_the_sample_or_the_real_data_is_read_whole() -> None:
+    """``SAFELAB_HH_RLHF=FILE`` puts a file of the real data in the sample's place."""
+    path = Path(os.environ.get("SAFELAB_HH_RLHF") or SAMPLE)
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        records = [json.loads(line) for line in file]
+    pairs = read_pairs(path)
+    assert len(pairs) == len(records) >= 6
+    for pair, record in zip(pairs, records, strict=True):
+        assert pair.prompt + pair.chosen == record["chosen"]
+        assert record["rejected"].endswith(pair.rejected)
+        assert pair.prompt.startswith("\n\nHuman:")
+        assert pair.prompt.endswith("\n\nAssistant:")
+
+
+def test_turns_are_cut_by_their_marks_and_not_by_words_that_look_like_them() -> None:
+    fruit, quoting = read_pairs(SAMPLE)[2:4]
+    assert (fruit.chosen, fruit.rejected) == (" Apples\n\nPears\n\nPlums", " ")
+    assert quoting.prompt == '\n\nHuman: My script prints "Human: hi". Why?\n\nAssistant:'

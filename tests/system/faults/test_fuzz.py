@@ -1,13 +1,13 @@
-"""Overrides and files that nobody meant; scripts/chaos.py does the same with more examples."""
+"""Overrides and files that nobody meant; scripts/tools/chaos does the same with more examples."""
 
 import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import Phase, given, settings
+from scripts.tools.chaos import fuzz
 
 from safelab.app.config.compose import opened
-from support import fuzz
 
 # What is found is small as it is; shrinking it would take minutes.
 PHASES = (Phase.explicit, Phase.generate)

@@ -9,6 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from safelab.app.config.build import build, context_for
+from safelab.app.config.compose import compose, opened
+from safelab.app.config.jobs import to_job
 from safelab.errors import Diverged, RewardFailed
 from safelab.training import stages
 from safelab.training.components import Components
@@ -16,8 +19,8 @@ from safelab.training.lifecycle import checkpoint
 from safelab.training.loop import train_update
 from safelab.training.state import TrainState, initial_state
 from safelab.types import TrainBatch
-from support.chaos import Campaign
-from support.runs import numbers, parts_of, small
+from scripts.tools import tiny
+from scripts.tools.chaos.world import Campaign, without_measures
 
 SETTINGS = (
     "algorithm=safe", "critic.read_at=per_token", "advantage=gae", "critic.polyak_rate=0.1", "guard=stop", "updates=9",
@@ -28,7 +31,9 @@ BATCH = [name.name for name in fields(TrainBatch) if "Float" in str(name.type)]
 def nan_in_each_tensor(folder: Path, stride: int = 1) -> Campaign:
     """Every weight, target and optimiser slot (or each ``stride``-th), every field of the training batch in turn."""
     campaign = Campaign("NaN in a tensor")
-    parts = parts_of(small(folder, *SETTINGS))
+    with opened() as hydra:
+        config = to_job(compose(hydra, [*tiny.overrides(folder), *SETTINGS])).config
+    parts = build(config, context_for(config, lambda text: None))
     (folder / "run").mkdir()
     path = checkpoint.save(parts, train_update(parts, initial_state(parts)).state, folder / "run" / "checkpoints", "")
     clean = train_update(parts, checkpoint.load(parts, initial_state(parts), path)).row
@@ -86,6 +91,6 @@ def judge(
     weights = [*step.state.policy.parameters(), *step.state.critic.parameters()]
     if not all(bool(torch.isfinite(weight).all()) for weight in weights):
         campaign.found(f"{name}: weights that are not finite went on")
-    if numbers([step.row]) != numbers([clean]) and parts.guard.verdict(step.row) is None:
+    if without_measures(step.row) != without_measures(clean) and parts.guard.verdict(step.row) is None:
         campaign.found(f"{name}: another row, and nobody objected")
     return step.row

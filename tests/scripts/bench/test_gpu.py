@@ -5,19 +5,18 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+import torch
 
+from scripts.bench import gpu
 
-def gpu_check(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    inherited = {**os.environ, "PYTHON": sys.executable, **environment}
-    return subprocess.run(
-        [str(ROOT / "scripts" / "gpu_check.sh"), *arguments],
-        env=inherited, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
+ROOT = Path(__file__).parents[3]
 
 
 def test_the_checks_pass_and_the_table_is_whole() -> None:
-    done = gpu_check("--device", "cpu", "--tiny")
+    done = subprocess.run(
+        [str(ROOT / "scripts" / "gpu_check.sh"), "--device", "cpu", "--tiny"],
+        env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("| ok |") == 4
     assert "FAILED" not in done.stdout
@@ -30,7 +29,7 @@ def test_the_checks_pass_and_the_table_is_whole() -> None:
     assert numbers[2] > 0
 
 
-def test_without_a_gpu_it_says_so() -> None:
-    done = gpu_check(CUDA_VISIBLE_DEVICES="")
-    assert done.returncode == 2
-    assert done.stderr.strip() == "gpu_check needs a GPU, and torch sees none here; try --device cpu --tiny"
+def test_without_a_gpu_it_says_so(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert gpu.main([]) == 2
+    assert capsys.readouterr().err.strip() == "gpu_check needs a GPU, and torch sees none here; try --device cpu --tiny"

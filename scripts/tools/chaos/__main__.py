@@ -1,6 +1,6 @@
 """The fault campaign: kills, writes that fail, flipped bits, NaN, and overrides that nobody meant.
 
-Usage: .venv/bin/python scripts/chaos.py [--kills N] [--examples N] [--seed N] [--only WORD ...]
+Usage: .venv/bin/python -m scripts.tools.chaos [--kills N] [--examples N] [--seed N] [--only WORD ...]
 
 Prints what was tried and found; exits with 1 if anything was. docs/reliability.md holds its figures. Full disks and
 read-only ones need root, which may mount a file system in memory; without it they are left out, and that is said.
@@ -13,21 +13,20 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 
 from safelab.app.config.compose import opened
-from support import chaos, fuzz, poison
-from support.chaos import Campaign
+from scripts.tools.chaos import bits, disks, fuzz, kills, poison, writes
+from scripts.tools.chaos.world import Campaign, make_world
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Every campaign in turn."""
     parser = argparse.ArgumentParser(description="Break runs in every way, and see whether anything is lost.")
     parser.add_argument("--kills", type=int, default=100, help="kill -9 at random moments of training (100)")
@@ -36,28 +35,28 @@ def main() -> int:
     parser.add_argument("--points", type=int, default=40, help="writes that are made to fail, of each kind (40)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="*", default=[""], metavar="WORD", help="campaigns whose name contains one")
-    flags = parser.parse_args()
+    flags = parser.parse_args(arguments)
     torch.set_num_threads(1)
     folder = Path(tempfile.mkdtemp(prefix="safelab-chaos-"))
-    world = chaos.make_world(folder)
+    world = make_world(folder)
     rng = random.Random(flags.seed)
-    writes = chaos.count_writes(world)
-    points = sorted(rng.sample(range(writes), min(flags.points, writes)))
-    print(f"one run: {world.seconds:.1f} s, {writes} writes", flush=True)
+    count = writes.count_writes(world)
+    points = sorted(rng.sample(range(count), min(flags.points, count)))
+    print(f"one run: {world.seconds:.1f} s, {count} writes", flush=True)
     campaigns: dict[str, Callable[[], Campaign]] = {
-        "kill at random": lambda: chaos.kills_at_random(world, flags.kills, rng),
-        "kill at a write": lambda: chaos.kills_at_writes(world, points),
-        "fail once": lambda: chaos.writes_that_fail(world, points, "once"),
-        "fail from there on": lambda: chaos.writes_that_fail(world, points, "always"),
-        "lost folder": lambda: chaos.lost_folders(world, 10, rng),
-        "flip": lambda: chaos.flips(world, 64),
+        "kill at random": lambda: kills.kills_at_random(world, flags.kills, rng),
+        "kill at a write": lambda: kills.kills_at_writes(world, points),
+        "fail once": lambda: writes.writes_that_fail(world, points, "once"),
+        "fail from there on": lambda: writes.writes_that_fail(world, points, "always"),
+        "lost folder": lambda: disks.lost_folders(world, 10, rng),
+        "flip": lambda: bits.flips(world, 64),
         "nan": lambda: poison.nan_in_each_tensor(folder),
         "fuzz": lambda: fuzzed(flags.examples, flags.seed),
-        "sweep": lambda: chaos.kills_of_sweeps(world, flags.sweeps, rng),
+        "sweep": lambda: kills.kills_of_sweeps(world, flags.sweeps, rng),
     }
-    if chaos.may_mount(folder):
-        campaigns["full disk"] = lambda: chaos.full_disks(world, range(8, 168, 16))
-        campaigns["read-only"] = lambda: chaos.read_only_disks(world, [0.0, 0.2, 0.4, 0.6, 0.8])
+    if disks.may_mount(folder):
+        campaigns["full disk"] = lambda: disks.full_disks(world, range(8, 168, 16))
+        campaigns["read-only"] = lambda: disks.read_only_disks(world, [0.0, 0.2, 0.4, 0.6, 0.8])
     else:
         print("no tmpfs may be mounted here: full and read-only disks are left out", flush=True)
     findings = []

@@ -1,0 +1,1 @@
+"""Speed and memory, measured; docs/log.md has what came out."""
