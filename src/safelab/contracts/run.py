@@ -78,7 +78,10 @@ class Remedy:
 class Guard(Part, ABC):
     """``guard``: looks at each row and may stop the run, or have it go back where it has a ``remedy``."""
 
-    remedy: Remedy | None
+    @property
+    def remedy(self) -> Remedy | None:
+        """What is done about an objection; None: the run stops."""
+        return None
 
     @abstractmethod
     def verdict(self, row: Mapping[str, Any]) -> str | None:

@@ -67,13 +67,9 @@ def test_parts_are_asked_to_fit_only_when_each_is_sound(tmp_path: Path) -> None:
 
 def test_a_component_of_the_users_own_is_found_by_its_full_name(tmp_path: Path, monkeypatch) -> None:
     (tmp_path / "my_guards.py").write_text(
-        "from safelab.options import Options as Base\n"
-        "class Strict:\n"
-        "    class Options(Base):\n"
-        "        name: str\n"
-        "        limit: float\n"
-        "    def __init__(self, options, context):\n"
-        "        self.limit = options.limit\n"
+        "from safelab.contracts import Guard\n"
+        "class Strict(Guard):\n"
+        "    limit: float\n"
         "    def verdict(self, row):\n"
         "        return None\n"
     )
