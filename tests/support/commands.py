@@ -12,6 +12,7 @@ import pytest
 from safelab.app.cli import main
 
 TESTS = Path(__file__).resolve().parents[1]
+SOURCE = TESTS.parent / "src"
 CALL = "import sys; from safelab.app.cli import main; sys.exit(main())"
 
 
@@ -26,8 +27,8 @@ class Done:
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's, with the tests' own modules importable."""
-    return {**os.environ, "PYTHONPATH": str(TESTS), **(extra or {})}
+    """This process's, with the tests' own modules importable, and safelab from this checkout."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), str(SOURCE)]), **(extra or {})}
 
 
 def call(cwd: Path, *arguments: str, timeout: float = 120) -> Done:
