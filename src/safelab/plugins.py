@@ -220,11 +220,26 @@ def _names(known: Mapping[str, FieldInfo], location: Sequence[str]) -> list[str]
     return list(known)
 
 
+def _not_chosen(group: str, fault: Mapping[str, Any]) -> str | None:
+    """What ``controller.route=reward`` is told: it sets a key where ``controller/route=reward`` chooses an option."""
+    inner = f"{group}/{fault['loc'][0]}" if fault["loc"] else ""
+    if fault["type"] not in ("dict_type", "mapping_type") or not _is_group(inner):
+        return None
+    value, known = fault["input"], option_names(inner)
+    remedy = f"write {inner}={value}, in a file '- override /{inner}: {value}'"
+    return (
+        f"{dotted(inner)} must be an option of the group {inner}, got {value!r}: "
+        f"{remedy if value in known else nearest(str(value), known)}"
+    )
+
+
 def _own_faults(group: str, config: Mapping[str, Any], part: type[Part]) -> list[str]:
     try:
         part(**config)
     except ValidationError as error:
-        return describe(error, dotted(group), part.model_fields)
+        lines = describe(error, dotted(group), part.model_fields)
+        found = zip(error.errors(include_url=False), lines, strict=True)
+        return [_not_chosen(group, fault) or line for fault, line in found]
     return []
 
 

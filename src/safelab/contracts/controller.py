@@ -2,16 +2,47 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Generic, Literal
+from typing import ClassVar, Generic, Literal
+
+from jaxtyping import Float
+from torch import Tensor
 
 from safelab.contracts.part import Part
 from safelab.options import S, State
 from safelab.types import Plan, Signals
 
-Route = Literal["constant", "loss_exact", "loss_k1", "loss_k2", "loss_k3", "ratio_k1", "reward"]
+
+class Route(Part, ABC):
+    """``controller/route``: how the KL penalty reaches the policy.
+
+    ``in_loss``: the mean of ``kl_tok`` over the response tokens, times the plan's ``kl_coef``, is added to the loss.
+    ``in_reward``: ``kl_coef * kl_tok`` is subtracted from each token's reward. With neither, the KL is only logged.
+    ``needs_exact``: ``kl_tok`` reads the exact KL with its gradient, so the reference takes part in every pass.
+    ``known_bad``: why a run with this route is refused unless ``controller.allow_known_bad`` is true; None if sound.
+    """
+
+    in_loss: ClassVar[bool] = False
+    in_reward: ClassVar[bool] = False
+    needs_exact: ClassVar[bool] = False
+    known_bad: ClassVar[str | None] = None
+
+    @abstractmethod
+    def kl_tok(
+        self,
+        exact_tok: Float[Tensor, "b t"],
+        log_ratio_ref_tok: Float[Tensor, "b t"],
+        log_ratio_tok: Float[Tensor, "b t"],
+    ) -> Float[Tensor, "b t"]:
+        """The KL to the reference at each response token, in nats.
+
+        Args:
+            exact_tok: over the whole vocabulary. Without ``needs_exact``, or while ``kl_coef`` is 0, k1 may stand in.
+            log_ratio_ref_tok: log pi - log pi_ref of the sampled token, with its gradient where the KL is in the loss.
+            log_ratio_tok: log pi - log pi_old, likewise; 0 where the KL is in the reward.
+        """
 
 
-class Controller(ABC):
+class Controller(ABC, Generic[S]):
     """``controller``: decides threshold, gate and coefficient of the KL penalty. Pure: state in, state out."""
 
     route: Route
@@ -19,15 +50,15 @@ class Controller(ABC):
     preview_max_kl: float | None
 
     @abstractmethod
-    def init(self) -> State:
+    def init(self) -> S:
         """State before any signal."""
 
     @abstractmethod
-    def step(self, state: State, signals: Signals) -> State:
+    def step(self, state: S, signals: Signals) -> S:
         """State after one more observation."""
 
     @abstractmethod
-    def plan(self, state: State) -> Plan:
+    def plan(self, state: S) -> Plan:
         """What holds for the coming update."""
 
 
@@ -120,6 +151,8 @@ class Coefficient(Remembering[S]):
 
 
 class Preview(Part, ABC):
-    """``controller/preview``: the greatest KL that one update may cause."""
+    """``controller/preview``: a cap on what one update changes."""
 
-    max_kl: float | None
+    @abstractmethod
+    def limit(self) -> float | None:
+        """The greatest KL from the policy before the update to the one after, in nats per token; None for any."""

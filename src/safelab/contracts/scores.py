@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from safelab.contracts.part import Part
-from safelab.options import S, State
+from safelab.options import S
 from safelab.types import Rollout
 
 
@@ -49,13 +49,13 @@ class Shaped:
     metrics: Mapping[str, float]
 
 
-class Shaping(ABC):
+class Shaping(ABC, Generic[S]):
     """``shaping``: charges (missing end, repetition), normalisation, clipping between reward and advantage."""
 
     @abstractmethod
-    def init(self) -> State:
+    def init(self) -> S:
         """State before any reward was seen."""
 
     @abstractmethod
-    def step(self, state: State, rollout: Rollout, reward_seq: Float[Tensor, "b"]) -> tuple[State, Shaped]:
+    def step(self, state: S, rollout: Rollout, reward_seq: Float[Tensor, "b"]) -> tuple[S, Shaped]:
         """Next state, and the rewards as the update sees them."""

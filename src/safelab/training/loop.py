@@ -75,7 +75,7 @@ def train_update(parts: Components, state: TrainState) -> Step:
     plan = planned(parts, state) if parts.controller.step_every == "epoch" else plan
     state = replace(state, shaping=shaping, counters=advance(state.counters, rollout))
     row = metric_row(parts, state, scored, batch, plan, signals, shaped, stats, clock)
-    detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.sampler.batch_size)
+    detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.rollout.batch_size)
     return Step(
         state=replace(state, detectors=detectors),
         row={**row, **crashes},
@@ -131,7 +131,7 @@ def start_audit(parts: Components, plan: Plan, batch: TrainBatch, first_pass: Pa
     """Which terms the loss of the first micro-batch has and what they reach; ``safelab audit`` does it in full."""
     piece = next(micro_batches(batch, parts.optimizer.micro_batch_size))
     terms = step_zero(parts, plan, piece, first_pass)
-    return [{"update": 0, "kind": "audit", "kl_route": parts.controller.route, "terms": terms}]
+    return [{"update": 0, "kind": "audit", "kl_route": parts.controller.route.name, "terms": terms}]
 
 
 def check_start(signals: Signals, stats: UpdateStats) -> None:

@@ -4,14 +4,13 @@ import pytest
 from pydantic import ValidationError
 
 from safelab.errors import RunFailed
-from safelab.parts.guard import stop
+from safelab.parts.guard.stop import Stop
 
 KL = {"kl/ref_token_exact": 0.5}
 
 
-def guard(*metrics: str, crashes: tuple[str, ...] = (), kl_ceiling: float | None = None) -> stop.StopGuard:
-    options = stop.Options(name="stop", metrics=list(metrics), crashes=list(crashes), kl_ceiling=kl_ceiling)
-    return stop.build(options, None)
+def guard(*metrics: str, crashes: tuple[str, ...] = (), kl_ceiling: float | None = None) -> Stop:
+    return Stop(name="stop", metrics=list(metrics), crashes=list(crashes), kl_ceiling=kl_ceiling)
 
 
 def test_finite_rows_pass() -> None:

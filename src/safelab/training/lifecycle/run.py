@@ -67,9 +67,9 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
     state, writer = open_run(parts, config, overrides, command)
     end = End(status="failed", reason=None, row={})
     with writer:
-        parts.tracker.start(writer.directory, config, writer.info.model_dump())
+        mirror = parts.tracker.start(writer.directory, config, writer.info.model_dump())
         try:
-            end = follow(parts, state, writer)
+            end = follow(parts, state, writer, mirror)
         except KeyboardInterrupt:
             end = replace(end, status="interrupted", reason="stopped at once by a second signal")
         except BaseException as error:
@@ -77,7 +77,7 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
             raise
         finally:
             sign_off(writer, end, time.perf_counter() - started)
-            parts.tracker.finish(end.status)
+            mirror.finish(end.status)
     return Outcome(
         status=end.status,
         directory=writer.directory,

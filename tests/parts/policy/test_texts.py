@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from safelab.contracts import Policy
 from safelab.errors import ConfigError, DataError
-from safelab.parts.policy.causal_lm import CausalPolicy, LoadOptions, load
+from safelab.parts.policy.causal_lm import CausalLm
 from support.models import WORDS, context, model_directory
 from support.runs import small, trained
 
@@ -25,16 +26,17 @@ def with_template(folder: Path) -> Path:
     return folder / "model"
 
 
-def policy(path: Path, template: str, max_prompt_tokens: int = 16) -> CausalPolicy:
-    options = LoadOptions(
-        dtype="float32", attention="sdpa", gradient_checkpointing=False, prompt_template=template, compile=False,
+def policy(path: Path, template: str, max_prompt_tokens: int = 16) -> Policy:
+    option = CausalLm(
+        name="causal_lm", path=str(path), dtype="float32", attention="sdpa",
+        gradient_checkpointing=False, prompt_template=template, compile=False,
         max_prompt_tokens=max_prompt_tokens, sampling_temperature=1.0,
         adapter={"name": "none", "reference_dtype": None},
     )  # fmt: skip
-    return load(str(path), options, context())
+    return option.build(context())
 
 
-def words(policy: CausalPolicy, prompt: str) -> str:
+def words(policy: Policy, prompt: str) -> str:
     batch = policy.encode([prompt], [0])
     assert batch.texts == (prompt,)  # what a reward reads
     assert policy.count_tokens(prompt) >= batch.ids.shape[1]
