@@ -59,7 +59,7 @@ def show(hydra: Hydra, flags: Namespace, name: str) -> int:
     """Hydra's own answers: ``--help``, ``--hydra-help``, ``--cfg``, ``--info``, ``-sc``."""
     parser, overrides = get_args_parser(), list(flags.overrides)
     if any(override.startswith("arms=") for override in overrides):
-        overrides = the_one(hydra, overrides, name, "this")
+        overrides = the_one(hydra, overrides, name, "--cfg" if flags.cfg else "--info")
     try:
         with explained(hydra, overrides, name):
             if flags.help:
