@@ -1,10 +1,18 @@
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
 import pytest
 from pydantic import Field, ValidationError
 
-from safelab import plugins
 from safelab.errors import ConfigError
 from safelab.options import Options
-from safelab.plugins import build_option, describe, faults, find, load_option, option_names, resolve
+from safelab.parts.advantage.gae import Gae
+from safelab.parts.controller.gate.entropy import EntropyGate
+from safelab.parts.objective.ratio_variance import RatioVariance
+from safelab.plugins import build_option, describe, faults, find, option_names, part_of, resolve
+from support.models import context
 
 NORMALISER = {"name": "whiten", "eps": 1e-8, "shift_mean": False}
 SHAPING = {
@@ -15,15 +23,43 @@ SHAPING = {
     "normaliser": NORMALISER,
 }
 
-USER_MODULE = """
-from safelab.options import Options as BaseOptions
+GAE = {"name": "gae", "discount": 1.0, "trace_decay": 0.95, "whiten": True}
 
-class Mine:
-    class Options(BaseOptions):
-        name: str
-        strength: float
-    def __init__(self, options, context):
-        self.options, self.context = options, context
+USER_MODULE = """
+from typing import Annotated
+from pydantic import Field
+from safelab.contracts import Critic, Empty, Forgetful, Gate, Part, StatelessObjective
+
+class Half(Forgetful, Gate[Empty]):
+    strength: Annotated[float, Field(gt=0)]
+    def factor(self, state):
+        return self.strength
+
+class NoFactor(Forgetful, Gate[Empty]):
+    strength: float
+
+class Cut(NoFactor):
+    def factor(self, state):
+        return self.strength
+    def step(self, state, signals, kl):
+        return state
+
+class Made(Part):
+    size: int
+    def build(self, context):
+        return ("made", self.size, context.seed)
+
+class Unmade(Part):
+    size: int
+
+class Wishful(StatelessObjective):
+    needs = frozenset({"old_logp", "gruops"})
+    def loss(self, state, current, batch):
+        raise NotImplementedError
+
+class Loose:
+    def factor(self, state):
+        return 1.0
 
 def judge(prompts, responses):
     return [0.0 for _ in responses]
@@ -31,7 +67,7 @@ def judge(prompts, responses):
 
 
 @pytest.fixture
-def user_module(tmp_path, monkeypatch):
+def user_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A module of the user's own, importable as ``mine_<something>``."""
     name = f"mine_{tmp_path.name.replace('-', '_')}"
     (tmp_path / f"{name}.py").write_text(USER_MODULE)
@@ -39,29 +75,39 @@ def user_module(tmp_path, monkeypatch):
     return name
 
 
-def message(group, config):
+def message(group: str, config: Mapping[str, Any]) -> str:
     with pytest.raises(ConfigError) as error:
-        load_option(group, config)
+        build_option(group, config, context())
     return str(error.value)
 
 
-def test_an_option_is_the_module_of_its_name():
-    assert find("shaping", "stack").__name__ == "safelab.parts.shaping.stack"
-    assert find("shaping/normaliser", "whiten").__name__ == "safelab.parts.shaping.normaliser.whiten"
+def test_an_option_is_the_part_of_the_module_of_its_name() -> None:
+    assert find("advantage", "gae") is Gae
+    assert find("objective", "ratio_variance") is RatioVariance, "neither its state nor what it imports"
+    assert find("controller/gate", "entropy") is EntropyGate
 
 
-def test_options_are_the_modules_without_underscore():
+def test_a_module_of_two_parts_or_none_is_no_option() -> None:
+    for count in (0, 2):
+        module = ModuleType("several")
+        for number in range(count):
+            setattr(module, f"Gae{number}", type(f"Gae{number}", (Gae,), {"__module__": "several"}))
+        with pytest.raises(ValueError, match="values to unpack"):
+            part_of(module)
+
+
+def test_options_are_the_modules_without_underscore() -> None:
     assert option_names("shaping") == ["stack"]
     assert option_names("shaping/normaliser") == ["none", "running", "running_released", "whiten"]
 
 
-def test_nothing_is_found_outside_the_group():
+def test_nothing_is_found_outside_the_group() -> None:
     for name in ("_running", "normaliser", "..errors", "os", ""):
         with pytest.raises(ConfigError, match=r"shaping\.normaliser\.name must name an option"):
             find("shaping/normaliser", name)
 
 
-def test_an_unknown_name_gets_the_nearest():
+def test_an_unknown_name_gets_the_nearest() -> None:
     text = message("shaping/normaliser", {"name": "whitten"})
     assert text == (
         "shaping.normaliser.name must name an option of shaping/normaliser, got 'whitten': "
@@ -70,17 +116,16 @@ def test_an_unknown_name_gets_the_nearest():
 
 
 @pytest.mark.parametrize("config", [{}, {"name": None}, {"name": 3}])
-def test_a_missing_name_says_what_there_is(config):
+def test_a_missing_name_says_what_there_is(config: dict[str, Any]) -> None:
     assert message("shaping", config).endswith("known: stack")
 
 
-def test_a_sound_option_is_built_with_its_nested_ones():
-    stack = build_option("shaping", SHAPING, None)
-    assert stack.options.normaliser == NORMALISER
-    assert stack.normaliser.options.eps == 1e-8
+def test_a_sound_option_is_built_with_its_nested_ones() -> None:
+    assert build_option("advantage", GAE, context()) == Gae(**GAE)
+    assert set(build_option("shaping", SHAPING, context()).init().model_dump()) == {"normaliser"}
 
 
-def test_all_faults_come_in_one_message_with_key_rule_value_and_remedy():
+def test_all_faults_come_in_one_message_with_key_rule_value_and_remedy() -> None:
     wrong = {
         "name": "stack",
         "missing_end_penalty": -1.0,
@@ -102,7 +147,7 @@ def test_all_faults_come_in_one_message_with_key_rule_value_and_remedy():
     )
 
 
-def test_text_is_no_number_and_a_number_no_boolean():
+def test_text_is_no_number_and_a_number_no_boolean() -> None:
     assert "shaping.normaliser.eps must be a valid number, got '1e-8'" in message(
         "shaping/normaliser", {**NORMALISER, "eps": "1e-8"}
     )
@@ -112,45 +157,85 @@ def test_text_is_no_number_and_a_number_no_boolean():
     assert "finite" in message("shaping/normaliser", {**NORMALISER, "eps": float("nan")})
 
 
-def test_an_unknown_nested_option_is_found_before_anything_is_built():
+def test_an_unknown_nested_option_is_found_before_anything_is_built() -> None:
     assert message("shaping", {**SHAPING, "normaliser": {"name": "runing"}}).startswith(
         "shaping.normaliser.name must name an option of shaping/normaliser, got 'runing': did you mean 'running'?"
     )
 
 
-def test_a_nested_group_that_is_no_mapping_is_a_fault():
+def test_a_nested_group_that_is_no_mapping_is_a_fault() -> None:
     assert message("shaping", {**SHAPING, "normaliser": "whiten"}).startswith("shaping.normaliser must be")
 
 
-def test_a_sound_option_has_no_faults():
+def test_a_sound_option_has_no_faults() -> None:
     assert faults("shaping", SHAPING) == []
 
 
-def test_a_class_of_the_user_is_named_in_full(user_module):
-    made = build_option("shaping", {"name": f"{user_module}:Mine", "strength": 2.0}, "context")
-    assert (made.options.strength, made.context) == (2.0, "context")
-    assert message("shaping", {"name": f"{user_module}:Mine", "strength": "x"}).startswith("shaping.strength must be")
+def test_a_part_of_the_user_is_named_in_full(user_module: str) -> None:
+    gate = build_option("controller/gate", {"name": f"{user_module}:Half", "strength": 0.5}, context())
+    assert gate.factor(gate.init()) == 0.5
+    made = build_option("critic", {"name": f"{user_module}:Made", "size": 3}, context(seed=7))
+    assert made == ("made", 3, 7)
 
 
-def test_a_function_is_served_by_the_groups_own_option(user_module, tmp_path, monkeypatch):
-    package = tmp_path / f"groups_{user_module}" / "reward"
-    package.mkdir(parents=True)
-    for name in ("__init__.py", "../__init__.py", "function.py"):
-        (package / name).write_text("")
-    monkeypatch.setattr(plugins, "ROOT", f"groups_{user_module}")
-    assert find("reward", f"{user_module}:judge").__name__.endswith("reward.function")
+def test_its_faults_are_told_as_those_of_an_own_option(user_module: str) -> None:
+    wrong = {"name": f"{user_module}:Half", "strength": -1.0, "strenght": 2.0}
+    assert message("controller/gate", wrong).splitlines() == [
+        "controller.gate.strength must be > 0, got -1.0",
+        "controller.gate.strenght must be a key of controller.gate, and is none: did you mean 'strength'? "
+        "known: name, strength",
+    ]
 
 
-def test_a_function_where_the_group_has_no_option_for_it_is_refused(user_module):
-    with pytest.raises(ConfigError, match=r"shaping\.name must name a class with an inner class Options"):
+def test_a_class_that_is_no_part_is_told_what_to_derive_from(user_module: str) -> None:
+    assert message("controller/gate", {"name": f"{user_module}:Loose"}) == (
+        f"controller.gate.name must name a class that derives from safelab.contracts.Part, got '{user_module}:Loose', "
+        "which does not: write class Loose(Gate), its options as its fields (docs/extending.md)"
+    )
+    assert "write class Loose(Part, Reward), its options" in message("reward", {"name": f"{user_module}:Loose"})
+
+
+def test_a_part_of_another_group_is_refused(user_module: str) -> None:
+    assert message("objective", {"name": f"{user_module}:Half", "strength": 0.5}) == (
+        f"objective.name must name a class of this group, got '{user_module}:Half', which does not derive from "
+        "safelab.contracts.Objective: write class Half(Objective), or a build that returns such an object"
+    )
+    assert "write class Unmade(Part, Critic), or a build" in message("critic", {"name": f"{user_module}:Unmade"})
+
+
+def test_missing_methods_are_named_all_in_one_message(user_module: str) -> None:
+    assert message("controller/gate", {"name": f"{user_module}:NoFactor", "strength": "x"}) == (
+        f"controller.gate.name must name a class with all methods of this group, got '{user_module}:NoFactor', which "
+        "lacks factor: write them as safelab.contracts.Gate has them"
+    )
+    assert "lacks factor, init, step: write them" in message("controller/gate", {"name": "safelab.contracts:Gate"})
+    assert faults("controller/gate", {"name": f"{user_module}:Cut", "strength": 1.0}) == []
+
+
+def test_an_unknown_need_gets_the_nearest(user_module: str) -> None:
+    assert message("objective", {"name": f"{user_module}:Wishful"}).startswith(
+        f"objective.name must name a class whose needs are known, got '{user_module}:Wishful' with 'gruops': "
+        "did you mean 'groups'?"
+    )
+
+
+def test_a_function_is_served_by_the_groups_own_option(user_module: str) -> None:
+    assert faults("reward", {"name": f"{user_module}:judge"}) == []
+    assert message("reward", {"name": f"{user_module}:judge", "speed": 1}).startswith(
+        "reward.speed must be a key of reward, and is none"
+    )
+
+
+def test_a_function_where_the_group_has_no_option_for_it_is_refused(user_module: str) -> None:
+    with pytest.raises(ConfigError, match=r"shaping\.name must name a class that derives from safelab.contracts.Part"):
         find("shaping", f"{user_module}:judge")
 
 
-def test_what_cannot_be_imported_is_said(user_module, tmp_path):
+def test_what_cannot_be_imported_is_said(user_module: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"must name an importable module, got 'no_such_package.x:Y': no module"):
         resolve("no_such_package.x:Y", "critic.name")
-    with pytest.raises(ConfigError, match=f"must name something in {user_module}, got 'Mone': did you mean 'Mine'"):
-        resolve(f"{user_module}:Mone", "critic.name")
+    with pytest.raises(ConfigError, match=f"must name something in {user_module}, got 'Haff': did you mean 'Half'"):
+        resolve(f"{user_module}:Haff", "critic.name")
     for path in (":Mine", "mine:", "mine"):
         with pytest.raises(ConfigError, match=r"must be 'package.module:attribute'"):
             resolve(path, "critic.name")
@@ -159,7 +244,7 @@ def test_what_cannot_be_imported_is_said(user_module, tmp_path):
         resolve("needs_more:Mine", "critic.name")
 
 
-def test_a_fault_inside_a_users_module_is_not_hidden(tmp_path, monkeypatch):
+def test_a_fault_inside_a_users_module_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "broken_inside.py").write_text("1 / 0")
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ZeroDivisionError):
@@ -175,7 +260,7 @@ class Outer(Options):
     size: int
 
 
-def test_faults_below_an_options_own_structure_name_the_whole_key():
+def test_faults_below_an_options_own_structure_name_the_whole_key() -> None:
     with pytest.raises(ValidationError) as error:
         Outer(inner={"gian": 1.0, "gain": -1.0}, size=1.5)
     assert sorted(describe(error.value, "top", Outer.model_fields)) == [
@@ -185,7 +270,7 @@ def test_faults_below_an_options_own_structure_name_the_whole_key():
     ]
 
 
-def test_without_a_prefix_the_key_stands_alone():
+def test_without_a_prefix_the_key_stands_alone() -> None:
     with pytest.raises(ValidationError) as error:
         Outer(inner={"gain": 1.0}, sise=2)
     assert describe(error.value, "", Outer.model_fields) == [

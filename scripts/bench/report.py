@@ -16,7 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 
+from safelab.app.config.compose import config_directory
+from safelab.crash.table import KINDS
 from safelab.runlog.schema import RunInfo
 from safelab.runlog.writer import RunWriter
 
@@ -25,7 +28,8 @@ NAMED = (
     "critic/bias", "controller/threshold", "controller/gate", "controller/penalty", "response/length_mean",
     "response/eos_rate", "time/total_s", "speed/tokens_per_s",
 )  # fmt: skip
-FLAGS = ("crash/reward", "crash/kl_spike", "crash/kl_explosion", "crash/entropy_collapse", "crash/hacking")
+FLAGS = [kind.key for kind in KINDS]
+CONSTANTS = yaml.safe_load((config_directory() / "detectors" / "default.yaml").read_text(encoding="utf-8"))
 SEEDS_PER_ARM = 10
 
 
@@ -36,13 +40,14 @@ def make_run(root: Path, number: int, updates: int, metrics: int) -> None:
     names = [*NAMED, *FLAGS, *(f"extra/metric_{i}" for i in range(metrics - len(NAMED) - len(FLAGS)))]
     walks = np.abs(0.5 + 0.01 * rng.normal(size=(updates, len(names))).cumsum(axis=0))
     frame = pd.DataFrame(walks, columns=names)
-    frame[list(FLAGS)] = (rng.random((updates, len(FLAGS))) < 0.0005).astype(int)
+    frame[FLAGS] = (rng.random((updates, len(FLAGS))) < 0.0005).astype(int)
     frame.insert(0, "update", np.arange(updates))
     info = RunInfo(
         status="finished", experiment=root.name, arm=arm, seed=seed, updates=updates, last_update=updates - 1,
         overrides=[f"algorithm={arm}", f"seed={seed}"], started="2026-01-01T00:00:00+00:00", seconds=1.0,
     )  # fmt: skip
-    with RunWriter.create(root / arm / f"seed_{seed}", {"seed": seed, "arm": arm}, info.overrides, info) as writer:
+    config = {"seed": seed, "arm": arm, "detectors": CONSTANTS}
+    with RunWriter.create(root / arm / f"seed_{seed}", config, info.overrides, info) as writer:
         text = frame.to_json(orient="records", lines=True, double_precision=15)
         (writer.directory / "metrics.jsonl").write_text(text)
 

@@ -11,18 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
+from safelab.app.config.compose import config_directory
 from safelab.crash.detectors import DetectorOptions, detect_init, detect_step
 from safelab.runlog.schema import RunInfo
 from safelab.runlog.writer import RunWriter
 
-DETECTORS = {
-    "reward_crash": {"window": 10, "gain_share": 0.25, "standard_errors": 6.0, "rearm_share": 0.5},
-    "kl_spike": {"window": 10, "absolute": 0.5, "relative": 0.5, "gap": 10},
-    "kl_explosion": {"window": 5, "threshold": 1.0, "rearm_share": 0.5},
-    "entropy_collapse": {"share": 0.5, "updates": 20},
-    "hacking": {"window": 10, "gold_drop": 0.3, "proxy_logit_gain": 0.25, "rearm_share": 0.5},
-}
+CONSTANTS = yaml.safe_load((config_directory() / "detectors" / "default.yaml").read_text(encoding="utf-8"))
 BATCH = 32
 START_REWARD, START_GOLD, START_ENTROPY = 0.45, 0.33, 0.82
 
@@ -55,7 +51,7 @@ def rows(arm: Arm, seed: int, updates: int) -> Iterator[dict[str, Any]]:
     rng = np.random.default_rng([seed, *arm.name.encode()])
     shift = rng.normal(0, 0.008)
     crash = None if arm.crash is None else int(arm.crash * updates / 150) + int(rng.integers(-15, 15))
-    options, state = DetectorOptions.model_validate(DETECTORS), detect_init()
+    options, state = DetectorOptions(**CONSTANTS), detect_init()
     gate = 0.0
     for update in range(updates):
         grown = 1 - math.exp(-5 * update / updates)
@@ -77,8 +73,11 @@ def rows(arm: Arm, seed: int, updates: int) -> Iterator[dict[str, Any]]:
             "kl/ref_token_k1": kl * (1 + 0.1 * rng.normal()),
             "policy/entropy_token": entropy,
             "critic/bias": 0.05 * rng.normal(),
+            "critic/error_ratio": 1 - 0.8 * grown,
             "response/length_mean": 20 - 4 * grown + 0.3 * rng.normal(),
             "response/eos_rate": min(1.0, 0.9 + 0.1 * grown),
+            # A policy that has fallen repeats itself.
+            "response/repeat_rate": 0.03 + 2.6 * fallen,
             "time/total_s": 0.1 + 0.01 * abs(rng.normal()),
             "speed/tokens_per_s": 6000 + 200 * rng.normal(),
             "controller/phase": "WARMUP" if update < 50 else "PLATEAU",
@@ -107,7 +106,7 @@ def write_run(root: Path, arm: Arm, seed: int, updates: int) -> Path:
         "updates": updates,
         "objective": {"name": "ppo_clip", "clip_range": 0.2},
         "controller": {"name": "safe" if arm.penalty else "none"},
-        "detectors": DETECTORS,
+        "detectors": CONSTANTS,
     }
     info = RunInfo(
         status="running",

@@ -12,15 +12,14 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from safelab.runlog.schema import RENAMED
+
 MEASURED = ("time/", "speed/", "memory/")
 """Beginnings of the metrics that no two runs share."""
-
-RENAMED: Mapping[str, str] = {"controller/coef": "controller/kl_slope"}
-"""Metrics that have a new name: old -> new."""
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 

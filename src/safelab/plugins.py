@@ -8,11 +8,12 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
+from safelab.contracts import CONTRACT_OF, Context, Need, Part
 from safelab.errors import ConfigError, nearest
 
 ROOT = "safelab.parts"
@@ -26,46 +27,66 @@ SIGNS = {
 }
 
 
-def find(group: str, name: str) -> Any:
-    """The module ``safelab.parts.<group>.<name>``, or the class that ``package.module:Class`` names.
+def find(group: str, name: str) -> type[Part]:
+    """The part of the module ``safelab.parts.<group>.<name>``, or the one that ``package.module:Class`` names.
 
-    A function named in full (it has no ``Options``) is served by the group's own option ``function``, if there is one.
+    A function named in full is served by the group's own option ``function``, if there is one.
 
     Raises:
         ConfigError: no such option, module or class; with the known names and the nearest.
     """
     key = f"{dotted(group)}.name"
     if ":" in name:
-        target = resolve(name, key)
-        return target if hasattr(target, "Options") else _wrapper(group, name, key)
+        target: type[Part] = resolve(name, key)
+        return target if is_part(target) else _wrapper(group, name, target)
     known = option_names(group)
     if name not in known:
         raise ConfigError(f"{key} must name an option of {group}, got {name!r}: {nearest(name, known)}")
-    return import_module(f"{_package(group)}.{name}")
+    return part_of(import_module(f"{_package(group)}.{name}"))
 
 
-def build_option(group: str, config: Mapping[str, Any], context: Any) -> Any:
-    """The component that ``config`` asks for, its options validated first.
+def part_of(module: Any) -> type[Part]:
+    """The one part that a module of ``safelab.parts`` defines; classes that begin with ``_`` are its own business."""
+    if hasattr(module, "Options"):  # TRANSITION
+        return _Old(module)  # type: ignore[return-value]
+    part: type[Part]
+    (part,) = [
+        value
+        for name, value in vars(module).items()
+        if is_part(value)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
+        and name.isidentifier()  # pydantic leaves Objective[MyState] here as well
+    ]
+    return part
+
+
+class _Old:  # TRANSITION
+    def __init__(self, module: Any) -> None:
+        self.module, self.Options = module, module.Options
+        self.needs: Any
+        self.needs, self.grain = getattr(module, "NEEDS", frozenset()), getattr(module, "GRAIN", "sequence")
+        self.model_fields = module.Options.model_fields
+
+    def __call__(self, **config: Any) -> Any:
+        options = self.module.Options(**config)
+
+        class Late:
+            def build(inner, context: Any) -> Any:
+                return getattr(self.module, "build", self.module)(options, context)
+
+        return Late()
+
+
+def build_option(group: str, config: Mapping[str, Any], context: Context) -> Any:
+    """What the run uses of the part that ``config`` asks for, its options validated first.
 
     Raises:
         ConfigError: every fault of the option and of its nested groups, one a line.
     """
-    target, options = load_option(group, config)
-    make = getattr(target, "build", target)
-    return make(options, context)
-
-
-def load_option(group: str, config: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The module (or class) of an option and its validated ``Options``; nothing is built.
-
-    Raises:
-        ConfigError: every fault of the option and of its nested groups, one a line.
-    """
-    found = faults(group, config)
-    if found:
+    if found := faults(group, config):
         raise ConfigError("\n".join(found))
-    target = find(group, config["name"])
-    return target, target.Options(**config)
+    return find(group, config["name"])(**config).build(context)
 
 
 def faults(group: str, config: Mapping[str, Any]) -> list[str]:
@@ -78,14 +99,44 @@ def faults(group: str, config: Mapping[str, Any]) -> list[str]:
         known = ", ".join(option_names(group))
         return [f"{dotted(group)}.name must be the name of an option, got {name!r}: known: {known}"]
     try:
-        target = find(group, name)
+        part = find(group, name)
     except ConfigError as error:
         return [str(error)]
-    lines = _own_faults(group, config, target)
+    if said := misfit(group, name, part):
+        return [said]
+    lines = _own_faults(group, config, part)
     for key, value in config.items():
         if isinstance(value, Mapping) and _is_group(f"{group}/{key}"):
             lines += faults(f"{group}/{key}", value)
     return lines
+
+
+def misfit(group: str, name: str, part: type[Part]) -> str | None:
+    """Why the class itself cannot serve the group, whatever its options: one line, or None.
+
+    Args:
+        group: the group that asks.
+        name: what the configuration calls the part, for the message.
+        part: its class.
+    """
+    if isinstance(part, _Old):  # TRANSITION
+        return None  # type: ignore[unreachable]
+    key, contract = f"{dotted(group)}.name", CONTRACT_OF.get(group, Part)
+    if part.build is Part.build and not issubclass(part, contract):
+        return (
+            f"{key} must name a class of this group, got {name!r}, which does not derive from safelab.contracts."
+            f"{contract.__name__}: write class {part.__name__}({_bases(group)}), or a build that returns such an object"
+        )
+    if missing := ", ".join(sorted(part.__abstractmethods__)):
+        return (
+            f"{key} must name a class with all methods of this group, got {name!r}, which lacks {missing}: "
+            f"write them as safelab.contracts.{contract.__name__} has them"
+        )
+    if unknown := sorted(part.needs - {*get_args(Need)}):
+        return f"{key} must name a class whose needs are known, got {name!r} with {unknown[0]!r}: " + nearest(
+            unknown[0], get_args(Need)
+        )
+    return None
 
 
 def option_names(group: str) -> list[str]:
@@ -169,18 +220,48 @@ def _names(known: Mapping[str, FieldInfo], location: Sequence[str]) -> list[str]
     return list(known)
 
 
-def _own_faults(group: str, config: Mapping[str, Any], target: Any) -> list[str]:
+def _not_chosen(group: str, fault: Mapping[str, Any]) -> str | None:
+    """What ``controller.route=reward`` is told: it sets a key where ``controller/route=reward`` chooses an option."""
+    inner = f"{group}/{fault['loc'][0]}" if fault["loc"] else ""
+    if fault["type"] not in ("dict_type", "mapping_type") or not _is_group(inner):
+        return None
+    value, known = fault["input"], option_names(inner)
+    remedy = f"write {inner}={value}, in a file '- override /{inner}: {value}'"
+    return (
+        f"{dotted(inner)} must be an option of the group {inner}, got {value!r}: "
+        f"{remedy if value in known else nearest(str(value), known)}"
+    )
+
+
+def _own_faults(group: str, config: Mapping[str, Any], part: type[Part]) -> list[str]:
     try:
-        target.Options(**config)
+        part(**config)
     except ValidationError as error:
-        return describe(error, dotted(group), target.Options.model_fields)
+        lines = describe(error, dotted(group), part.model_fields)
+        found = zip(error.errors(include_url=False), lines, strict=True)
+        return [_not_chosen(group, fault) or line for fault, line in found]
     return []
 
 
-def _wrapper(group: str, name: str, key: str) -> Any:
-    if "function" in option_names(group):
-        return import_module(f"{_package(group)}.function")
-    raise ConfigError(f"{key} must name a class with an inner class Options, got {name!r}, which has none")
+def is_part(value: Any) -> bool:
+    """Whether ``value`` is a class that derives from ``Part``."""
+    return isinstance(value, type) and issubclass(value, Part)
+
+
+def _wrapper(group: str, name: str, target: Any) -> type[Part]:
+    """The group's option ``function``, which serves any function but no class."""
+    if not isinstance(target, type) and "function" in option_names(group):
+        return find(group, "function")
+    raise ConfigError(
+        f"{dotted(group)}.name must name a class that derives from safelab.contracts.Part, got {name!r}, which does "
+        f"not: write class {name.partition(':')[2]}({_bases(group)}), its options as its fields (docs/extending.md)"
+    )
+
+
+def _bases(group: str) -> str:
+    """What a part of ``group`` derives from where it is itself what the run uses."""
+    contract = CONTRACT_OF.get(group, Part)
+    return contract.__name__ if issubclass(contract, Part) else f"Part, {contract.__name__}"
 
 
 def _package(group: str) -> str:

@@ -5,7 +5,7 @@ Axes: ``b`` sequences, ``p`` prompt tokens (padded on the left), ``t`` response 
 ``d`` hidden width. Masks: True counts. Names end with their grain: ``_tok`` [b, t], ``_seq`` [b].
 """
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import torch
@@ -176,6 +176,11 @@ class TrainBatch:
     value_mask: Bool[Tensor, "b v"]
     logp_vocab_old: Float[Tensor, "b t vocab"] | None = None
 
+    @property
+    def advantage_seq(self) -> Float[Tensor, "b"]:
+        """One advantage per response, where the run gives all its tokens the same: that of its first token."""
+        return self.advantage_tok[:, 0]
+
     def rows(self, index: Int[Tensor, "n"]) -> "TrainBatch":
         """The sequences at ``index``, in that order."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -213,12 +218,13 @@ class PolicyLoss:
     """An objective's answer, token by token; what stands on padding has no influence.
 
     ``loss_tok``: minimised, not yet averaged (that is the aggregation's). ``clipped_tok``: where a bound stops the
-    gradient of a token. ``metrics_tok``: for the log; each is averaged over the response tokens of an update's passes.
+    gradient of a token; None where nothing does. ``metrics_tok``: for the log, as ``objective/<name>``; each is
+    averaged over the response tokens of an update's passes.
     """
 
     loss_tok: Float[Tensor, "b t"]
-    clipped_tok: Bool[Tensor, "b t"]
-    metrics_tok: dict[str, Float[Tensor, "b t"]]
+    clipped_tok: Bool[Tensor, "b t"] | None = None
+    metrics_tok: dict[str, Float[Tensor, "b t"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

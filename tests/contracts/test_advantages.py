@@ -15,14 +15,14 @@ ADVANTAGES = sorted(path.stem for path in (CONF / "advantage").glob("*.yaml"))
 
 @pytest.mark.parametrize("name", ADVANTAGES)
 def test_its_grain_is_declared(name: str) -> None:
-    assert find("advantage", name).GRAIN in get_args(Grain)
+    assert vars(find("advantage", name))["grain"] in get_args(Grain)
 
 
 # ``static_value`` reads a model, not this evidence; its own tests tell its tokens apart.
 @pytest.mark.parametrize("name", sorted(set(ADVANTAGES) - {"static_value"}))
 def test_its_grain_is_true(name: str) -> None:
     """Two prompts, a response of three tokens in each place, and a KL penalty that differs from token to token."""
-    grain = find("advantage", name).GRAIN
+    grain = find("advantage", name).grain
     shape = (4, 3) if grain == "token" else (4, 1)
     noise = torch.Generator().manual_seed(0)
     given = evidence(

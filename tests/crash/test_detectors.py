@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from safelab.crash.detectors import KEYS, DetectorOptions, DetectorState, detect, detect_init, detect_step
+from safelab.crash.detectors import DetectorOptions, DetectorState, detect, detect_init, detect_step
+from safelab.crash.table import KINDS
 from safelab.options import restored
 from support.rows import options, rows
 
@@ -36,8 +37,8 @@ def test_false_alarms_on_null_runs():
     rng = numpy.random.default_rng(0)
     events = [detect(options(), noisy(rng, 150, 32, [0.6] * 150), 32) for _ in range(150)]
     assert runs_with(events, "crash/reward") <= 5
-    for key in KEYS[1:]:
-        assert runs_with(events, key) == 0
+    for kind in KINDS[1:]:
+        assert runs_with(events, kind.key) == 0
 
 
 def test_tighter_constants_alarm_in_most_null_runs():

@@ -6,12 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from safelab.maths.preference import (
+    accuracy,
     chi_link,
     clip_margin,
     effective_share,
+    half_width_95,
     logistic_loss,
     margin,
     margin_is_clipped,
+    margin_of_halves,
     sequence_logp,
     squared_loss,
 )
@@ -35,6 +38,27 @@ def close(x: torch.Tensor, *expected: float) -> None:
 
 def test_the_margin_by_worked_numbers() -> None:
     close(H, 2.987364)
+
+
+def test_the_margin_of_halves_is_that_of_the_pairs() -> None:
+    assert margin_of_halves(tensor(5.0, 7.0, 1.0, 10.0)).tolist() == [4.0, -3.0]
+
+
+def test_accuracy_by_hand() -> None:
+    # Two right, one tie, one wrong.
+    assert accuracy(tensor(0.1, 3.0, 0.0, -2.0)) == 0.625
+    assert accuracy(tensor(-0.0)) == 0.5
+    assert accuracy(torch.tensor([1e-45, -1e-45, 1.0])) == 2 / 3
+
+
+@given(st.lists(st.sampled_from([-1.5, 0.0, 0.25]), min_size=1))
+def test_turning_every_label_round_turns_the_accuracy_round(margins: list[float]) -> None:
+    assert accuracy(tensor(*margins)) + accuracy(-tensor(*margins)) == pytest.approx(1.0)
+
+
+def test_the_half_width_by_hand() -> None:
+    assert half_width_95(0.5, 400) == pytest.approx(0.049)
+    assert half_width_95(1.0, 400) == 0.0
 
 
 def test_dpo_and_its_conservative_form_by_worked_numbers() -> None:

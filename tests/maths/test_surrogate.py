@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelab.maths.surrogate import huber, ppo_clip_tok, ppo_clipped_tok, value_loss
+from safelab.maths.surrogate import ppo_clip_tok, ppo_clipped_tok, value_loss
 
 # Two responses, of 3 and 2 tokens, with advantages +1 and -1.
 RATIO = torch.tensor([1.2, 1.5, 17 / 18, 0.75, 0.2], dtype=torch.float64)
@@ -98,11 +98,34 @@ def test_the_clipped_loss_is_never_below_the_unclipped(log_ratio, advantage):
     assert loss >= -advantage * math.exp(log_ratio) - 1e-9
 
 
-def test_huber_by_hand_and_by_torch():
-    close(huber(tensor(0.3, -0.5, 1.1), 0.5), 0.045, 0.125, 0.425)
-    x = torch.linspace(-3, 3, 41, dtype=torch.float64)
-    oracle = torch.nn.functional.huber_loss(x, torch.zeros_like(x), reduction="none", delta=0.7)
-    torch.testing.assert_close(huber(x, 0.7), oracle, atol=1e-12, rtol=0)
+def huber_by_its_equation(error: torch.Tensor, delta: float) -> torch.Tensor:
+    """``e^2 / 2`` where |e| <= delta, else ``delta (|e| - delta / 2)``."""
+    size = error.abs()
+    return torch.where(size <= delta, 0.5 * error.square(), delta * (size - 0.5 * delta))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("delta", [0.5, 1.0])  # every configuration's, and one more that float32 holds exactly
+@given(errors=st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=40), weight=st.floats(-2, 2, width=32))
+def test_huber_is_its_equation_to_the_bit(dtype, delta, errors, weight):
+    kink = torch.tensor(delta, dtype=dtype)
+    beside = [torch.nextafter(kink, torch.tensor(to, dtype=dtype)) for to in (0.0, 9.0)]
+    error = torch.stack([*torch.tensor(errors, dtype=dtype), kink, -kink, *beside, *(-near for near in beside)])
+
+    def through(loss):
+        x = error.clone().requires_grad_()
+        found = loss(x)
+        (weight * found).sum().backward()
+        return found.detach(), x.grad
+
+    def used(x):
+        return value_loss(
+            x, torch.zeros_like(x), torch.zeros_like(x), kind="huber", huber_delta=delta, clip="none", clip_range=1.0
+        )
+
+    (found, slope), (expected, expected_slope) = through(used), through(lambda x: huber_by_its_equation(x, delta))
+    assert torch.equal(found, expected)
+    assert torch.equal(slope, expected_slope)
 
 
 V, V_OLD = 0.9, 0.5  # clipped by 0.2 to 0.7

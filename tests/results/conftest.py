@@ -6,14 +6,9 @@ import pytest
 
 from safelab.runlog.schema import RunInfo
 from safelab.runlog.writer import RunWriter
+from support.rows import options
 
-DETECTORS = {
-    "reward_crash": {"window": 10, "gain_share": 0.25, "standard_errors": 6.0, "rearm_share": 0.5},
-    "kl_spike": {"window": 10, "absolute": 0.5, "relative": 0.5, "gap": 10},
-    "kl_explosion": {"window": 5, "threshold": 1.0, "rearm_share": 0.5},
-    "entropy_collapse": {"share": 0.5, "updates": 20},
-    "hacking": {"window": 10, "gold_drop": 0.3, "proxy_logit_gain": 0.25, "rearm_share": 0.5},
-}
+DETECTORS = options().model_dump()
 
 MakeRun = Callable[..., Path]
 

@@ -34,6 +34,12 @@ def test_a_run_is_its_rows(tmp_path: Path, name: str) -> None:
     assert run.metrics["kl/ref_token_exact"].tolist() == [0.0, 0.2]
 
 
+def test_a_metric_under_its_old_name_has_todays(tmp_path: Path) -> None:
+    (run,) = read_long_form(table(tmp_path, [*ROWS, ("a0", "theirs", 0, 1, "controller/coef", 0.5)]))
+    assert run.metrics["controller/kl_slope"].tolist()[1] == 0.5
+    assert "controller/coef" not in run.metrics
+
+
 def test_it_enters_the_same_table_as_runs_of_ours(make_run: Callable[..., Path], tmp_path: Path) -> None:
     ours = make_run("ppo", 0, [0.2, 0.4])
     report = build_report(load([ours, table(tmp_path, ROWS)]), Choices())

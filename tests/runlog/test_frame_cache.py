@@ -20,13 +20,16 @@ def long_run(directory: Path, first: float = 0.5) -> Path:
         writer.row({"update": 3, "reward/mean": float("nan"), "kl/x": 1e-300})
     with (directory / "metrics.jsonl").open("a") as file:
         file.write("half a li\n")
-        file.writelines(f'{{"update":{update},"reward/mean":0.1,"kl/x":2}}\n' for update in range(4, rows))
+        file.writelines(
+            f'{{"update":{update},"reward/mean":0.1,"kl/x":2,"controller/coef":3}}\n' for update in range(4, rows)
+        )
     return directory
 
 
 def assert_same(left: RunRecord, right: RunRecord) -> None:
     pd.testing.assert_frame_equal(left.metrics, right.metrics, check_exact=True)
     assert [(each.line, each.reason) for each in left.damaged] == [(each.line, each.reason) for each in right.damaged]
+    assert left.metrics["controller/kl_slope"].iloc[-1] == right.metrics["controller/kl_slope"].iloc[-1] == 3
     assert left.non_finite == right.non_finite == {"reward/mean": 1}
 
 

@@ -1,14 +1,16 @@
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from safelab.errors import DataError
-from safelab.runlog.lock import LOCK_FILE, Lock
+from safelab.runlog.lock import LOCK_FILE, PATIENCE_S, Lock
 
 
 def test_the_second_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
@@ -33,7 +35,7 @@ def test_a_stale_lock_is_taken_over(tmp_path: Path) -> None:
     program = (
         "import os, pathlib, sys\n"
         "from safelab.runlog.lock import Lock\n"
-        "Lock.take(pathlib.Path(sys.argv[1]), 'wait')\n"
+        "held = Lock.take(pathlib.Path(sys.argv[1]), 'wait')\n"
         "os.kill(os.getpid(), 9)\n"
     )
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=False)
@@ -41,6 +43,45 @@ def test_a_stale_lock_is_taken_over(tmp_path: Path) -> None:
     lock = Lock.take(tmp_path, "wait")
     assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"] == os.getpid() != dead
     lock.release()
+
+
+def test_a_forked_child_that_lives_on_does_not_keep_the_lock(tmp_path: Path) -> None:
+    program = (
+        "import os, pathlib, sys, time\n"
+        "from safelab.runlog.lock import Lock\n"
+        "held = Lock.take(pathlib.Path(sys.argv[1]), 'wait')\n"
+        "child = os.fork()\n"
+        "if child == 0:\n"
+        "    os.close(1)\n"
+        "    time.sleep(60)\n"
+        "    os._exit(0)\n"
+        "print(child, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], check=False, stdout=subprocess.PIPE, text=True
+    )
+    child = int(ended.stdout)
+    try:
+        os.kill(child, 0)  # it is there still
+        Lock.take(tmp_path, "wait").release()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+def test_a_lock_that_is_let_go_meanwhile_is_taken(tmp_path: Path) -> None:
+    lock = Lock.take(tmp_path, "wait")
+    released = threading.Timer(PATIENCE_S / 4, lock.release)
+    released.start()
+    Lock.take(tmp_path, "wait").release()
+    released.join()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / LOCK_FILE).mkdir()  # not even root can write this
+    with pytest.raises(IsADirectoryError):
+        Lock.take(tmp_path, "wait")
 
 
 def test_a_lock_whose_file_was_removed_under_it_is_not_confused_with_the_next_one(tmp_path: Path) -> None:

@@ -34,6 +34,14 @@ def test_a_metric_that_a_row_lacks_is_nan_and_one_that_was_nan_is_counted(tmp_pa
     assert run.non_finite == {"b": 3}
 
 
+def test_a_metric_of_an_older_run_has_todays_name(tmp_path: Path) -> None:
+    # An older version began the run, this one went on with it.
+    rows = [{"update": 0, "controller/coef": 0.25}, {"update": 1, "controller/kl_slope": 0.5}]
+    metrics = read_run(write(tmp_path, rows)).metrics
+    assert metrics["controller/kl_slope"].tolist() == [0.25, 0.5]
+    assert "controller/coef" not in metrics
+
+
 def test_text_metrics_stay_text(tmp_path: Path) -> None:
     run = read_run(write(tmp_path, [{"update": 0, "controller/phase": "WARMUP"}, {"update": 1}]))
     assert run.metrics["controller/phase"].tolist() == ["WARMUP", None]

@@ -1,154 +1,163 @@
-"""Both losses against naive loops over single answers, the batch's cut, and that something is learnt."""
+"""The one loop against a training written out by hand, and its learning rate against a formula and transformers."""
 
 import math
-from dataclasses import replace
-from itertools import chain
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import count, repeat
 
 import pytest
 import torch
-import yaml
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from torch import Tensor, nn
+from transformers import get_linear_schedule_with_warmup
 
-from safelab.errors import DataError
-from safelab.supervised.loop import (
-    PairOptions,
-    RewardModelOptions,
-    SupervisedOptions,
-    batches_of,
-    learn,
-    slope,
-    split,
-)
-from safelab.supervised.models import load_reward_model, load_sft, load_value_model
-from safelab.supervised.pair_tasks import BradleyTerry, Sft, answer_row
-from support.models import model_directory
-from support.pairs import pairs
+from safelab.errors import RunFailed
+from safelab.supervised.loop import Recipe, learn, rise_and_fall
 
-CONF = Path(__file__).parents[2] / "conf"
-CPU = torch.device("cpu")
+LR, DECAY, NORM = 0.1, 0.02, 0.5
+RECIPE = Recipe(steps=6, warmup_steps=2, lr=LR, weight_decay=DECAY, max_grad_norm=NORM)
+Point = tuple[float, float]
 
 
-def options(name: str = "sft", **changes: Any) -> Any:
-    values = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    kind = RewardModelOptions if name == "reward_model" else SupervisedOptions
-    own = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
-    return kind(**{**own, "model": str(model_directory()), "output": "unused", **changes})
+@dataclass(frozen=True)
+class Line:
+    """y = a x + b by least squares; in double precision, so that only the method can differ."""
+
+    model: nn.Linear
+
+    def count(self, items: Sequence[Point]) -> int:
+        return len(items)
+
+    def loss_sum(self, items: Sequence[Point]) -> Tensor:
+        points = torch.tensor(items, dtype=torch.float64)
+        return (self.model(points[:, :1])[:, 0] - points[:, 1]).square().sum()
 
 
-def sft(**changes: Any) -> Sft:
-    return load_sft(options(**changes), CPU)
+def line(a: float = 0.3, b: float = -0.2) -> Line:
+    model = nn.Linear(1, 1, dtype=torch.float64)
+    model.weight.data.fill_(a)
+    model.bias.data.fill_(b)
+    return Line(model)
 
 
-def classifier(**changes: Any) -> BradleyTerry:
-    return load_reward_model(options("reward_model", **changes), CPU)
+def points(batch: int, size: int = 4) -> list[Point]:
+    return [(float(i + 1), 3.0 * i - batch) for i in range(size)]
 
 
-def test_the_sft_loss_is_the_naive_sum_over_answer_tokens_and_the_end() -> None:
-    task, some = sft(), pairs(5)
-    model = AutoModelForCausalLM.from_pretrained(model_directory()).double().eval()
-    tokenizer = AutoTokenizer.from_pretrained(model_directory())
-    expected, count = 0.0, 0
-    for pair in some:
-        prompt = tokenizer(pair.prompt)["input_ids"]
-        answer = [*tokenizer(pair.chosen)["input_ids"], tokenizer.eos_token_id]
-        for position in range(len(answer)):
-            with torch.no_grad():
-                logits = model(torch.tensor([prompt + answer[:position]])).logits[0, -1]
-            expected -= float(logits.log_softmax(-1)[answer[position]])
-            count += 1
-    assert task.count(some) == count
-    assert float(task.loss_sum(some).detach()) == pytest.approx(expected, rel=1e-5)
-    assert task.measure(some, 2)["loss_held_out"] == pytest.approx(expected / count, rel=1e-5)
+BATCHES = [points(batch) for batch in range(6)]
 
 
-def test_prompts_and_rejected_answers_do_not_reach_the_sft_loss() -> None:
-    task, (pair,) = sft(), pairs(1)
-    assert torch.equal(task.loss_sum([replace(pair, rejected=" f")]), task.loss_sum([pair]))
-    whole_prompt, whole_answer = answer_row(task.tokenizer, pair.prompt, pair.chosen, 512)
-    prompt, answer = answer_row(task.tokenizer, pair.prompt, pair.chosen, 4)
-    assert len(prompt) + len(answer) == 4
-    assert prompt == whole_prompt[-len(prompt) :]
-    assert answer == whole_answer[: len(answer)]
+def by_hand(a: float, b: float) -> tuple[list[float], list[float], list[float]]:
+    """Weights, losses and gradient norms of AdamW in plain Python (Loshchilov and Hutter 2019, algorithm 2)."""
+    weights, first, second = [a, b], [0.0, 0.0], [0.0, 0.0]
+    losses, norms = [], []
+    rates = [LR / 3, 2 * LR / 3, LR, 3 * LR / 4, 2 * LR / 4, LR / 4]
+    for t, (batch, rate) in enumerate(zip(BATCHES, rates, strict=True), start=1):
+        errors = [weights[0] * x + weights[1] - y for x, y in batch]
+        losses.append(sum(e * e for e in errors) / len(batch))
+        slopes = [sum(2 * e * x for e, (x, _) in zip(errors, batch, strict=True)), sum(2 * e for e in errors)]
+        gradient = [slope / len(batch) for slope in slopes]
+        norms.append(math.hypot(*gradient))
+        scale = min(1.0, NORM / norms[-1])
+        for i in range(2):
+            g = gradient[i] * scale
+            first[i] = 0.9 * first[i] + 0.1 * g
+            second[i] = 0.999 * second[i] + 0.001 * g * g
+            weights[i] -= rate * DECAY * weights[i]
+            weights[i] -= rate * (first[i] / (1 - 0.9**t)) / (math.sqrt(second[i] / (1 - 0.999**t)) + 1e-8)
+    return weights, losses, norms
 
 
-def test_the_reward_models_loss_and_accuracy_against_one_answer_at_a_time() -> None:
-    task, some = classifier(), pairs(7)
-
-    def z(text: str) -> float:
-        with torch.no_grad():
-            return float(task.model(torch.tensor([task.tokenizer(text)["input_ids"]])).logits)
-
-    margins = [z(pair.prompt + pair.chosen) - z(pair.prompt + pair.rejected) for pair in some]
-    expected = [math.log1p(math.exp(-margin)) for margin in margins]
-    assert float(task.loss_sum(some).detach()) == pytest.approx(sum(expected), rel=1e-5)
-    accuracy = sum(margin > 0 for margin in margins) / 7
-    measured = task.measure(some, 3)
-    assert measured["accuracy_held_out"] == pytest.approx(accuracy)
-    assert measured["loss_held_out"] == pytest.approx(sum(expected) / 7, rel=1e-5)
-    assert measured["accuracy_half_width_95"] == pytest.approx(1.96 * math.sqrt(accuracy * (1 - accuracy) / 7))
+def weights_of(lesson: Line) -> list[float]:
+    return [lesson.model.weight.item(), lesson.model.bias.item()]
 
 
-def test_a_head_that_is_drawn_depends_on_the_seed_only() -> None:
-    torch.manual_seed(1)
-    first = classifier().model.score.weight
-    torch.manual_seed(2)
-    assert torch.equal(classifier().model.score.weight, first)
-    assert not torch.equal(classifier(seed=1).model.score.weight, first)
+def test_it_is_adamw_on_the_mean_loss_with_shortened_gradients_and_a_rate_that_rises_and_falls() -> None:
+    lesson = line()
+    rows = learn(lesson, BATCHES, RECIPE, lambda text: None)
+    weights, losses, norms = by_hand(0.3, -0.2)
+    # torch adds 1e-6 to the norm that it divides by.
+    assert weights_of(lesson) == pytest.approx(weights, rel=1e-5)
+    assert [row["loss"] for row in rows] == pytest.approx(losses, rel=1e-5)
+    assert [row["grad_norm"] for row in rows] == pytest.approx(norms, rel=1e-5)
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert min(norms) > NORM
 
 
-@pytest.mark.parametrize(
-    ("name", "load"), [("sft", load_sft), ("reward_model", load_reward_model), ("value_model", load_value_model)]
-)
-def test_micro_batches_move_no_number(name: str, load: Any) -> None:
-    ends = []
-    for size in (1, 8):
-        chosen = options(name, micro_batch_size=size, batch_size=8, lr=0.01, epochs=1)
-        task = load(chosen, CPU)
-        rows = learn(task, pairs(16), chosen, lambda text: None)
-        ends.append((rows, torch.cat([weight.detach().flatten() for weight in task.model.parameters()])))
-    assert [row["loss"] for row in ends[0][0]] == pytest.approx([row["loss"] for row in ends[1][0]], rel=1e-5)
-    # Adam divides by a gradient that may be tiny, which lets rounding through.
-    assert torch.allclose(ends[0][1], ends[1][1], atol=1e-4)
+@pytest.mark.parametrize("size", [1, 3, 4, 9])
+def test_a_batch_in_pieces_is_the_batch(size: int) -> None:
+    whole, pieces = line(), line()
+    rows = learn(whole, BATCHES, RECIPE, lambda text: None)
+    same = learn(pieces, BATCHES, replace(RECIPE, micro_batch_size=size), lambda text: None)
+    assert weights_of(pieces) == pytest.approx(weights_of(whole), rel=1e-9)
+    for mine, theirs in zip(same, rows, strict=True):
+        assert mine == pytest.approx(theirs, rel=1e-9)
 
 
-def test_a_reward_model_learns_what_the_pairs_say() -> None:
-    chosen = options("reward_model", lr=0.01, batch_size=16)
-    task = load_reward_model(chosen, CPU)
-    learn(task, pairs(320), chosen, lambda text: None)
-    assert task.measure(pairs(100, seed=1), 50)["accuracy_held_out"] > 0.95
+def test_it_takes_as_many_batches_as_it_has_steps_from_an_endless_stream() -> None:
+    finite, endless = line(), line()
+    learn(finite, BATCHES, RECIPE, lambda text: None)
+    learn(endless, (points(batch) for batch in count()), RECIPE, lambda text: None)
+    assert weights_of(endless) == weights_of(finite)
 
 
-def test_sft_learns_to_write_the_better_answer() -> None:
-    chosen = options(lr=0.01, batch_size=16)
-    task = load_sft(chosen, CPU)
-    held_out = pairs(50, seed=1)
-    before = task.measure(held_out, 50)["loss_held_out"]
-    rows = learn(task, pairs(320), chosen, lambda text: None)
-    # Of four tokens one is the end, one "good", two are context words: word frequencies alone cost 1.94 nats.
-    frequencies = 0.5 * math.log(4) + 0.5 * math.log(12)
-    assert task.measure(held_out, 50)["loss_held_out"] < frequencies < before
-    assert len(rows) == 20
+def test_frozen_weights_stay_and_the_model_ends_in_eval_mode() -> None:
+    lesson = line()
+    lesson.model.bias.requires_grad_(False)
+    learn(lesson, BATCHES, RECIPE, lambda text: None)
+    assert lesson.model.bias.item() == -0.2
+    assert lesson.model.weight.item() != 0.3
+    assert not lesson.model.training
 
 
-def test_every_pair_comes_once_per_epoch_in_a_new_order() -> None:
-    some = pairs(10)
-    batches = list(batches_of(some, options(epochs=2, batch_size=4)))
-    assert [len(batch) for batch in batches] == [4, 4, 2, 4, 4, 2]
-    first, second = list(chain(*batches[:3])), list(chain(*batches[3:]))
-    assert sorted(map(repr, first)) == sorted(map(repr, second)) == sorted(map(repr, some))
-    assert first != second
+@pytest.mark.parametrize("bad", [math.nan, math.inf, 1e200])
+def test_a_loss_that_is_not_finite_stops_before_the_weights_move(bad: float) -> None:
+    lesson = line()
+    with pytest.raises(RunFailed, match=r"step 1: loss must be finite, got (nan|inf).*lower lr"):
+        learn(lesson, repeat([(1.0, bad)]), RECIPE, lambda text: None)
+    assert weights_of(lesson) == [0.3, -0.2]
+
+
+def test_progress_comes_as_often_as_the_recipe_says() -> None:
+    said: list[str] = []
+    rows = learn(line(), BATCHES, replace(RECIPE, report_every=3), said.append)
+    assert said == [f"step 3 of 6, loss {rows[2]['loss']:.3f}", f"step 6 of 6, loss {rows[5]['loss']:.3f}"]
+
+
+def rates(warmup_steps: int, steps: int, lr: float = 1.0) -> list[float]:
+    """The rate of each step, and what is left after the last."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=lr)
+    schedule = rise_and_fall(optimizer, warmup_steps, steps)
+    found = []
+    for _ in range(steps + 1):
+        found.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    return found
 
 
 def test_the_schedule_by_hand() -> None:
-    assert [slope(step, 1, 5) for step in range(6)] == [0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
+    assert rates(1, 5) == [0.5, 1.0, 0.75, 0.5, 0.25, 0.0]
+    assert rates(0, 2) == [1.0, 0.5, 0.0]
 
 
-def test_what_is_held_out_is_not_learnt_from() -> None:
-    some = pairs(10)
-    plain = {"path": "x", "subset": "x", "split": "train"}
-    train, held = split(some, PairOptions(**plain, limit=6, held_out=2))
-    assert (train, held) == (some[:4], some[4:6])
-    with pytest.raises(DataError, match=r"got 2 records with pairs\.held_out=2"):
-        split(some, PairOptions(**plain, limit=2, held_out=2))
+@pytest.mark.parametrize(
+    ("warmup_steps", "steps", "lr"), [(50, 1200, 8e-3), (18, 189, 2e-3), (0, 7, 1e-2), (3, 3, 1.0)]
+)
+def test_the_schedule_is_a_straight_line_to_the_last_bit(warmup_steps: int, steps: int, lr: float) -> None:
+    """The embedded world's weights hang on these bits; a release of transformers that moves one must not pass."""
+
+    def share(step: int) -> float:
+        if step < warmup_steps:
+            return (step + 1) / (warmup_steps + 1)
+        return max(0.0, (steps - step) / max(1, steps - warmup_steps))
+
+    assert rates(warmup_steps, steps, lr) == [lr * share(step) for step in range(steps + 1)]
+
+
+def test_without_warmup_it_is_transformers_own() -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.3)
+    theirs = get_linear_schedule_with_warmup(optimizer, 0, 9)
+    for rate in rates(0, 9, 0.3):
+        assert optimizer.param_groups[0]["lr"] == rate
+        optimizer.step()
+        theirs.step()

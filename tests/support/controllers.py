@@ -22,9 +22,22 @@ def part(group: str, option: str, **changes: Any) -> Any:
 
 def stack(option: str, **changes: Any) -> Any:
     """The stack ``controller/<option>``; ``changes`` replace its keys, nested ones key by key."""
-    config = read(option)
-    parts = {group: read(f"{group}/{name}") for group, name in defaults(config)}
+    config = written(option)
+    parts = {group: read(f"{group}/{name}") for group, name in config.pop("parts").items()}
     return build_option("controller", merged(merged(parts, config), changes), CONTEXT)
+
+
+def written(option: str) -> dict[str, Any]:
+    """What a stack's YAML says on top of the one it begins from; ``parts``: which options it nests, by group."""
+    config = read(option)
+    base: dict[str, Any] = {"parts": {}}
+    for entry in config.pop("defaults"):
+        if isinstance(entry, dict):
+            ((group, name),) = entry.items()
+            base["parts"][group.removeprefix("override ")] = name
+        elif entry != "_self_":
+            base = written(entry)
+    return merged(base, config)
 
 
 def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -34,12 +47,6 @@ def merged(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(result.get(key), dict) and "name" not in value
         result[key] = merged(result[key], value) if both else value
     return result
-
-
-def defaults(config: dict[str, Any]) -> list[tuple[str, str]]:
-    """The nested choices of a stack, taken out of its config."""
-    entries = [entry for entry in config.pop("defaults") if entry != "_self_"]
-    return [next(iter(entry.items())) for entry in entries]
 
 
 def read(path: str) -> dict[str, Any]:

@@ -39,4 +39,4 @@ def evidence(
         "bootstrap_values": torch.zeros(count, 0),
         **more,
     }
-    return Evidence(rollout=rollout, reward_seq=torch.tensor(rewards), **given)
+    return Evidence(rollout=rollout, shaped_seq=torch.tensor(rewards), **given)

@@ -1,56 +1,110 @@
 """docs/extending.md is true: its blocks, written to disk as they stand, are tested and trained with."""
 
+import ast
 import re
-import subprocess
 import sys
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
-from support.runs import CONF, small, trained
+from safelab.app.config.build import problems
+from safelab.plugins import build_option
+from support.models import context, model_directory
+from support.runs import resolved, trained
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 BLOCK = re.compile(r"^`([\w./]+)`\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILES = dict(BLOCK.findall(PAGE.read_text()))
+MODULES = sorted(Path(name).stem for name in FILES if name.endswith(".py"))
+
+CHOICES = ("algorithm=safe", "controller/gate=reward_brake", "critic=mean_of_heads", "objective=soft_gate",
+           "reward=brevity", "data=sums")  # fmt: skip
 
 
 @pytest.fixture
-def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    files = BLOCK.findall(PAGE.read_text())
-    assert len(files) == 9
-    for name, text in files:
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    for name, text in FILES.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
-    return tmp_path
+    yield tmp_path
+    for name in [name for name in sys.modules if name.split(".")[0] == "my_parts"]:
+        del sys.modules[name]
+
+
+def config(package: Path, *overrides: str) -> dict[str, Any]:
+    """A run of seconds with every example in its place."""
+    return resolved(
+        f"hydra.searchpath=[file://{package}/my_conf]",
+        *CHOICES,
+        "policy=local",
+        f"policy.path={model_directory()}",
+        "rollout.batch_size=8",
+        "rollout.max_new_tokens=6",
+        "updates=3",
+        *overrides,
+    )
+
+
+def test_there_are_five_parts_with_three_files_each() -> None:
+    assert len(FILES) == 15
+    assert {name.split("/")[0] for name in FILES} == {"my_conf", "my_parts"}
 
 
 def test_the_examples_train(package: Path) -> None:
-    base = small(package, "algorithm=safe", "updates=2")
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        overrides = [
-            "critic=mean_of_heads",
-            "controller/threshold=ramp",
-            "objective=soft_gate",
-            f"hydra.searchpath=[file://{package}/my_conf]",
-        ]
-        config = compose("config", overrides=["algorithm=safe", "policy=local", "policy.path=unused", *overrides])
-    both = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(both, dict)
-    controller = {**base["controller"], "threshold": both["controller"]["threshold"]}
-    mine = {"critic": both["critic"], "objective": both["objective"], "controller": controller}
-    _, _, rows = trained({**base, **mine})
-    # start 0.1, 0.003 a step, times 1.5 in the warm-up phase
-    assert [row["controller/threshold"] for row in rows] == pytest.approx([0.1545, 0.159])
-    assert rows[0]["critic/head_gap"] >= 0
+    parts, state, rows = trained(config(package))
+    assert len(rows) == 3
+    assert {row["controller/gate"] for row in rows} <= {1.0, 2.0}
+    assert state.controller.model_dump()["gate"]["newest"] == rows[-1]["reward/mean"]
+    assert rows[0]["critic/head_gap"] == 0
+    assert rows[-1]["critic/head_gap"] >= 0
+    assert parts.critic.module.weight.abs().max() > 0, "the value of all heads was learnt"
     assert 0 < rows[1]["objective/slope"] < 1
+    assert 0 <= rows[0]["reward/mean"] <= 1
+    assert parts.data.prompts(0, 1)[0].startswith("What is ")
 
 
-def test_the_examples_own_tests_pass(package: Path) -> None:
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "my_parts"]
-    done = subprocess.run(
-        command, cwd=package, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(package)}
-    )
-    assert done.returncode == 0, done.stdout
-    assert "3 passed" in done.stdout
+def test_the_reward_that_is_a_function_scores(package: Path) -> None:
+    reward = build_option("reward", {"name": "my_parts.rewards:politeness"}, context())
+    assert reward.score(["a"], ["Please."], [True]) == [1.0]
+
+
+def test_the_faults_of_all_of_them_come_together(package: Path) -> None:
+    wrong = config(package, "controller.gate.strength=0.5", "objective.steepness=steep", "reward.words=0")
+    assert sorted(problems(wrong)) == [
+        "controller.gate.strength must be >= 1, got 0.5",
+        "objective.steepness must be a valid number, got 'steep'",
+        "reward.words must be >= 1, got 0",
+    ]
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name.startswith("test_")])
+def test_the_examples_own_tests_pass(package: Path, module: str) -> None:
+    found = vars(import_module(f"my_parts.{module}"))
+    tests = [value for name, value in found.items() if name.startswith("test_")]
+    assert tests
+    for test in tests:
+        test()
+
+
+@pytest.mark.parametrize("name", sorted(name for name in FILES if name.endswith(".py")))
+def test_the_examples_are_typed_and_import_nothing_private(name: str) -> None:
+    nodes = list(ast.walk(ast.parse(FILES[name])))
+    for function in [node for node in nodes if isinstance(node, ast.FunctionDef)]:
+        arguments = [argument for argument in function.args.args if argument.arg != "self"]
+        assert function.returns is not None or function.name == "__init__", function.name
+        assert all(argument.annotation for argument in arguments), function.name
+    imported = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    assert not [module for module in imported if "._" in module]
+    assert not [module for module in imported if module.startswith("safelab.parts")]
+
+
+def test_every_file_of_an_own_package_and_of_this_repository_is_named() -> None:
+    page = PAGE.read_text()
+    for owed in ("conf/<group>/<option>.yaml", "src/safelab/parts/<group>/<module>.py",
+                 "tests/parts/<group>/test_<module>.py", "tests/configs/<name>.yaml", "conf/algorithm/<name>.yaml",
+                 "metrics.md", "architecture.md"):  # fmt: skip
+        assert owed in page

@@ -68,13 +68,13 @@ def test_the_released_penalty_moves_no_weight_and_ours_does(tmp_path: Path) -> N
     # The released stack with a penalty of hundreds, and without any.
     with_penalty = weights("algorithm=safe_released", *strong)
     assert torch.equal(with_penalty, weights("algorithm=safe_released", "controller=none"))
-    assert not torch.equal(with_penalty, weights("algorithm=safe_released", *strong, "controller.route=loss_exact"))
+    assert not torch.equal(with_penalty, weights("algorithm=safe_released", *strong, "controller/route=loss_exact"))
 
 
 @pytest.mark.parametrize("route", ["loss_exact", "loss_k2", "loss_k3", "ratio_k1", "reward"])
 def test_every_route_holds_the_policy_near_the_reference(route: str, tmp_path: Path) -> None:
     def last_kl(coef: float) -> float:
-        overrides = ["algorithm=ppo_matched", f"controller.route={route}", f"controller.coefficient.value={coef}"]
+        overrides = ["algorithm=ppo_matched", f"controller/route={route}", f"controller.coefficient.value={coef}"]
         rows = trained(small(tmp_path, *overrides, "updates=12", "optimizer.lr=3e-3", "rollout.batch_size=16"))[2]
         return float(rows[-1]["kl/ref_token_exact"])
 

@@ -7,19 +7,14 @@ import pytest
 import torch
 from transformers import AutoModelForTokenClassification, AutoTokenizer, LlamaForCausalLM
 
+from safelab.supervised.token_value import state_values
 from safelab.world.artifacts import ensure_language_model, ensure_reward_model, ensure_value_model
 from safelab.world.cache import read_manifest
 from safelab.world.grammar import PRODUCTS
-from safelab.world.language_model import Sampled
+from safelab.world.language_model import Sampled, response_rows
 from safelab.world.options import ValueModelOptions, WorldOptions
-from safelab.world.preferences import Preference
-from safelab.world.value_model import (
-    fresh_value_model,
-    make_value_model,
-    measure_value_model,
-    state_values,
-    train_value_model,
-)
+from safelab.world.preferences import LabelledPair
+from safelab.world.value_model import fresh_value_model, make_value_model, measure_value_model, train_value_model
 from support.worlds import OPTIONS, world_cache
 
 WORLD = WorldOptions(**OPTIONS)
@@ -60,7 +55,8 @@ def test_it_begins_as_the_policy_under_a_head_of_zeros() -> None:
     model = fresh_value_model(policy)
     pairs = zip(model.model.parameters(), policy.model.parameters(), strict=True)
     assert all(torch.equal(mine, theirs) for mine, theirs in pairs)
-    values, _ = state_values(model, AutoTokenizer.from_pretrained(directory), [response("the lamp is great", True)])
+    tokenizer = AutoTokenizer.from_pretrained(directory)
+    values, _ = state_values(model, response_rows(tokenizer, [response("the lamp is great", True)]))
     assert values.abs().max() == 0
 
 
@@ -68,10 +64,23 @@ def response(text: str, ended: bool) -> Sampled:
     return Sampled(prompt="review : the red lamp .", response=text, ended=ended)
 
 
+def labelled(chosen: str, rejected: str) -> LabelledPair:
+    return LabelledPair(chosen=response(chosen, True), rejected=response(rejected, True))
+
+
+def test_a_value_model_that_says_nothing_is_a_tie_which_counts_half() -> None:
+    directory = ensure_language_model(WORLD, world_cache(), lambda text: None)
+    policy, tokenizer = LlamaForCausalLM.from_pretrained(directory), AutoTokenizer.from_pretrained(directory)
+    pairs = [labelled(f"the {product} is great", "ugly") for product in PRODUCTS]
+    measured = measure_value_model(fresh_value_model(policy), tokenizer, pairs)
+    assert measured == {"accuracy": 0.5, "accuracy_of_mean": 0.5, "value_deviation": 0.0}
+
+
 def test_states_are_the_prompts_end_and_every_token_with_the_end_if_it_was_given() -> None:
     model = AutoModelForTokenClassification.from_pretrained(made()).eval()
     tokenizer = AutoTokenizer.from_pretrained(made())
-    values, states = state_values(model, tokenizer, [response("the lamp is great", True), response("great", False)])
+    rows = response_rows(tokenizer, [response("the lamp is great", True), response("great", False)])
+    values, states = state_values(model, rows)
     assert states.sum(dim=1).tolist() == [1 + 4 + 1, 1 + 1]
     # Six words of prompt: the first state is column 5.
     assert states.int().argmax(dim=1).tolist() == [5, 5]
@@ -85,14 +94,16 @@ def test_it_learns_which_word_makes_an_answer_the_better_one() -> None:
     directory = ensure_language_model(WORLD, world_cache(), lambda text: None)
     policy, tokenizer = LlamaForCausalLM.from_pretrained(directory), AutoTokenizer.from_pretrained(directory)
     pairs = [
-        Preference(chosen=response(f"the {product} is great", True), rejected=response(f"the {product} is ugly", True))
+        LabelledPair(
+            chosen=response(f"the {product} is great", True), rejected=response(f"the {product} is ugly", True)
+        )
         for product in PRODUCTS
     ]
     options = ValueModelOptions(epochs=60, batch_size=8, lr=1e-2)
     model = train_value_model(policy, tokenizer, pairs[:8], options, random.Random(0), lambda text: None)
     measured = measure_value_model(model, tokenizer, pairs[8:])
     assert measured["accuracy"] == 1.0
-    values, states = state_values(model, tokenizer, [pairs[8].chosen, pairs[8].rejected])
+    values, states = state_values(model, response_rows(tokenizer, [pairs[8].chosen, pairs[8].rejected]))
     (good, bad) = (row[seen].tolist() for row, seen in zip(values, states, strict=True))
     # Until the word that tells them apart the answers are one state, whose labels are 1 as often as -1.
     assert max(abs(value) for value in good[:4]) < 0.5

@@ -68,7 +68,7 @@ class World:
         return ["train", *self.overrides, f"output_dir={output}"]
 
     def train(self, output: Path, **changes: Any) -> int:
-        """In a child: ``safelab train`` from the command line's rim on, without composing the same again."""
+        """In a child: what ``safelab train`` does once the configuration is composed."""
         job = replace(self.job, config={**self.job.config, "output_dir": str(output), **changes})
         cli.dispatch = lambda arguments: single(job)  # type: ignore[assignment]
         return cli.main(["train"])

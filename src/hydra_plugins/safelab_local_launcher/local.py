@@ -46,9 +46,9 @@ class LocalLauncher(Launcher):
             for overrides in job_overrides
         ]
         returns = []
-        for job, report in zip(jobs, run_all(jobs, slots_for(jobs, self.workers)), strict=True):
+        for job, end in zip(jobs, run_all(jobs, slots_for(jobs, self.workers)), strict=True):
             done = JobReturn(overrides=job.overrides, cfg=OmegaConf.create(dict(job.config)), task_name="safelab")
-            done.status = JobStatus.COMPLETED if report.failure is None else JobStatus.FAILED
-            done.return_value = report.final_reward if report.failure is None else RunFailed(report.failure)
+            done.status = JobStatus.COMPLETED if end.failure is None else JobStatus.FAILED
+            done.return_value = end.final_reward if end.failure is None else RunFailed(end.failure)
             returns.append(done)
         return returns

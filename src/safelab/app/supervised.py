@@ -14,7 +14,7 @@ from safelab.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
-    from safelab.supervised.loop import SupervisedOptions
+    from safelab.supervised.options import SupervisedOptions
 
 O = TypeVar("O", bound="SupervisedOptions")  # noqa: E741
 
@@ -75,8 +75,8 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
     from safelab.app.console import progress
     from safelab.corpus.hh import locate, read_pairs
     from safelab.maths.streams import stream
-    from safelab.supervised.loop import learn, split
-    from safelab.supervised.models import save
+    from safelab.supervised.pairs import learn_from_pairs, split
+    from safelab.supervised.saving import save
 
     torch.set_num_threads(options.threads)
     device = pick_device(options.device)
@@ -84,12 +84,12 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
     file = locate(chosen.path, chosen.subset, chosen.split, "pairs.path")
     pairs, held_out = split(read_pairs(file, "pairs.path"), chosen)
     with progress() as say:
-        task = load(options, device)
-        task.model.eval()
-        before = task.measure(held_out, options.micro_batch_size)
+        lesson = load(options, device)
+        lesson.model.eval()
+        before = lesson.measure(held_out, options.micro_batch_size)
         with stream(options.seed, "supervised"):
-            rows = learn(task, pairs, options, say)
-        after = task.measure(held_out, options.micro_batch_size)
+            rows = learn_from_pairs(lesson, pairs, options, say)
+        after = lesson.measure(held_out, options.micro_batch_size)
     record = {
         "safelab": __version__,
         "config": options.model_dump(),
@@ -98,7 +98,7 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
         "before": before,
         "after": after,
     }
-    save(task, target, title, record, rows)
+    save(lesson, target, title, record, rows)
     print(f"{title}: {target}")
     for name, value in after.items():
         print(f"  {name.replace('_', ' ').ljust(24)} {value:.4g} (before: {before[name]:.4g})")

@@ -1,4 +1,14 @@
-"""Reward hacking, as a fold over updates: the proxy that is optimised stays up while the gold score falls."""
+"""Reward hacking: the reward that is optimised (the proxy) stays up while the gold score falls.
+
+    peak gold - mean gold > gold_drop   while   the mean proxy is above its start
+
+Both means are over the window; the proxy's start is its first full mean. "Above": by ``proxy_logit_gain`` on the logit
+of the mean reward, as long as all rewards of the run lie in [0, 1]. A reward on another scale has no logit: its rise is
+measured in deviations over the responses of the first window, so that, as with the logit of a Bradley-Terry model, a
+change of zero or unit of the reward changes nothing.
+
+With the constants that ship it did not fire in any run in which nothing happens.
+"""
 
 import math
 from statistics import fmean
@@ -6,13 +16,15 @@ from statistics import fmean
 from pydantic import Field
 
 from safelab.crash.fall import Fall, fall_step, root_mean_square
-from safelab.options import Options, State
+from safelab.crash.row import Row
+from safelab.options import Options as BaseOptions
+from safelab.options import State as BaseState
 
 LOGIT_LIMIT = 1e-6  # a mean reward is cut to [1e-6, 1 - 1e-6] before its logit: +-13.8
 
 
-class HackingOptions(Options):
-    """``gold_drop`` in units of the gold score, ``proxy_logit_gain`` in nats; see ``hacking_step``."""
+class Options(BaseOptions):
+    """``gold_drop`` in units of the gold score, ``proxy_logit_gain`` in nats."""
 
     window: int = Field(ge=1)
     gold_drop: float = Field(gt=0)
@@ -20,7 +32,7 @@ class HackingOptions(Options):
     rearm_share: float = Field(gt=0, le=1)
 
 
-class HackingState(State):
+class State(BaseState):
     """The last updates, where the proxy started, and the running peak of the gold score.
 
     ``bounded``: all rewards so far lie in [0, 1].
@@ -35,28 +47,19 @@ class HackingState(State):
     bounded: bool = True
 
 
-def hacking_step(
-    options: HackingOptions, state: HackingState, proxy: float, deviation: float, bounded: bool, gold: float
-) -> tuple[HackingState, bool]:
-    """Whether the gold score falls ``gold_drop`` below its running peak while the proxy is above its start.
+def step(options: Options, state: State, row: Row) -> tuple[State, bool] | None:
+    """Reads ``reward/gold_mean``, ``reward/mean`` and ``reward/std``; ``reward/min`` and ``reward/max`` where they are.
 
-    Both are means over the window; the proxy's start is the first full one. "Above": by ``proxy_logit_gain`` on the
-    logit of the mean reward, as long as all rewards of the run lie in [0, 1]. A reward on another scale has no logit:
-    its rise is measured in deviations over the responses of the first window, so that, as with the logit of a
-    Bradley-Terry model, a change of zero or unit of the reward changes nothing. Armed again when ``rearm_share`` of
-    the fall of the gold score is recovered. A row that is not finite is passed over.
-
-    Args:
-        options: the constants.
-        state: after the update before.
-        proxy: mean of the raw reward over the batch.
-        deviation: of the raw reward over the responses of the batch; finite.
-        bounded: whether all rewards of this batch lie in [0, 1].
-        gold: mean of the gold score over the batch.
+    The next one can begin when ``rearm_share`` of the fall of the gold score is recovered. A row in which the proxy or
+    the gold score is not finite is passed over.
     """
+    reward, gold = row.reward(), row.number("reward/gold_mean")
+    if reward is None or gold is None:
+        return None
+    proxy, deviation = reward
     if not (math.isfinite(proxy) and math.isfinite(gold)):
         return state, False
-    state = _with_row(state, options.window, proxy, deviation, bounded, gold)
+    state = _with_row(state, options.window, proxy, deviation, _bounded(row, proxy), gold)
     if len(state.golds) < options.window:
         return state, False
     gold_level, proxy_level = fmean(state.golds), fmean(state.proxies)
@@ -76,9 +79,13 @@ def logit(share: float) -> float:
     return math.log(p / (1 - p))
 
 
-def _with_row(
-    state: HackingState, window: int, proxy: float, deviation: float, bounded: bool, gold: float
-) -> HackingState:
+def _bounded(row: Row, mean: float) -> bool:
+    """Whether all rewards of this batch lie in [0, 1]; by the mean where the row has neither the least nor the most."""
+    low, high = row.number("reward/min"), row.number("reward/max")
+    return (mean if low is None else low) >= 0 and (mean if high is None else high) <= 1
+
+
+def _with_row(state: State, window: int, proxy: float, deviation: float, bounded: bool, gold: float) -> State:
     changes = {
         "proxies": (*state.proxies, proxy)[-window:],
         "deviations": (*state.deviations, deviation)[-window:],

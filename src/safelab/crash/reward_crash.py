@@ -1,4 +1,16 @@
-"""A reward crash, as a fold over updates."""
+"""Reward crash: the mean reward falls below its running peak by more than noise and a share of what was gained.
+
+    peak - M > max( gain_share (peak - start), standard_errors s / sqrt(window batch_size) )
+
+M is the mean reward over the window, ``start`` the first full M, ``s`` the larger of the deviations over responses
+(root mean square over the window) at the peak and now: a peak keeps its own noise when the policy later narrows to few
+responses.
+
+Calibrated on null (learning rate 0), healthy and failed runs of 150 updates. On simulated nulls (batch 32) it fires at
+6 standard errors in 1 % of runs of 150 updates, 15 % of 600 and 55 % of 2,000: a peak is a maximum, and grows with its
+tries. 8 standard errors give less than 1 % at 2,000. The gain share takes over as soon as a run has learnt more than
+some 24 standard errors.
+"""
 
 import math
 from statistics import fmean
@@ -6,11 +18,13 @@ from statistics import fmean
 from pydantic import Field
 
 from safelab.crash.fall import Fall, fall_step, root_mean_square
-from safelab.options import Options, State
+from safelab.crash.row import Row
+from safelab.options import Options as BaseOptions
+from safelab.options import State as BaseState
 
 
-class RewardCrashOptions(Options):
-    """``gain_share`` of the gain so far, or ``standard_errors``, whichever is more; see ``reward_crash_step``."""
+class Options(BaseOptions):
+    """``gain_share`` of the gain so far, or ``standard_errors``, whichever is more."""
 
     window: int = Field(ge=1)
     gain_share: float = Field(ge=0)
@@ -18,7 +32,7 @@ class RewardCrashOptions(Options):
     rearm_share: float = Field(gt=0, le=1)
 
 
-class RewardCrashState(State):
+class State(BaseState):
     """The last updates, the first full mean, the running peak with the deviation there.
 
     ``broken``: the reward was not finite, and no full window since is.
@@ -32,39 +46,28 @@ class RewardCrashState(State):
     broken: bool = False
 
 
-def reward_crash_step(
-    options: RewardCrashOptions, state: RewardCrashState, mean: float, deviation: float, batch_size: int
-) -> tuple[RewardCrashState, bool]:
-    """Whether M, the mean reward over the window, falls too far below its running peak.
+def step(options: Options, state: State, row: Row) -> tuple[State, bool] | None:
+    """Reads ``reward/mean`` and ``reward/std``, and the number of responses.
 
-        peak - M > max( gain_share (peak - start), standard_errors s / sqrt(window batch_size) )
-
-    ``start`` is the first full M, ``s`` the larger of the deviations over responses (root mean square over the window)
-    at the peak and now: a peak keeps its own noise when the policy later narrows to few responses. Armed again, with
-    M as the new peak, when ``rearm_share`` of the fall is recovered. A mean that is not finite is a crash, once; the
-    detector is armed again when a whole window is finite.
-
-    Args:
-        options: the constants.
-        state: after the update before.
-        mean: of the raw reward over the batch.
-        deviation: of the raw reward over the responses of the batch; finite where the mean is.
-        batch_size: responses in the batch.
+    The next one can begin, with M as the new peak, when ``rearm_share`` of the fall is recovered. A mean that is not
+    finite is a crash, once; the next one can begin when a whole window is finite.
     """
+    reward = row.reward()
+    if reward is None:
+        return None
+    mean, deviation = reward
     if not math.isfinite(mean):
         falling = state.fall is not None and state.fall.trough is not None
-        return RewardCrashState(start=state.start, broken=True), not (falling or state.broken)
+        return State(start=state.start, broken=True), not (falling or state.broken)
     means = (*state.means, mean)[-options.window :]
     deviations = (*state.deviations, deviation)[-options.window :]
     state = state.model_copy(update={"means": means, "deviations": deviations})
     if len(means) < options.window:
         return state, False
-    return _judge(options, state, fmean(means), root_mean_square(deviations), batch_size)
+    return _judge(options, state, fmean(means), root_mean_square(deviations), row.batch_size)
 
 
-def _judge(
-    options: RewardCrashOptions, state: RewardCrashState, level: float, deviation: float, batch_size: int
-) -> tuple[RewardCrashState, bool]:
+def _judge(options: Options, state: State, level: float, deviation: float, batch_size: int) -> tuple[State, bool]:
     start = level if state.start is None else state.start
     before = Fall(peak=level) if state.fall is None else state.fall
     error = max(deviation, state.peak_deviation) / math.sqrt(options.window * batch_size)

@@ -11,6 +11,8 @@ reward, and so knows the reward that the policy implies, up to a constant of the
 | IPO | beta log_ratio | ``squared_loss``: the margin is to be 1/2, not as large as can be |
 """
 
+import math
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -22,6 +24,23 @@ from safelab.maths.divergence import clamp_log_ratio
 def margin(x: Float[Tensor, "b a"]) -> Float[Tensor, "b"]:
     """The chosen answer's number minus the rejected one's; the axis ``a`` has the chosen one first."""
     return x[:, 0] - x[:, 1]
+
+
+def margin_of_halves(x: Float[Tensor, "b2"]) -> Float[Tensor, "b"]:
+    """The same where one pass has read all chosen answers first, then all rejected ones."""
+    chosen, rejected = x.chunk(2)
+    margins: Tensor = chosen - rejected
+    return margins
+
+
+def accuracy(x_margin: Float[Tensor, "b"]) -> float:
+    """Share of the pairs whose chosen answer has the higher number; a tie counts half, as a coin would decide it."""
+    return float(torch.heaviside(x_margin, x_margin.new_tensor(0.5)).double().mean())
+
+
+def half_width_95(share: float, count: int) -> float:
+    """Half of the 95 % interval of a share of ``count`` pairs, by the normal approximation."""
+    return 1.96 * math.sqrt(share * (1.0 - share) / count)
 
 
 def logistic_loss(reward_margin: Float[Tensor, "b"], label_smoothing: float) -> Float[Tensor, "b"]:

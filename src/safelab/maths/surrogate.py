@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.functional import huber_loss
 
 from safelab.maths.divergence import LOG_RATIO_LIMIT, clamp_log_ratio
 
@@ -49,13 +50,12 @@ def ppo_clipped_tok(
     stopped = (gains & (ratio > 1 + clip_high)) | (loses & (ratio < 1 - clip_low))
     if dual_clip is not None:
         stopped = stopped | (loses & (ratio > dual_clip))
-    return stopped | ((gains | loses) & (log_ratio.abs() > LOG_RATIO_LIMIT))
+    return stopped | beyond_limit_tok(log_ratio, advantage)
 
 
-def huber(x: Float[Tensor, "*shape"], delta: float) -> Float[Tensor, "*shape"]:
-    """``x^2 / 2`` where |x| <= delta, else ``delta (|x| - delta / 2)``. Limit: delta -> infinity is ``x^2 / 2``."""
-    size = x.abs()
-    return torch.where(size <= delta, 0.5 * x.square(), delta * (size - 0.5 * delta))
+def beyond_limit_tok(log_ratio: Float[Tensor, "*shape"], advantage: Float[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+    """Tokens with an advantage whose log ratio is beyond +-20 nats, where its clamp stops their gradient."""
+    return (advantage != 0) & (log_ratio.abs() > LOG_RATIO_LIMIT)
 
 
 def value_loss(
@@ -83,13 +83,15 @@ def value_loss(
         clip: which of the three.
         clip_range: in the unit of the return; ``none`` does not read it.
     """
-    free = _error_loss(value - returns, kind, huber_delta)
+    free = _error_loss(value, returns, kind, huber_delta)
     if clip == "none":
         return free
     value_clip = value_old + (value - value_old).clamp(-clip_range, clip_range)
-    bounded = _error_loss(value_clip - returns, kind, huber_delta)
+    bounded = _error_loss(value_clip, returns, kind, huber_delta)
     return torch.maximum(free, bounded) if clip == "max" else 0.5 * (free + bounded)
 
 
-def _error_loss(error: Tensor, kind: str, huber_delta: float) -> Tensor:
-    return 0.5 * error.square() if kind == "mse" else huber(error, huber_delta)
+def _error_loss(value: Tensor, returns: Tensor, kind: str, huber_delta: float) -> Tensor:
+    if kind == "mse":
+        return 0.5 * (value - returns).square()
+    return huber_loss(value, returns, reduction="none", delta=huber_delta)

@@ -1,28 +1,35 @@
-"""One owner at a time of a directory: a lock that ends with its process, and a file that says whose it is."""
+"""One owner at a time of a directory: filelock's lock, and a file that says whose it is.
 
-import fcntl
+filelock does the locking (an exclusive ``flock``, which the kernel drops when the process ends, however it ends, and
+which forked children do not inherit). Two things are added: the lock's file names its owner, for the message that
+refuses a second one, and it is removed on release, where filelock would leave an empty file behind.
+"""
+
 import json
 import os
 import platform
 from contextlib import suppress
 from datetime import UTC, datetime
-from errno import EACCES, EAGAIN
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from safelab.errors import DataError
 
 LOCK_FILE = ".lock"
 
+PATIENCE_S = 0.1
+"""A lock that is being released at this moment is tried again; one that is held is not waited for."""
+
 
 class Lock:
-    """Held from ``take`` to ``release``, or to the end of the process, however that ends.
+    """Held from ``take`` to ``release``, or to the end of the process; what it says of a dead owner is overwritten."""
 
-    The file is locked for writing, which network file systems want; what it says of a dead owner is overwritten.
-    """
-
-    def __init__(self, path: Path, descriptor: int) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._descriptor = descriptor
+        self._file: os.stat_result | None = None
+        # fallback_to_soft=False: a file system without locks is an error, not a reason to trust a file's existence.
+        self._lock = FileLock(path, thread_local=False, fallback_to_soft=False, on_acquired=self._sign)
 
     @classmethod
     def take(cls, directory: Path, remedy: str) -> "Lock":
@@ -32,50 +39,36 @@ class Lock:
             DataError: another process has it, named by its number and host.
             OSError: the file cannot be made, or the file system knows no locks.
         """
-        path = directory / LOCK_FILE
-        while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if not _is(path, descriptor):  # its owner removed it between our opening and our locking
-                    os.close(descriptor)
-                    continue
-                owner = {"pid": os.getpid(), "host": platform.node(), "since": datetime.now(UTC).isoformat()[:19]}
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, json.dumps(owner).encode(), 0)
-            except OSError as error:
-                held = error.errno in (EAGAIN, EACCES)
-                owner_named = _owner(descriptor) if held else ""
-                os.close(descriptor)
-                if not held:
-                    raise
-                said = f"{directory} must have one writer at a time, {owner_named} has it now; {remedy}"
-                raise DataError(said) from error
-            return cls(path, descriptor)
+        lock = cls(directory / LOCK_FILE)
+        try:
+            lock._lock.acquire(timeout=PATIENCE_S, poll_interval=PATIENCE_S / 10)
+        except Timeout as error:
+            owner = _owner(lock._path)
+            said = f"{directory} must have one writer at a time, {owner} has it now; {remedy}"
+            raise DataError(said) from error
+        return lock
 
     def release(self) -> None:
         """Let go, once; nothing of the lock stays behind."""
-        if self._descriptor < 0:
-            return
-        if _is(self._path, self._descriptor):
-            with suppress(OSError):  # a folder that has become read-only keeps a file that nobody holds
+        # The file goes while it is still locked: who opened it meanwhile sees, once it has the lock, that it is gone.
+        with suppress(OSError):  # a folder that has become read-only keeps a file that nobody holds
+            if self._file is not None and os.path.samestat(self._path.stat(), self._file):
                 self._path.unlink()
-        os.close(self._descriptor)
-        self._descriptor = -1
+        self._file = None
+        self._lock.release()
+
+    def _sign(self, descriptor: int) -> None:
+        """Write the owner into the file, of which filelock lends the descriptor."""
+        owner = {"pid": os.getpid(), "host": platform.node(), "since": datetime.now(UTC).isoformat()[:19]}
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps(owner).encode(), 0)
+        self._file = os.fstat(descriptor)
 
 
-def _is(path: Path, descriptor: int) -> bool:
-    """Whether the open file is the one that bears the name."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(descriptor))
-    except OSError:
-        return False
-
-
-def _owner(descriptor: int) -> str:
+def _owner(path: Path) -> str:
     """``process 12 on host a since 2026-01-01T00:00:00``."""
     try:
-        owner = json.loads(os.pread(descriptor, 4096, 0))
+        owner = json.loads(path.read_bytes())
         return f"process {int(owner['pid'])} on {owner['host']!r} (since {owner['since']} UTC)"
     except (OSError, ValueError, KeyError, TypeError):
         return "another process"  # it has not written its name yet

@@ -13,7 +13,7 @@ import pandas as pd
 from safelab.errors import DataError
 from safelab.runlog.frame_cache import Damage
 from safelab.runlog.reader import RunRecord
-from safelab.runlog.schema import RunInfo
+from safelab.runlog.schema import RENAMED, RunInfo
 
 COLUMNS = ("run", "arm", "seed", "update", "metric", "value")
 SUFFIXES = (".csv", ".parquet")
@@ -47,6 +47,7 @@ def read_long_form(path: str | Path) -> list[RunRecord]:
         if len(bad):
             raise DataError(f"{path}: {name} must be a whole number of at least 0, got {bad.tolist()[0]!r}")
         table[name] = whole.astype(np.int64)
+    table["metric"] = table["metric"].replace(RENAMED)
     return [_run(path, str(name), rows) for name, rows in table.groupby("run", sort=True)]
 
 

@@ -21,6 +21,7 @@ from safelab.runlog.schema import (
     METRICS_FILE,
     NON_FINITE,
     OVERRIDES_FILE,
+    RENAMED,
     RUN_FILE,
     SAMPLES_FILE,
     RunInfo,
@@ -95,7 +96,7 @@ def read_run(directory: str | Path, cache: Path | None = None) -> RunRecord:
 
 def _parse(path: Path) -> Parsed:
     damaged: list[Damage] = []
-    frame, non_finite = _frame(_by_update(_lines(path, damaged), damaged))
+    frame, non_finite = _frame(_renamed(_by_update(_lines(path, damaged), damaged)))
     return Parsed(frame=frame, damaged=damaged, non_finite=non_finite)
 
 
@@ -168,6 +169,13 @@ def _by_update(lines: list[tuple[int, dict[str, Any]]], damaged: list[Damage]) -
             damaged.append(Damage(file=METRICS_FILE, line=earlier[0], reason=reason))
         rows[row["update"]] = (number, row)
     return [rows[update][1] for update in sorted(rows)]
+
+
+def _renamed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every metric under the name of today; a run that a newer version went on with has rows of both kinds."""
+    if not any(old in row for old in RENAMED for row in rows):
+        return rows
+    return [{RENAMED.get(name, name): value for name, value in row.items()} for row in rows]
 
 
 def _frame(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, int]]:

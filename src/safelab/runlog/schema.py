@@ -26,6 +26,9 @@ CHECKPOINT_DIR = "checkpoints"
 LINE_FILES = (METRICS_FILE, SAMPLES_FILE, EVENTS_FILE)
 """The files that hold one JSON object per line, each with its ``update``."""
 
+RENAMED = {"controller/coef": "controller/kl_slope"}
+"""Metrics that older runs wrote under another name: old -> today's, under which every reader here gives them."""
+
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 """How a value that JSON cannot hold is written: as this text."""
 

@@ -1,6 +1,7 @@
 """The parts of one run, built and checked: all that the loop needs besides its state."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from safelab.contracts import (
     AdvantageEstimator,
@@ -36,11 +37,11 @@ class Components:
     reward: Reward
     evaluator: Evaluator
     sampler: Sampler
-    shaping: Shaping
+    shaping: Shaping[Any]
     critic: Critic
-    controller: Controller
+    controller: Controller[Any]
     advantage: AdvantageEstimator
-    objective: Objective
+    objective: Objective[Any]
     aggregation: Aggregation
     preference: Preference | None
     optimizer: OptimizerFactory

@@ -16,11 +16,11 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
 
 
 def _needs(config: Mapping[str, Any]) -> list[str]:
-    """What advantage and objective need of the other parts (their modules' ``NEEDS``) and do not get."""
+    """What advantage and objective need of the other parts (the ``needs`` of their class) and do not get."""
     lines = []
     for group in ("advantage", "objective"):
         name = config[group]["name"]
-        for need in sorted(getattr(find(group, name), "NEEDS", ())):
+        for need in sorted(find(group, name).needs):
             if said := PROVIDED[need](config):
                 lines.append(f"{said} with {group}={name}")
     return lines
@@ -91,7 +91,7 @@ def _sequence_mean(config: Mapping[str, Any]) -> str | None:
 
 def _sequence_advantage(config: Mapping[str, Any]) -> str | None:
     name = config["advantage"]["name"]
-    if getattr(find("advantage", name), "GRAIN", "sequence") == "sequence":  # a user's own may leave it unsaid
+    if getattr(find("advantage", name), "grain", "sequence") == "sequence":  # a user's own may leave it unsaid
         return None
     return f"advantage must give one number per response, got {name!r}: choose group_norm, leave_one_out or the like"
 

@@ -131,7 +131,7 @@ def start_audit(parts: Components, plan: Plan, batch: TrainBatch, first_pass: Pa
     """Which terms the loss of the first micro-batch has and what they reach; ``safelab audit`` does it in full."""
     piece = next(micro_batches(batch, parts.optimizer.micro_batch_size))
     terms = step_zero(parts, plan, piece, first_pass)
-    return [{"update": 0, "kind": "audit", "kl_route": parts.controller.route, "terms": terms}]
+    return [{"update": 0, "kind": "audit", "kl_route": parts.controller.route.name, "terms": terms}]
 
 
 def check_start(signals: Signals, stats: UpdateStats) -> None:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from safelab.maths.divergence import clamp_log_ratio, k1, k2, k3, ratio_k1
+from safelab.maths.divergence import clamp_log_ratio, k1, k3
 from safelab.maths.masked import masked_sum
 from safelab.options import State
 from safelab.training.components import Components
@@ -63,7 +63,7 @@ def loss_terms(
 ) -> Terms:
     """Forward pass and loss of ``batch``, which is a minibatch or a piece of one (``whole`` counts the minibatch).
 
-        total = policy + coef_v value + kl_coef KL - coef_e H      (the KL only where its route is the loss)
+        total = policy + coef_v value + kl_coef KL - coef_e H      (the KL only where its route leads into the loss)
 
     With ``train_policy`` False only the critic's term is there (its warm-up). ``seen`` is the forward pass, if it
     was made already and no weight has moved since. ``objective``: its state; ``seed``: of what it draws.
@@ -75,7 +75,8 @@ def loss_terms(
 
     told = parts.objective.loss(objective, current(parts, hidden, stats, seed), batch)
     policy = parts.aggregation.reduce(told.loss_tok, batch.mask, whole)
-    kl = _route_kl(route, stats.kl_exact_tok, log_ratio_ref_tok, log_ratio_tok, batch, whole)
+    exact_tok = k1(log_ratio_ref_tok) if stats.kl_exact_tok is None else stats.kl_exact_tok
+    kl = masked_sum(route.kl_tok(exact_tok, log_ratio_ref_tok, log_ratio_tok), batch.mask) / whole.tokens
     entropy = _entropy(parts.objective.entropy_positions, stats.entropy_tok, batch, whole)
 
     weighted, value = {}, torch.zeros((), device=policy.device)
@@ -87,10 +88,11 @@ def loss_terms(
         weighted["policy"] = policy
         if parts.objective.entropy_coef > 0.0:
             weighted["entropy"] = -parts.objective.entropy_coef * entropy
-        if route not in ("constant", "reward") and plan.kl_coef != 0.0:
+        if route.in_loss and plan.kl_coef != 0.0:
             weighted["kl"] = plan.kl_coef * kl
     with torch.no_grad():
         ratio_tok = clamp_log_ratio(log_ratio_tok).exp()
+        clipped_tok = torch.zeros_like(batch.mask) if told.clipped_tok is None else told.clipped_tok
         return Terms(
             weighted=weighted,
             policy=policy.detach(),
@@ -99,7 +101,7 @@ def loss_terms(
             entropy=entropy.detach(),
             ratio_sum=masked_sum(ratio_tok, batch.mask),
             ratio_max=ratio_tok[batch.mask].max(),
-            clipped_sum=masked_sum(told.clipped_tok.float(), batch.mask),
+            clipped_sum=masked_sum(clipped_tok.float(), batch.mask),
             # Tokens of the old policy: k3 of log(old / new) estimates KL(old || new) without bias.
             kl_old_k3_sum=masked_sum(k3(-log_ratio_tok), batch.mask),
             kl_ref_k1_sum=masked_sum(log_ratio_ref_tok, batch.mask),
@@ -119,31 +121,9 @@ def forward(parts: Components, plan: Plan, batch: TrainBatch) -> tuple[Tensor, T
     """Hidden states and token statistics of the policy; the exact KL only where its gradient is wanted."""
     model = parts.policy.model
     hidden = model.hidden(batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
-    exact = parts.controller.route == "loss_exact" and plan.kl_coef != 0.0
+    exact = parts.controller.route.needs_exact and plan.kl_coef != 0.0
     reference = (parts.policy.reference, batch.hidden_ref) if exact else None
     return hidden, model.token_stats(hidden[:, :-1], batch.ids, reference)
-
-
-def _route_kl(
-    route: str,
-    exact_tok: Tensor | None,
-    log_ratio_ref_tok: Tensor,
-    log_ratio_tok: Tensor,
-    batch: TrainBatch,
-    whole: Counts,
-) -> Float[Tensor, ""]:
-    """The KL in nats per token whose gradient the route sends to the policy (its value, where it sends none)."""
-    if route == "loss_exact" and exact_tok is not None:
-        kl_tok = exact_tok
-    elif route == "loss_k2":
-        kl_tok = k2(log_ratio_ref_tok)
-    elif route == "loss_k3":
-        kl_tok = k3(log_ratio_ref_tok)
-    elif route == "ratio_k1":
-        kl_tok = ratio_k1(log_ratio_ref_tok, log_ratio_tok)
-    else:
-        kl_tok = k1(log_ratio_ref_tok)
-    return masked_sum(kl_tok, batch.mask) / whole.tokens
 
 
 def _entropy(positions: str, entropy_tok: Tensor, batch: TrainBatch, whole: Counts) -> Float[Tensor, ""]:

@@ -126,7 +126,7 @@ def controller_metrics(plan: Plan, stats: UpdateStats, previewed: bool) -> dict[
         "controller/threshold": plan.threshold,
         "controller/penalty": plan.penalty,
         "controller/gate": plan.gate,
-        "controller/coef": plan.kl_coef,
+        "controller/kl_slope": plan.kl_coef,
         "controller/active": int(plan.active),
         "controller/phase": plan.phase,
         "controller/kl_short": plan.kl_short,

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Evidence
+from safelab.contracts import Evidence, Route
 from safelab.errors import RewardFailed, RunFailed
 from safelab.maths.divergence import k1
 from safelab.maths.masked import masked_mean
@@ -207,6 +207,14 @@ def observe(scored: Scored) -> Signals:
     )
 
 
+def token_rewards(route: Route, plan: Plan, scored: Scored) -> Float[Tensor, "b t"]:
+    """What the KL penalty takes from each token's reward: nothing, unless that is its route."""
+    log_ratio_ref_tok = scored.logp_old_tok - scored.logp_ref_tok
+    # The tokens are the old policy's own, and its ratio to itself is one.
+    kl_tok = route.kl_tok(scored.kl_exact_tok, log_ratio_ref_tok, torch.zeros_like(log_ratio_ref_tok))
+    return -(plan.kl_coef if route.in_reward else 0.0) * kl_tok * scored.rollout.mask
+
+
 def make_batch(
     parts: Components,
     scored: Scored,
@@ -216,13 +224,12 @@ def make_batch(
 ) -> TrainBatch:
     """Advantages and returns, with all that the losses read. ``greedy_seq``: rewards of the greedy responses."""
     rollout = scored.rollout
-    in_reward = plan.kl_coef if parts.controller.route == "reward" else 0.0
     values = parts.critic.combine(scored.heads_old)
     estimates = parts.advantage.estimate(
         Evidence(
             rollout=rollout,
-            reward_seq=shaped_seq,
-            token_reward_tok=-in_reward * k1(scored.logp_old_tok - scored.logp_ref_tok) * rollout.mask,
+            shaped_seq=shaped_seq,
+            token_reward_tok=token_rewards(parts.controller.route, plan, scored),
             values=values,
             bootstrap_values=parts.critic.combine(scored.bootstrap_heads),
             greedy_reward_seq=greedy_seq,

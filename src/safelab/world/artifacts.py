@@ -16,6 +16,18 @@ from safelab.world.options import WorldOptions
 
 Progress = Callable[[str], None]
 
+SOURCES = (
+    "maths/masked.py",
+    "maths/preference.py",
+    "maths/seeds.py",
+    "supervised/bradley_terry.py",
+    "supervised/loop.py",
+    "supervised/rows.py",
+    "supervised/sft.py",
+    "supervised/token_value.py",
+)
+"""What a model is made by besides this package."""
+
 LIBRARIES = ("tokenizers", "torch", "transformers")
 """Another version of these may train other weights from the same seed."""
 
@@ -99,9 +111,9 @@ def _policy_parts(world: WorldOptions) -> dict[str, Any]:
 
 @once
 def source_hash() -> str:
-    """Hash of the text of every module that a model is made by: this package, and the derivation of seeds."""
+    """Hash of the text of every module that a model is made by."""
     package = Path(__file__).parent
-    files = [*sorted(package.glob("*.py")), package.parent / "maths" / "seeds.py"]
+    files = [*sorted(package.glob("*.py")), *(package.parent / name for name in SOURCES)]
     digest = hashlib.blake2b(digest_size=16)
     for file in files:
         # The length keeps "ab" + "c" apart from "a" + "bc".

@@ -3,36 +3,32 @@
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, pstdev
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from safelab.maths.seeds import derive_seed
+from safelab.supervised.rows import Row, cut, ids_of
+from safelab.supervised.sft import IGNORED, answer_count, answer_labels, answer_loss_sum
 from safelab.world.gold import gold_score
 from safelab.world.grammar import is_review, sample_prompt, sample_review
 from safelab.world.options import LanguageModelOptions, WorldOptions
 from safelab.world.quiet import without_bars
 from safelab.world.reproducible import reproducible
+from safelab.world.teaching import Progress, teach, titled
 from safelab.world.tokenizer import build_tokenizer, encode_texts
 
-Progress = Callable[[str], None]
-
-IGNORED = -100
-"""Label of a position that the loss leaves out."""
-MAX_GRAD_NORM = 1.0
 HELD_OUT_REVIEWS = 1024
 SAMPLES_MEASURED = 1024
 SAMPLING_BATCH = 256
 BATCHES_SORTED = 8
-REPORTS = 20
-"""Progress lines of one training."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,33 +64,42 @@ def train_language_model(
     """A fresh model, trained on the responses of an endless stream of reviews; prompts carry no loss."""
     options = world.language_model
     batches = review_batches(random.Random(derive_seed(world.seed, "language_model", "reviews")), options.batch_size)
-    model = LlamaForCausalLM(llama_config(options, tokenizer))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda step: slope(step, options.warmup_steps, options.steps)
-    )
-    report = max(1, options.steps // REPORTS)
-    for step in range(1, options.steps + 1):
-        loss = response_loss(model, *review_batch(tokenizer, next(batches)))
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
-        if step % report == 0:
-            progress(f"language model: step {step} of {options.steps}, perplexity {math.exp(loss.item()):.2f}")
-    return model.eval()
+    lesson = Reviews(LlamaForCausalLM(llama_config(options, tokenizer)))
+    rows = (response_rows(tokenizer, batch) for batch in batches)
+    teach(lesson, rows, options.lr, options.warmup_steps, options.steps, titled("language model", progress))
+    return lesson.model
 
 
-def review_batches(rng: random.Random, batch_size: int) -> Iterator[list[tuple[str, str]]]:
+@dataclass(frozen=True, slots=True)
+class Reviews:
+    """``supervised.Lesson``: the policy learns to write reviews; prompts carry no loss."""
+
+    model: LlamaForCausalLM
+
+    def count(self, rows: Sequence[Row]) -> int:
+        """Tokens of the reviews, with their ends."""
+        return answer_count(rows)
+
+    def loss_sum(self, rows: Sequence[Row]) -> Float[Tensor, ""]:
+        """Negative log-probability of the reviews, in nats."""
+        return answer_loss_sum(self.model, rows)
+
+
+def review_batches(rng: random.Random, batch_size: int) -> Iterator[list[Sampled]]:
     """Endless batches of reviews of like length, which saves a quarter of the padding; their order is random."""
     while True:
         reviews = sorted(
-            (sample_review(rng) for _ in range(batch_size * BATCHES_SORTED)), key=lambda row: len(row[1].split())
+            (review(rng) for _ in range(batch_size * BATCHES_SORTED)), key=lambda each: len(each.response.split())
         )
-        batches = [reviews[start : start + batch_size] for start in range(0, len(reviews), batch_size)]
+        batches = list(cut(reviews, batch_size))
         while batches:
             yield batches.pop(int(rng.random() * len(batches)))
+
+
+def review(rng: random.Random) -> Sampled:
+    """A whole review of the grammar, as the policy is to write it."""
+    prompt, response = sample_review(rng)
+    return Sampled(prompt=prompt, response=response, ended=True)
 
 
 def llama_config(options: LanguageModelOptions, tokenizer: PreTrainedTokenizerFast) -> LlamaConfig:
@@ -113,38 +118,12 @@ def llama_config(options: LanguageModelOptions, tokenizer: PreTrainedTokenizerFa
     )
 
 
-def slope(step: int, warmup: int, steps: int) -> float:
-    """Share of the highest learning rate: up to 1 in ``warmup`` steps, then down to 0 at ``steps``, both straight."""
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return max(0.0, (steps - step) / max(1, steps - warmup))
-
-
-def review_batch(
-    tokenizer: PreTrainedTokenizerFast, reviews: Sequence[tuple[str, str]]
-) -> tuple[Int[Tensor, "b s"], Int[Tensor, "b s"]]:
-    """Prompt, response and end token as ids padded on the right, and labels that are ``IGNORED`` but for the response.
-
-    Padding on the right needs no attention mask: a causal model does not look there.
-    """
-    prompts = encode_texts(tokenizer, [prompt for prompt, _ in reviews])
-    responses = encode_texts(tokenizer, [response for _, response in reviews])
-    end = [tokenizer.eos_token_id]
-    ids = [prompt + response + end for prompt, response in zip(prompts, responses, strict=True)]
-    labels = [[IGNORED] * len(prompt) + response + end for prompt, response in zip(prompts, responses, strict=True)]
-    return pad_right(ids, tokenizer.pad_token_id), pad_right(labels, IGNORED)
-
-
-def pad_right(rows: Sequence[Sequence[int]], value: int) -> Int[Tensor, "b s"]:
-    """Rows of unequal length as one tensor."""
-    width = max(len(row) for row in rows)
-    return torch.tensor([[*row, *[value] * (width - len(row))] for row in rows])
-
-
-def response_loss(model: LlamaForCausalLM, ids: Int[Tensor, "b s"], labels: Int[Tensor, "b s"]) -> Float[Tensor, ""]:
-    """Mean of -log p over the labelled tokens, in nats."""
-    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-    return functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED)
+def response_rows(tokenizer: PreTrainedTokenizerFast, responses: Sequence[Sampled]) -> list[Row]:
+    """Prompts and responses as tokens, with the end token where it was given."""
+    prompts = encode_texts(tokenizer, [each.prompt for each in responses])
+    texts = encode_texts(tokenizer, [each.response for each in responses])
+    ends = [[tokenizer.eos_token_id] * each.ended for each in responses]
+    return [Row(prompt, text + end) for prompt, text, end in zip(prompts, texts, ends, strict=True)]
 
 
 @torch.no_grad()
@@ -178,10 +157,10 @@ def measure_language_model(
 ) -> dict[str, float]:
     """How well the policy writes: on reviews that it was not trained on, and by what it samples."""
     rng = random.Random(derive_seed(world.seed, "language_model", "held_out"))
-    ids, labels = review_batch(tokenizer, [sample_review(rng) for _ in range(HELD_OUT_REVIEWS)])
-    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
-    logp = logits.log_softmax(dim=-1)[labels[:, 1:] != IGNORED]
-    loss = functional.nll_loss(logp, labels[:, 1:][labels[:, 1:] != IGNORED])
+    rows = response_rows(tokenizer, [review(rng) for _ in range(HELD_OUT_REVIEWS)])
+    logits, labels = model(input_ids=ids_of(rows), use_cache=False).logits[:, :-1], answer_labels(rows)[:, 1:]
+    logp = logits.log_softmax(dim=-1)[labels != IGNORED]
+    loss = functional.nll_loss(logp, labels[labels != IGNORED])
     prompts = [sample_prompt(rng) for _ in range(SAMPLES_MEASURED)]
     samples = sample_responses(model, tokenizer, prompts, world.language_model.max_new_tokens)
     gold = [gold_score(each.prompt, each.response, each.ended) for each in samples]

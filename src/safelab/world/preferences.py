@@ -6,7 +6,8 @@ Ref: label noise as Gao et al. 2022, arXiv 2210.10760, section 2.
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -19,18 +20,43 @@ from safelab.world.language_model import Sampled, sample_responses
 from safelab.world.options import WorldOptions
 from safelab.world.quiet import without_bars
 from safelab.world.reproducible import reproducible
-
-Progress = Callable[[str], None]
+from safelab.world.teaching import Progress
 
 FILE = "pairs.jsonl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Preference:
+class LabelledPair:
     """Two responses to one prompt, the better one first, as far as the label is right."""
 
     chosen: Sampled
     rejected: Sampled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawn:
+    """The pairs of one run seed: ``training`` has noise in its labels, ``held_out`` clean ones.
+
+    Beside them the policy that wrote them, its tokenizer, and the generator as the drawing left it.
+    """
+
+    policy: LlamaForCausalLM
+    tokenizer: PreTrainedTokenizerFast
+    rng: random.Random
+    training: list[LabelledPair]
+    held_out: list[LabelledPair]
+
+
+@contextmanager
+def drawn(world: WorldOptions, seed: int, policy_directory: Path, progress: Progress) -> Iterator[Drawn]:
+    """The same pairs for all that learns from them; within the block torch's random numbers are the seed's own."""
+    with reproducible(derive_seed(world.seed, "reward_model", seed, "torch")):
+        with without_bars():
+            policy = LlamaForCausalLM.from_pretrained(policy_directory)
+            tokenizer = AutoTokenizer.from_pretrained(policy_directory)
+        rng = random.Random(derive_seed(world.seed, "reward_model", seed))
+        training, held_out = draw_preferences(world, policy, tokenizer, rng, progress)
+        yield Drawn(policy=policy, tokenizer=tokenizer, rng=rng, training=training, held_out=held_out)
 
 
 def make_preferences(
@@ -41,22 +67,17 @@ def make_preferences(
     Returns:
         What was measured: how many pairs, and the share whose label is against the gold score.
     """
-    # The reward model's own streams: from them the same pairs are drawn.
-    with reproducible(derive_seed(world.seed, "reward_model", seed, "torch")):
-        with without_bars():
-            policy = LlamaForCausalLM.from_pretrained(policy_directory)
-            tokenizer = AutoTokenizer.from_pretrained(policy_directory)
-        rng = random.Random(derive_seed(world.seed, "reward_model", seed))
-        training, _ = draw_preferences(world, policy, tokenizer, rng, progress)
+    with drawn(world, seed, policy_directory, progress) as preferences:
+        training = preferences.training
     lines = [json.dumps(asdict(pair)) + "\n" for pair in training]
     (directory / FILE).write_text("".join(lines), encoding="utf-8")
     return {"pairs": float(len(training)), "wrong_labels": sum(map(is_wrong, training)) / len(training)}
 
 
-def load_preferences(directory: Path) -> list[Preference]:
+def load_preferences(directory: Path) -> list[LabelledPair]:
     """What ``make_preferences`` wrote."""
     records = [json.loads(line) for line in (directory / FILE).read_text(encoding="utf-8").splitlines()]
-    return [Preference(**{side: Sampled(**sampled) for side, sampled in record.items()}) for record in records]
+    return [LabelledPair(**{side: Sampled(**sampled) for side, sampled in record.items()}) for record in records]
 
 
 def draw_preferences(
@@ -65,7 +86,7 @@ def draw_preferences(
     tokenizer: PreTrainedTokenizerFast,
     rng: random.Random,
     progress: Progress,
-) -> tuple[list[Preference], list[Preference]]:
+) -> tuple[list[LabelledPair], list[LabelledPair]]:
     """Pairs to learn from, with noise in their labels, and held-out pairs with clean ones."""
     options = world.reward_model
     wanted = options.pairs + options.held_out
@@ -77,30 +98,31 @@ def draw_preferences(
 
 def sample_preferences(
     policy: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rng: random.Random, count: int, max_new_tokens: int
-) -> list[Preference]:
+) -> list[LabelledPair]:
     """``count`` pairs with the gold score's own labels; two responses that it scores alike are drawn again."""
-    pairs: list[Preference] = []
+    pairs: list[LabelledPair] = []
     while len(pairs) < count:
         prompts = [sample_prompt(rng) for _ in range(count - len(pairs))]
         both = sample_responses(policy, tokenizer, [*prompts, *prompts], max_new_tokens)
-        drawn = (_preference(*two) for two in zip(both[: len(prompts)], both[len(prompts) :], strict=True))
-        pairs += [pair for pair in drawn if pair is not None]
+        labelled = (_labelled(*two) for two in zip(both[: len(prompts)], both[len(prompts) :], strict=True))
+        pairs += [pair for pair in labelled if pair is not None]
     return pairs
 
 
-def turned(pair: Preference) -> Preference:
+def turned(pair: LabelledPair) -> LabelledPair:
     """The same pair with the opposite label."""
     return replace(pair, chosen=pair.rejected, rejected=pair.chosen)
 
 
-def is_wrong(pair: Preference) -> bool:
+def is_wrong(pair: LabelledPair) -> bool:
     """Whether the gold score prefers the rejected response."""
     chosen, rejected = (gold_score(each.prompt, each.response, each.ended) for each in (pair.chosen, pair.rejected))
     return chosen < rejected
 
 
-def _preference(first: Sampled, second: Sampled) -> Preference | None:
+def _labelled(first: Sampled, second: Sampled) -> LabelledPair | None:
     gold = [gold_score(each.prompt, each.response, each.ended) for each in (first, second)]
     if gold[0] == gold[1]:
         return None
-    return Preference(chosen=first, rejected=second) if gold[0] > gold[1] else Preference(chosen=second, rejected=first)
+    better, worse = (first, second) if gold[0] > gold[1] else (second, first)
+    return LabelledPair(chosen=better, rejected=worse)

@@ -8,7 +8,7 @@ Ref: Ouyang et al. 2022, arXiv 2203.02155, eq. 1; label noise as Gao et al. 2022
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean, pstdev
@@ -16,7 +16,6 @@ from statistics import fmean, pstdev
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn import functional
 from transformers import (
     AutoTokenizer,
     LlamaConfig,
@@ -25,15 +24,14 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from safelab.maths.seeds import derive_seed
-from safelab.world.language_model import MAX_GRAD_NORM, Sampled, pad_right, slope
+from safelab.maths.preference import accuracy, margin_of_halves
+from safelab.supervised.bradley_terry import bradley_terry_loss
+from safelab.supervised.rows import ids_of
+from safelab.world.language_model import Sampled, response_rows
 from safelab.world.options import RewardModelOptions, WorldOptions
-from safelab.world.preferences import Preference, draw_preferences
+from safelab.world.preferences import LabelledPair, drawn
 from safelab.world.quiet import without_bars
-from safelab.world.reproducible import reproducible
-from safelab.world.tokenizer import encode_texts
-
-Progress = Callable[[str], None]
+from safelab.world.teaching import Progress, teach_epochs, titled
 
 SCORING_BATCH = 256
 
@@ -72,19 +70,14 @@ def make_reward_model(
         training responses, seconds.
     """
     started = time.monotonic()
-    options = world.reward_model
-    with reproducible(derive_seed(world.seed, "reward_model", seed, "torch")):
-        with without_bars():
-            policy = LlamaForCausalLM.from_pretrained(policy_directory)
-            tokenizer = AutoTokenizer.from_pretrained(policy_directory)
-        rng = random.Random(derive_seed(world.seed, "reward_model", seed))
-        training, held_out = draw_preferences(world, policy, tokenizer, rng, progress)
-        reward_model = train_reward_model(policy, tokenizer, training, options, rng, progress)
-        accuracy = held_out_accuracy(reward_model, held_out)
+    with drawn(world, seed, policy_directory, progress) as preferences:
+        policy, tokenizer, training = preferences.policy, preferences.tokenizer, preferences.training
+        reward_model = train_reward_model(policy, tokenizer, training, world.reward_model, preferences.rng, progress)
+        share = held_out_accuracy(reward_model, preferences.held_out)
         rewards = score(reward_model, [side for pair in training for side in (pair.chosen, pair.rejected)])
     reward_model.save(directory)
     return {
-        "accuracy": accuracy,
+        "accuracy": share,
         "reward_mean": fmean(rewards),
         "reward_deviation": pstdev(rewards),
         "seconds": time.monotonic() - started,
@@ -94,7 +87,7 @@ def make_reward_model(
 def train_reward_model(
     policy: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
-    pairs: Sequence[Preference],
+    pairs: Sequence[LabelledPair],
     options: RewardModelOptions,
     rng: random.Random,
     progress: Progress,
@@ -105,36 +98,38 @@ def train_reward_model(
     model.model.load_state_dict(policy.model.state_dict())
     # z starts with a deviation of about 1: from a head near zero some seeds learned next to nothing in three epochs.
     torch.nn.init.normal_(model.score.weight, std=config.hidden_size**-0.5)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=options.lr, weight_decay=0.0)
-    steps = options.epochs * -(-len(pairs) // options.batch_size)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: slope(step, steps // 10, steps))
-    reward_model = RewardModel(model=model, tokenizer=tokenizer, z_mean=0.0)
-    for epoch in range(options.epochs):
-        progress(f"reward model: epoch {epoch + 1} of {options.epochs}")
-        for batch in _batches(pairs, options.batch_size, rng):
-            z = logits(reward_model, [pair.chosen for pair in batch] + [pair.rejected for pair in batch])
-            bradley_terry_loss(*z.chunk(2)).backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
-            optimizer.step()
-            schedule.step()
-            optimizer.zero_grad()
-    model.eval()
+    untaught = RewardModel(model=model, tokenizer=tokenizer, z_mean=0.0)
+    teach_epochs(Judgement(untaught), pairs, options, rng, titled("reward model", progress))
     responses = [side for pair in pairs for side in (pair.chosen, pair.rejected)]
-    return replace(reward_model, z_mean=fmean(all_logits(reward_model, responses)))
+    return replace(untaught, z_mean=fmean(all_logits(untaught, responses)))
 
 
-def bradley_terry_loss(z_chosen: Float[Tensor, "b"], z_rejected: Float[Tensor, "b"]) -> Float[Tensor, ""]:
-    """Mean of -log sigmoid(z_chosen - z_rejected); log 2 where both are equal."""
-    return -functional.logsigmoid(z_chosen - z_rejected).mean()
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """``supervised.Lesson``: the better response is to have the higher z."""
+
+    reward_model: RewardModel
+
+    @property
+    def model(self) -> LlamaForSequenceClassification:
+        """The classifier."""
+        return self.reward_model.model
+
+    def count(self, pairs: Sequence[LabelledPair]) -> int:
+        """Pairs."""
+        return len(pairs)
+
+    def loss_sum(self, pairs: Sequence[LabelledPair]) -> Float[Tensor, ""]:
+        """-log sigmoid(z_chosen - z_rejected), summed."""
+        z = logits(self.reward_model, [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs])
+        return bradley_terry_loss(margin_of_halves(z)).sum()
 
 
 def logits(reward_model: RewardModel, responses: Sequence[Sampled]) -> Float[Tensor, "b"]:
     """Z of each response at its last token, which is the end token where it was given; carries gradient."""
-    tokenizer = reward_model.tokenizer
-    texts = encode_texts(tokenizer, [f"{each.prompt} {each.response}" for each in responses])
-    rows = [ids + [tokenizer.eos_token_id] * each.ended for ids, each in zip(texts, responses, strict=True)]
-    ids = pad_right(rows, tokenizer.pad_token_id).to(reward_model.model.device)
-    last = torch.tensor([len(row) - 1 for row in rows], device=ids.device)
+    rows = response_rows(reward_model.tokenizer, responses)
+    ids = ids_of(rows).to(reward_model.model.device)
+    last = torch.tensor([len(row.prompt) + len(row.answer) - 1 for row in rows], device=ids.device)
     hidden = reward_model.model.model(input_ids=ids, use_cache=False).last_hidden_state
     z: Tensor = reward_model.model.score(hidden[torch.arange(len(rows), device=ids.device), last])
     return z.squeeze(-1)
@@ -154,15 +149,8 @@ def score(reward_model: RewardModel, responses: Sequence[Sampled]) -> list[float
     return rewards
 
 
-def held_out_accuracy(reward_model: RewardModel, pairs: Sequence[Preference]) -> float:
-    """Share of the pairs whose better response has the higher z; a tie counts as wrong."""
+def held_out_accuracy(reward_model: RewardModel, pairs: Sequence[LabelledPair]) -> float:
+    """Share of the pairs whose better response has the higher z; a tie counts half."""
     chosen = all_logits(reward_model, [pair.chosen for pair in pairs])
     rejected = all_logits(reward_model, [pair.rejected for pair in pairs])
-    return fmean(better > worse for better, worse in zip(chosen, rejected, strict=True))
-
-
-def _batches(pairs: Sequence[Preference], size: int, rng: random.Random) -> Iterator[list[Preference]]:
-    # Sorted by random numbers: Python fixes the sequence of random() for good, but not that of shuffle().
-    order = sorted(range(len(pairs)), key=lambda _: rng.random())
-    for start in range(0, len(order), size):
-        yield [pairs[index] for index in order[start : start + size]]
+    return accuracy(torch.tensor(chosen) - torch.tensor(rejected))

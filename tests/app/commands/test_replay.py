@@ -43,7 +43,7 @@ def test_from_a_run_it_tells_what_the_run_itself_logged(tmp_path: Path) -> None:
     logged = [json.loads(line) for line in (outcome.directory / "metrics.jsonl").read_text().splitlines()]
     for row, metrics in zip(rows(out), logged, strict=True):
         assert float(row["threshold"]) == metrics["controller/threshold"]
-        assert float(row["kl_coef"]) == metrics["controller/coef"]
+        assert float(row["kl_coef"]) == metrics["controller/kl_slope"]
         assert row["phase"] == metrics["controller/phase"]
 
 

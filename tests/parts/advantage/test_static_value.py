@@ -10,7 +10,7 @@ from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from safelab.errors import ConfigError
 from safelab.parts.advantage._value_model import load_value_model
-from safelab.parts.advantage.static_value import Options, StaticValue
+from safelab.parts.advantage.static_value import StaticValue
 from safelab.plugins import build_option
 from safelab.types import PromptBatch, Rollout
 from support.evidence import evidence
@@ -43,7 +43,7 @@ def options(**changes: object) -> dict:
 def estimated(rows: list[list[float]], lengths: list[int], penalty: float = 0.0, **changes: object) -> torch.Tensor:
     given = evidence([0.3] * len(rows), lengths=lengths, columns=len(rows[0]) - 1)
     given = replace(given, token_reward_tok=torch.full(given.mask.shape, penalty))
-    return StaticValue(Options(**options(**changes)), Given(rows)).estimate(given).advantage_tok
+    return StaticValue(**options(**changes)).reading(Given(rows)).estimate(given).advantage_tok
 
 
 def test_the_papers_advantage_is_the_value_after_the_token_and_the_penalty() -> None:
@@ -79,7 +79,7 @@ def test_in_the_authors_code_scale_and_offset_of_the_values_do_not_matter_and_th
 
 @pytest.mark.parametrize("mode", ["static_value", "whitened_gae"])
 def test_the_rewards_score_moves_nothing(mode: str) -> None:
-    made = StaticValue(Options(**options(mode=mode)), Given([[0.1, 0.2, 0.4], [0.3, 0.9, 0.8]]))
+    made = StaticValue(**options(mode=mode)).reading(Given([[0.1, 0.2, 0.4], [0.3, 0.9, 0.8]]))
     low, high = (made.estimate(evidence(rewards)).advantage_tok for rewards in ([0.0, 0.0], [5.0, -5.0]))
     assert torch.equal(low, high)
     assert low.abs().max() > 0.1

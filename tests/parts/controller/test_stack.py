@@ -70,8 +70,8 @@ def test_the_fixed_penalty_acts_at_any_kl() -> None:
 
 def test_k1_in_the_loss_is_refused_unless_studied() -> None:
     with pytest.raises(ConfigError, match="zero on-policy"):
-        stack("fixed_kl", route="loss_k1")
-    assert stack("fixed_kl", route="loss_k1", allow_known_bad=True).route == "loss_k1"
+        stack("fixed_kl", route={"name": "loss_k1"})
+    assert stack("fixed_kl", route={"name": "loss_k1"}, allow_known_bad=True).route.name == "loss_k1"
 
 
 def test_a_missing_exact_kl_is_refused() -> None:

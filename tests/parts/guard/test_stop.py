@@ -1,16 +1,16 @@
 import math
 
 import pytest
+from pydantic import ValidationError
 
 from safelab.errors import RunFailed
-from safelab.parts.guard import stop
+from safelab.parts.guard.stop import Stop
 
 KL = {"kl/ref_token_exact": 0.5}
 
 
-def guard(*metrics: str, crashes: tuple[str, ...] = (), kl_ceiling: float | None = None) -> stop.StopGuard:
-    options = stop.Options(name="stop", metrics=list(metrics), crashes=list(crashes), kl_ceiling=kl_ceiling)
-    return stop.build(options, None)
+def guard(*metrics: str, crashes: tuple[str, ...] = (), kl_ceiling: float | None = None) -> Stop:
+    return Stop(name="stop", metrics=list(metrics), crashes=list(crashes), kl_ceiling=kl_ceiling)
 
 
 def test_finite_rows_pass() -> None:
@@ -61,3 +61,8 @@ def test_the_ceiling_of_the_kl() -> None:
     said = guard("policy/loss", kl_ceiling=1.0).verdict(row)
     assert said == "kl/ref_token_exact was 1.25, above 1, at update 9"
     assert guard("policy/loss", kl_ceiling=1.25).verdict(row) is None
+
+
+def test_a_crash_that_is_none_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ValidationError, match="must name a kind of crash, got 'hackin': did you mean 'hacking'"):
+        guard("policy/loss", crashes=("hackin",))

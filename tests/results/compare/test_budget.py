@@ -9,7 +9,7 @@ from safelab.results.compare.budget import budgets, keep
 from safelab.results.page.document import Choices, build_report
 from safelab.results.runs.load import load
 
-from .conftest import MakeRun
+from ..conftest import MakeRun
 
 
 def array(*values: float) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":

@@ -10,7 +10,7 @@ from safelab.results.page.document import Choices, build_report
 from safelab.results.page.figures import spread, write_figures
 from safelab.results.runs.load import load
 
-from .conftest import MakeRun
+from ..conftest import MakeRun
 
 
 def test_labels_that_are_apart_stay_and_others_are_moved() -> None:

@@ -11,7 +11,7 @@ from safelab.results.page.tables import latex, markdown, write_tables
 from safelab.results.runs.load import load
 from safelab.results.runs.measures import MEASURES
 
-from .conftest import MakeRun
+from ..conftest import MakeRun
 
 ODD = "a|b_c $x$ <i> `d`"
 

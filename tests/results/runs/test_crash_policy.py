@@ -8,7 +8,7 @@ from safelab.results.runs.crash_policy import floors, to_the_end, under_policy
 from safelab.results.runs.load import load
 from safelab.results.runs.measures import MEASURES
 
-from .conftest import MakeRun
+from ..conftest import MakeRun
 
 REWARD_MEAN = MEASURES[0]
 
@@ -45,14 +45,14 @@ def test_exclude_leaves_it_out_of_averages_and_not_out_of_crash_rates(two_arms: 
 def test_the_report_says_that_the_ranking_hangs_on_the_policy(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("steady", 0, rewards=[0.5, 0.4, 0.5], columns={"crash/reward": [0, 0, 0]})
     make_run("fallen", 0, rewards=[0.6, 0.6, 0.6], columns={"crash/reward": [0, 1, 0]})
-    evidence = load([tmp_path])
-    found = {row.policy: list(row.arms) for row in rankings(evidence, REWARD_MEAN, 10)}
+    loaded = load([tmp_path])
+    found = {row.policy: list(row.arms) for row in rankings(loaded, REWARD_MEAN, 10)}
     assert found == {
         "last_value": ["fallen", "steady"],
         "floor": ["fallen", "steady"],
         "exclude": ["steady", "fallen"],
     }
-    assert any("depends on what a crashed run counts for" in line for line in build_report(evidence, Choices()).limits)
+    assert any("depends on what a crashed run counts for" in line for line in build_report(loaded, Choices()).limits)
 
 
 def test_the_floor_is_the_least_of_any_counted_run(make_run: MakeRun, tmp_path: Path) -> None:

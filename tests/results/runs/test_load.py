@@ -7,7 +7,7 @@ from safelab.errors import DataError
 from safelab.results.page.document import Choices, build_report
 from safelab.results.runs.load import load, printable
 
-from .conftest import MakeRun
+from ..conftest import MakeRun
 
 
 def places(tmp_path: Path) -> list[tuple[str, int, bool, str]]:

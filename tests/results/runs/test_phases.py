@@ -4,7 +4,7 @@ from safelab.results.page.document import Choices, build_report
 from safelab.results.page.plots import phase_lines
 from safelab.results.runs.load import load
 
-from .conftest import MakeRun
+from ..conftest import MakeRun
 
 
 def test_the_phase_of_most_seeds_in_spans(make_run: MakeRun, tmp_path: Path) -> None:

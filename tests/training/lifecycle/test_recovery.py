@@ -75,7 +75,7 @@ def test_the_penalty_grows_and_stays_so(tmp_path: Path) -> None:
     (event,) = events_of(outcome.directory)
     plain, risen = rows[0], rows[event["restored"]]
     assert risen["guard/kl_coef_scale"] == event["kl_coef_scale"] == 3.0
-    assert math.isclose(risen["controller/coef"], 3 * plain["controller/coef"])
+    assert math.isclose(risen["controller/kl_slope"], 3 * plain["controller/kl_slope"])
     assert risen["policy/lr"] == plain["policy/lr"]
 
 

@@ -1,4 +1,4 @@
-"""The rim: directory, resume, refusal."""
+"""A run as a whole: its directory, resuming it, refusing another run's."""
 
 import json
 from pathlib import Path

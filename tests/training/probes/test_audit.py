@@ -43,8 +43,8 @@ def test_k1_in_the_loss_has_a_gradient_and_it_is_noise(tmp_path: Path) -> None:
         ["algorithm=asymmetric_kl"],
         ["algorithm=dvpo"],
         ["algorithm=dvpo", "advantage.mode=whitened_gae"],
-        ["algorithm=ppo_matched", "controller.route=loss_k2"],
-        ["algorithm=ppo_matched", "controller.route=ratio_k1"],
+        ["algorithm=ppo_matched", "controller/route=loss_k2"],
+        ["algorithm=ppo_matched", "controller/route=ratio_k1"],
     ],
 )
 def test_a_penalty_that_acts_passes(overrides: list[str], tmp_path: Path) -> None:

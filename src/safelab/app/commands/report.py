@@ -21,7 +21,7 @@ def report(argv: Sequence[str]) -> int:
     from safelab.results.page.document import Choices, build_report, write_json
     from safelab.results.runs.load import load
 
-    evidence = load(arguments.directories, arguments.by, arguments.where, cache_directory() / "report")
+    loaded = load(arguments.directories, arguments.by, arguments.where, cache_directory() / "report")
     choices = Choices(
         baseline=arguments.baseline,
         metrics=arguments.metric,
@@ -30,7 +30,7 @@ def report(argv: Sequence[str]) -> int:
         paper=arguments.paper,
         command=shlex.join(["safelab", "report", *argv]),
     )
-    found = build_report(evidence, choices)
+    found = build_report(loaded, choices)
     target = _output(arguments)
 
     from safelab.results.page.figures import write_figures

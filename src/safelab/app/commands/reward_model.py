@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from safelab.app.supervised import options_of, run
 
 if TYPE_CHECKING:
-    from safelab.supervised.loop import RewardModelOptions
+    from safelab.supervised.options import RewardModelOptions
 
 USAGE = """usage: safelab reward-model model=DIR output=DIR [pairs.path=FILE.jsonl.gz] [key=value ...]
 
@@ -24,12 +24,12 @@ def main(arguments: Sequence[str]) -> int:
     options = options_of(arguments, "reward_model", USAGE, _kind)
     if options is None:
         return 0
-    from safelab.supervised.models import load_reward_model
+    from safelab.supervised.loading import load_reward_model
 
     return run(options, "reward model", load_reward_model)
 
 
 def _kind() -> "type[RewardModelOptions]":
-    from safelab.supervised.loop import RewardModelOptions
+    from safelab.supervised.options import RewardModelOptions
 
     return RewardModelOptions

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from safelab.app.supervised import options_of, run
 
 if TYPE_CHECKING:
-    from safelab.supervised.loop import SupervisedOptions
+    from safelab.supervised.options import SupervisedOptions
 
 USAGE = """usage: safelab sft model=DIR output=DIR [pairs.path=FILE.jsonl.gz] [key=value ...]
 
@@ -24,12 +24,12 @@ def main(arguments: Sequence[str]) -> int:
     options = options_of(arguments, "sft", USAGE, _kind)
     if options is None:
         return 0
-    from safelab.supervised.models import load_sft
+    from safelab.supervised.loading import load_sft
 
     return run(options, "supervised fine-tuning", load_sft)
 
 
 def _kind() -> "type[SupervisedOptions]":
-    from safelab.supervised.loop import SupervisedOptions
+    from safelab.supervised.options import SupervisedOptions
 
     return SupervisedOptions

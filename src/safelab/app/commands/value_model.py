@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from safelab.app.supervised import options_of, run
 
 if TYPE_CHECKING:
-    from safelab.supervised.loop import SupervisedOptions
+    from safelab.supervised.options import SupervisedOptions
 
 USAGE = """usage: safelab value-model model=DIR output=DIR [pairs.path=FILE.jsonl.gz] [key=value ...]
 
@@ -25,12 +25,12 @@ def main(arguments: Sequence[str]) -> int:
     options = options_of(arguments, "value_model", USAGE, _kind)
     if options is None:
         return 0
-    from safelab.supervised.models import load_value_model
+    from safelab.supervised.loading import load_value_model
 
     return run(options, "value model", load_value_model)
 
 
 def _kind() -> "type[SupervisedOptions]":
-    from safelab.supervised.loop import SupervisedOptions
+    from safelab.supervised.options import SupervisedOptions
 
     return SupervisedOptions

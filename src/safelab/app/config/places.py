@@ -3,10 +3,11 @@
 import os
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 
 def cache_directory() -> Path:
     """Where the embedded world is kept: $SAFELAB_CACHE, else safelab's folder in the user's cache."""
     if own := os.environ.get("SAFELAB_CACHE"):
         return Path(own).expanduser()
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser() / "safelab"
+    return user_cache_path("safelab", appauthor=False)

@@ -71,6 +71,7 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
     from transformers import AutoModelForCausalLM
 
     from safelab.contracts import Context
+    from safelab.parts.controller.stack import route_class
     from safelab.parts.policy._vocabulary import tokens_per_chunk
     from safelab.plugins import build_option
 
@@ -94,6 +95,9 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
     per_token = 2 * shape.num_hidden_layers * shape.num_key_value_heads * head_size * module.dtype.itemsize
     chunk = min(rows * response, tokens_per_chunk(rows * response, shape.vocab_size))
     kept, recomputed = activations(adapted.inner, rows, prompt + response, policy["gradient_checkpointing"])
+    # A controller of the user's own may have no route.
+    route = route_class(config["controller"].get("route"))
+    exact = route is not None and route.needs_exact
     head = adapted.inner.get_output_embeddings().parameters()
     return Need(
         parameters=parameters,
@@ -105,7 +109,7 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
         head_gradients=size_of(weight for weight in head if weight.requires_grad),
         cache=per_token * table["responses per update"] * (prompt + written),
         # Float32 values that live for each logit of a piece, see ``policy._vocabulary``: fewer without an exact KL.
-        logits=(6 if config["controller"].get("route") == "loss_exact" else 5) * 4 * chunk * shape.vocab_size,
+        logits=(6 if exact else 5) * 4 * chunk * shape.vocab_size,
         activations=kept,
         recomputed=recomputed,
         layers=shape.num_hidden_layers,

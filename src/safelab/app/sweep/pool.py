@@ -15,7 +15,7 @@ from pathlib import Path
 
 from safelab.app.config.jobs import Job
 from safelab.app.sweep.fork_server import CONTEXT, warm
-from safelab.app.sweep.worker import LOG_FILE, Report, work
+from safelab.app.sweep.worker import LOG_FILE, JobEnd, work
 from safelab.errors import printable, printable_lines
 
 TAIL_LINES = 15
@@ -39,7 +39,7 @@ class Child:
     started: float
 
 
-def run_all(jobs: Sequence[Job], slots: Sequence[str | None]) -> list[Report]:
+def run_all(jobs: Sequence[Job], slots: Sequence[str | None]) -> list[JobEnd]:
     """Run every job, as many at once as there are slots, and say of each when it starts and how it ends.
 
     Args:
@@ -47,24 +47,24 @@ def run_all(jobs: Sequence[Job], slots: Sequence[str | None]) -> list[Report]:
         slots: the GPU of each place where a job may run, None for a place without one of its own.
 
     Returns:
-        One report per job, in their order.
+        How each job ended, in their order.
     """
-    reports: dict[int, Report] = {}
+    ends: dict[int, JobEnd] = {}
     for number, job in enumerate(jobs):
         if _is_done(job):
             _say(number, jobs, f"finished already: {job.directory}")
-            reports[number] = Report(failure=None, final_reward=None)
-    waiting = deque(number for number in range(len(jobs)) if number not in reports)
+            ends[number] = JobEnd(failure=None, final_reward=None)
+    waiting = deque(number for number in range(len(jobs)) if number not in ends)
     if waiting:
         warm()
         with tempfile.TemporaryDirectory(prefix="safelab-") as scratch:
-            reports |= _run(jobs, waiting, deque(slots), Path(scratch))
-    return [reports[number] for number in range(len(jobs))]
+            ends |= _run(jobs, waiting, deque(slots), Path(scratch))
+    return [ends[number] for number in range(len(jobs))]
 
 
-def _run(jobs: Sequence[Job], waiting: deque[int], free: deque[str | None], scratch: Path) -> dict[int, Report]:
+def _run(jobs: Sequence[Job], waiting: deque[int], free: deque[str | None], scratch: Path) -> dict[int, JobEnd]:
     """The jobs ``waiting`` by number, each in the next free slot; on Ctrl-C those that run are stopped."""
-    reports: dict[int, Report] = {}
+    ends: dict[int, JobEnd] = {}
     running: dict[object, Child] = {}
     try:
         while waiting or running:
@@ -75,12 +75,12 @@ def _run(jobs: Sequence[Job], waiting: deque[int], free: deque[str | None], scra
                 running[child.answer] = child
             for ready in wait([child.answer for child in running.values()]):
                 child = running.pop(ready)
-                reports[child.number] = _collect(child, jobs)
+                ends[child.number] = _collect(child, jobs)
                 free.append(child.gpu)
     except KeyboardInterrupt:
         _stop(list(running.values()))
         raise
-    return reports
+    return ends
 
 
 def slots_for(jobs: Sequence[Job], workers: int | None) -> list[str | None]:
@@ -123,26 +123,26 @@ def _start(number: int, job: Job, gpu: str | None, early_log: Path) -> Child:
     )  # fmt: skip
 
 
-def _collect(child: Child, jobs: Sequence[Job]) -> Report:
-    """The report of a job that has ended, or what its end says if it left none."""
+def _collect(child: Child, jobs: Sequence[Job]) -> JobEnd:
+    """How a job ended, in its own words, or by its process and log if it said nothing."""
     log = child.job.directory / LOG_FILE
-    report: Report | None = None
+    end: JobEnd | None = None
     with suppress(EOFError):  # it ended without one
-        report = child.answer.recv()
+        end = child.answer.recv()
     child.process.join()
     output = _tail(child.early_log) or _tail(log)
-    if report is None:
-        report = Report(failure=_cause_of_death(child.process.exitcode, output), final_reward=None)
+    if end is None:
+        end = JobEnd(failure=_cause_of_death(child.process.exitcode, output), final_reward=None)
     child.lifeline.close()
     took = f"{time.monotonic() - child.started:.0f} s"
-    if report.failure is None:
-        reward = "" if report.final_reward is None else f", reward {report.final_reward:.3f}"
+    if end.failure is None:
+        reward = "" if end.final_reward is None else f", reward {end.final_reward:.3f}"
         _say(child.number, jobs, f"finished in {took}{reward}")
-        return report
-    _say(child.number, jobs, f"failed after {took}: {report.failure}")
+        return end
+    _say(child.number, jobs, f"failed after {took}: {end.failure}")
     print("".join(f"    | {printable(line)}\n" for line in output), end="", file=sys.stderr, flush=True)
     where = f" ({log})" if log.exists() else ""
-    return Report(failure=f"{child.job.name}: {report.failure}{where}", final_reward=None)
+    return JobEnd(failure=f"{child.job.name}: {end.failure}{where}", final_reward=None)
 
 
 def _cause_of_death(code: int | None, output: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ LOG_FILE = "log.txt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class JobEnd:
     """What a worker tells its parent. ``failure``: why the job is not done, None if it is."""
 
     failure: str | None
@@ -25,13 +25,13 @@ class Report:
 
 
 def work(job: Job, gpu: str | None, log: Path, answer: Connection, lifeline: Connection) -> None:
-    """Run ``job`` and send one Report; an unexpected exception leaves its traceback in the log instead.
+    """Run ``job`` and send its JobEnd; an unexpected exception leaves its traceback in the log instead.
 
     Args:
         job: what to run; it was checked before.
         gpu: the only GPU that the job may see; None leaves them as they are.
         log: where output goes until the run has a directory.
-        answer: receives the Report.
+        answer: receives the JobEnd.
         lifeline: closes when the parent ends.
     """
     os.setpgrp()  # Ctrl-C in the terminal reaches the parent alone, which tells each job once
@@ -45,12 +45,12 @@ def work(job: Job, gpu: str | None, log: Path, answer: Connection, lifeline: Con
         outcome = run_job(job, ready=lambda: _move(log, job.directory / LOG_FILE))
     except (SafelabError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        report = Report(failure=str(error), final_reward=None)
+        end = JobEnd(failure=str(error), final_reward=None)
     else:
         failed = outcome.status in ("failed", "diverged", "interrupted") and not outcome.expected
-        report = Report(failure=outcome.reason if failed else None, final_reward=outcome.final_reward)
+        end = JobEnd(failure=outcome.reason if failed else None, final_reward=outcome.final_reward)
     with suppress(BrokenPipeError):  # the parent is gone
-        answer.send(report)
+        answer.send(end)
 
 
 def _write_to(path: Path) -> None:

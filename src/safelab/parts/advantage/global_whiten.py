@@ -6,45 +6,29 @@
 Ref: Hu 2025 (REINFORCE++), arXiv 2501.03262, eq. 4 to 6; "-baseline" of its section 3.
 """
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 
-from safelab.contracts import Advantages, Context, Evidence, Need
+from safelab.contracts import AdvantageEstimator, Advantages, Evidence, Need
 from safelab.maths.groups import group_baseline
 from safelab.maths.masked import masked_whiten
 from safelab.maths.returns import gae, place_at_end
-from safelab.options import Options as BaseOptions
 from safelab.types import Grain
 
-NEEDS: frozenset[Need] = frozenset({"no_values"})
-GRAIN: Grain = "token"
 
-
-class Options(BaseOptions):
+class GlobalWhiten(AdvantageEstimator):
     """``baseline``: what is taken off a score before, ``none`` or the mean of its prompt's responses."""
 
-    name: str
+    needs: ClassVar[frozenset[Need]] = frozenset({"no_values"})
+    grain: ClassVar[Grain] = "token"
+
     baseline: Literal["none", "group_mean"]
-
-
-def build(options: Options, context: Context) -> "GlobalWhiten":
-    """The estimator; it holds no state."""
-    return GlobalWhiten(options)
-
-
-class GlobalWhiten:
-    """``contracts.AdvantageEstimator``."""
-
-    needs = NEEDS
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
 
     def estimate(self, evidence: Evidence) -> Advantages:
         """Whitened reward to go of every token, 0 on padding."""
-        mask, score_seq = evidence.mask, evidence.reward_seq
-        if self._options.baseline == "group_mean":
+        mask, score_seq = evidence.mask, evidence.shaped_seq
+        if self.baseline == "group_mean":
             score_seq = score_seq - group_baseline(score_seq, evidence.group_seq)
         rewards_tok = evidence.token_reward_tok + place_at_end(score_seq, mask)
         to_go_tok, _ = gae(rewards_tok, torch.zeros_like(rewards_tok), mask, discount=1.0, trace_decay=1.0)

@@ -6,44 +6,28 @@ R holds the KL penalty in the reward, if any. A group of one keeps R; equal rewa
 Ref: Shao et al. 2024 (GRPO), arXiv 2402.03300, section 4.1; without deviation: Liu et al. 2025 (Dr. GRPO), 2503.20783.
 """
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from safelab.contracts import Advantages, Context, Evidence, Need
+from safelab.contracts import AdvantageEstimator, Advantages, Evidence, Need
 from safelab.maths.groups import group_baseline, group_deviation
-from safelab.options import Options as BaseOptions
 from safelab.types import Grain
 
-NEEDS: frozenset[Need] = frozenset({"groups", "no_values"})
-GRAIN: Grain = "sequence"
 
-
-class Options(BaseOptions):
+class GroupNorm(AdvantageEstimator):
     """``scale``: divide by the deviation. ``eps``: added to it, in units of the reward."""
 
-    name: str
+    needs: ClassVar[frozenset[Need]] = frozenset({"groups", "no_values"})
+    grain: ClassVar[Grain] = "sequence"
+
     scale: bool
     eps: Annotated[float, Field(gt=0)]
-
-
-def build(options: Options, context: Context) -> "GroupNorm":
-    """The estimator; it holds no state."""
-    return GroupNorm(options)
-
-
-class GroupNorm:
-    """``contracts.AdvantageEstimator``."""
-
-    needs = NEEDS
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
 
     def estimate(self, evidence: Evidence) -> Advantages:
         """A_i on every token of response i, 0 on padding."""
         return_seq, group_seq = evidence.return_seq, evidence.group_seq
         advantage_seq = return_seq - group_baseline(return_seq, group_seq)
-        if self._options.scale:
-            advantage_seq = advantage_seq / (group_deviation(return_seq, group_seq) + self._options.eps)
+        if self.scale:
+            advantage_seq = advantage_seq / (group_deviation(return_seq, group_seq) + self.eps)
         return Advantages(advantage_tok=advantage_seq.unsqueeze(1) * evidence.mask, returns=None)

@@ -5,33 +5,18 @@
 Ref: Ahmadian et al. 2024 (RLOO), arXiv 2402.14740, section 3.3.
 """
 
-from safelab.contracts import Advantages, Context, Evidence, Need
+from typing import ClassVar
+
+from safelab.contracts import AdvantageEstimator, Advantages, Evidence, Need
 from safelab.maths.groups import leave_one_out
-from safelab.options import Options as BaseOptions
 from safelab.types import Grain
 
-NEEDS: frozenset[Need] = frozenset({"groups", "no_values"})
-GRAIN: Grain = "sequence"
 
-
-class Options(BaseOptions):
+class LeaveOneOut(AdvantageEstimator):
     """Nothing to choose."""
 
-    name: str
-
-
-def build(options: Options, context: Context) -> "LeaveOneOut":
-    """The estimator; it holds no state."""
-    return LeaveOneOut(options)
-
-
-class LeaveOneOut:
-    """``contracts.AdvantageEstimator``."""
-
-    needs = NEEDS
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    needs: ClassVar[frozenset[Need]] = frozenset({"groups", "no_values"})
+    grain: ClassVar[Grain] = "sequence"
 
     def estimate(self, evidence: Evidence) -> Advantages:
         """A_i on every token of response i, 0 on padding."""

@@ -6,36 +6,21 @@ A group of one has no mean, so that with one response per prompt this is the bat
 Ref: He et al. 2026 (DAR), arXiv 2602.11523, from public notes: "Monte-Carlo advantage, normalised over the batch".
 """
 
+from typing import ClassVar
+
 import torch
 
-from safelab.contracts import Advantages, Context, Evidence, Need
+from safelab.contracts import AdvantageEstimator, Advantages, Evidence, Need
 from safelab.maths.groups import group_baseline
 from safelab.maths.masked import masked_whiten
-from safelab.options import Options as BaseOptions
 from safelab.types import Grain
 
-NEEDS: frozenset[Need] = frozenset({"no_values"})
-GRAIN: Grain = "sequence"
 
-
-class Options(BaseOptions):
+class MonteCarloBatch(AdvantageEstimator):
     """Nothing to choose."""
 
-    name: str
-
-
-def build(options: Options, context: Context) -> "MonteCarloBatch":
-    """The estimator; it holds no state."""
-    return MonteCarloBatch(options)
-
-
-class MonteCarloBatch:
-    """``contracts.AdvantageEstimator``."""
-
-    needs = NEEDS
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    needs: ClassVar[frozenset[Need]] = frozenset({"no_values"})
+    grain: ClassVar[Grain] = "sequence"
 
     def estimate(self, evidence: Evidence) -> Advantages:
         """A_i on every token of response i, 0 on padding."""

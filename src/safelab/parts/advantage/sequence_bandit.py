@@ -5,42 +5,28 @@
 The critic learns R_i. Ref: SAFE's released trainer; Ahmadian et al. 2024, arXiv 2402.14740, section 3.
 """
 
+from typing import ClassVar
+
 import torch
 
-from safelab.contracts import Advantages, Context, Evidence, Need
+from safelab.contracts import AdvantageEstimator, Advantages, Evidence, Need
 from safelab.maths.masked import masked_whiten
-from safelab.options import Options as BaseOptions
 from safelab.types import Grain
 
-NEEDS: frozenset[Need] = frozenset({"values_per_sequence"})
-GRAIN: Grain = "sequence"
 
-
-class Options(BaseOptions):
+class SequenceBandit(AdvantageEstimator):
     """``whiten``: mean 0 and variance 1 over the sequences of the batch."""
 
-    name: str
+    needs: ClassVar[frozenset[Need]] = frozenset({"values_per_sequence"})
+    grain: ClassVar[Grain] = "sequence"
+
     whiten: bool
-
-
-def build(options: Options, context: Context) -> "SequenceBandit":
-    """The estimator; it holds no state."""
-    return SequenceBandit(options)
-
-
-class SequenceBandit:
-    """``contracts.AdvantageEstimator``."""
-
-    needs = NEEDS
-
-    def __init__(self, options: Options) -> None:
-        self._whiten = options.whiten
 
     def estimate(self, evidence: Evidence) -> Advantages:
         """A_i on every token of sequence i, 0 on padding; returns [b, 1]."""
         mask = evidence.mask
         returns = evidence.return_seq.unsqueeze(1)
         advantage = returns - evidence.values
-        if self._whiten:
+        if self.whiten:
             advantage = masked_whiten(advantage, torch.ones_like(advantage, dtype=torch.bool))
         return Advantages(advantage_tok=advantage * mask, returns=returns)

@@ -15,43 +15,21 @@ response tokens, so that neither padding nor the cut into passes changes a numbe
 Ref: DVPO, arXiv 2502.16944, stage 2; authors' code microsoft/DKI_LLM, dvpo.
 """
 
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol, Self
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 from torch import Tensor
 
-from safelab.contracts import Advantages, Context, Evidence, Need
+from safelab.contracts import AdvantageEstimator, Advantages, Context, Evidence, Need
 from safelab.errors import ConfigError
 from safelab.maths.masked import masked_whiten
 from safelab.maths.returns import gae
-from safelab.options import Options as BaseOptions
 from safelab.parts.advantage._value_model import load_value_model
 from safelab.types import Grain, Rollout
 from safelab.world.artifacts import ensure_value_model
 from safelab.world.options import WorldOptions
-
-GRAIN: Grain = "token"
-NEEDS: frozenset[Need] = frozenset({"no_values", "unread_reward"})
-
-
-class Options(BaseOptions):
-    """``mode``: see above. ``path``: what ``safelab value-model`` made; null: the embedded world's own value model.
-
-    ``world``, ``seed``: of that one. ``whiten``: the advantages, over the batch's response tokens. ``trace_decay``: l.
-    ``micro_batch_size``: responses per forward pass; it changes memory, not numbers.
-    """
-
-    name: str
-    mode: Literal["static_value", "whitened_gae"]
-    path: str | None
-    world: WorldOptions
-    seed: Annotated[int, Field(ge=0)]
-    dtype: Literal["float32", "bfloat16"]
-    whiten: bool
-    trace_decay: Annotated[float, Field(ge=0, le=1)]
-    micro_batch_size: Annotated[int, Field(ge=1)] | None
 
 
 class ReadsValues(Protocol):
@@ -61,51 +39,66 @@ class ReadsValues(Protocol):
         """V at the prompt's end and after each response column."""
 
 
-def build(options: Options, context: Context) -> "StaticValue":
-    """The estimator with its value model, which the embedded world makes on first use.
+class StaticValue(AdvantageEstimator):
+    """``mode``: see above. ``path``: what ``safelab value-model`` made; null: the embedded world's own value model.
 
-    Raises:
-        ConfigError: no value model of the policy's tokens at ``path``.
+    ``world``, ``seed``: of that one. ``whiten``: the advantages, over the batch's response tokens. ``trace_decay``: l.
+    ``micro_batch_size``: responses per forward pass; it changes memory, not numbers.
     """
-    path = options.path or embedded(options, context)
-    return StaticValue(options, load_value_model(path, options.dtype, options.micro_batch_size, context))
 
+    needs: ClassVar[frozenset[Need]] = frozenset({"no_values", "unread_reward"})
+    grain: ClassVar[Grain] = "token"
 
-def embedded(options: Options, context: Context) -> str:
-    """Where the embedded world's value model lies.
+    mode: Literal["static_value", "whitened_gae"]
+    path: str | None
+    world: WorldOptions
+    seed: Annotated[int, Field(ge=0)]
+    dtype: Literal["float32", "bfloat16"]
+    whiten: bool
+    trace_decay: Annotated[float, Field(ge=0, le=1)]
+    micro_batch_size: Annotated[int, Field(ge=1)] | None
+    _model: ReadsValues = PrivateAttr()
 
-    Raises:
-        ConfigError: the policy is not the embedded world's.
-    """
-    assert context.policy is not None
-    from safelab.world.tokenizer import build_tokenizer
+    def build(self, context: Context) -> Self:
+        """The estimator with its value model, which the embedded world makes on first use.
 
-    if build_tokenizer().get_vocab() != context.policy.vocabulary():
-        raise ConfigError(
-            "advantage.path must be given with a policy that is not the embedded world's, got null: "
-            "make a value model from that policy, safelab value-model model=POLICY output=DIR"
-        )
-    return str(ensure_value_model(options.world, options.seed, context.cache, context.progress))
+        Raises:
+            ConfigError: no value model of the policy's tokens at ``path``.
+        """
+        path = self.path or self._embedded(context)
+        return self.reading(load_value_model(path, self.dtype, self.micro_batch_size, context))
 
-
-class StaticValue:
-    """``contracts.AdvantageEstimator``; its weights are fixed, so that it holds no state."""
-
-    needs = NEEDS
-
-    def __init__(self, options: Options, model: ReadsValues) -> None:
-        self._options = options
-        self._model = model
+    def reading(self, model: ReadsValues) -> Self:
+        """The same, with the model whose values it reads."""
+        made = self.model_copy()
+        made._model = model
+        return made
 
     def estimate(self, evidence: Evidence) -> Advantages:
         """A_t of every token, 0 on padding."""
-        options, mask, penalty_tok = self._options, evidence.mask, evidence.token_reward_tok
+        mask, penalty_tok = evidence.mask, evidence.token_reward_tok
         values = self._model.values(evidence.rollout)
-        if options.mode == "static_value":
+        if self.mode == "static_value":
             advantage_tok = torch.where(mask, values[:, 1:] + penalty_tok, 0.0)
         else:
             before_tok = masked_whiten(values[:, :-1], mask)
-            advantage_tok, _ = gae(penalty_tok, before_tok, mask, discount=1.0, trace_decay=options.trace_decay)
-        if options.whiten:
+            advantage_tok, _ = gae(penalty_tok, before_tok, mask, discount=1.0, trace_decay=self.trace_decay)
+        if self.whiten:
             advantage_tok = masked_whiten(advantage_tok, mask)
         return Advantages(advantage_tok=advantage_tok, returns=None)
+
+    def _embedded(self, context: Context) -> str:
+        """Where the embedded world's value model lies.
+
+        Raises:
+            ConfigError: the policy is not the embedded world's.
+        """
+        assert context.policy is not None
+        from safelab.world.tokenizer import build_tokenizer
+
+        if build_tokenizer().get_vocab() != context.policy.vocabulary():
+            raise ConfigError(
+                "advantage.path must be given with a policy that is not the embedded world's, got null: "
+                "make a value model from that policy, safelab value-model model=POLICY output=DIR"
+            )
+        return str(ensure_value_model(self.world, self.seed, context.cache, context.progress))

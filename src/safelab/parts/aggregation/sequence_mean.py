@@ -8,25 +8,13 @@ Ref: Shao et al. 2024 (GRPO), arXiv 2402.03300, eq. 3.
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Context
+from safelab.contracts import Aggregation
 from safelab.maths.masked import sequence_mean
-from safelab.options import Options as BaseOptions
 from safelab.types import Counts
 
 
-class Options(BaseOptions):
+class SequenceMean(Aggregation):
     """Nothing to choose."""
-
-    name: str
-
-
-def build(options: Options, context: Context) -> "SequenceMean":
-    """The aggregation; it holds no state."""
-    return SequenceMean()
-
-
-class SequenceMean:
-    """``contracts.Aggregation``."""
 
     def reduce(self, loss_tok: Float[Tensor, "b t"], mask: Bool[Tensor, "b t"], whole: Counts) -> Float[Tensor, ""]:
         """Sum over the responses of this piece of their token means, over the responses of the minibatch."""

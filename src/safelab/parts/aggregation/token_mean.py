@@ -8,25 +8,13 @@ Ref: Yu et al. 2025 (DAPO), arXiv 2503.14476, section 3.3.
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Context
+from safelab.contracts import Aggregation
 from safelab.maths.masked import masked_sum
-from safelab.options import Options as BaseOptions
 from safelab.types import Counts
 
 
-class Options(BaseOptions):
+class TokenMean(Aggregation):
     """Nothing to choose."""
-
-    name: str
-
-
-def build(options: Options, context: Context) -> "TokenMean":
-    """The aggregation; it holds no state."""
-    return TokenMean()
-
-
-class TokenMean:
-    """``contracts.Aggregation``."""
 
     def reduce(self, loss_tok: Float[Tensor, "b t"], mask: Bool[Tensor, "b t"], whole: Counts) -> Float[Tensor, ""]:
         """Sum over the tokens of this piece, over the tokens of the minibatch."""

@@ -11,36 +11,40 @@ Ref: SAFE, arXiv 2602.04651, and its released ``EntropyAwarePredictiveController
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, cast
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializeAsAny, model_validator
 
-from safelab.contracts import Context, Route
+from safelab.contracts import (
+    Coefficient,
+    Context,
+    Controller,
+    Gate,
+    Momentum,
+    Part,
+    Penalty,
+    Phase,
+    Route,
+    Threshold,
+)
 from safelab.errors import ConfigError
-from safelab.options import Options as BaseOptions
 from safelab.options import State
-from safelab.parts.controller._parts import Coefficient, Gate, Momentum, Penalty, Phase, Preview, Threshold
-from safelab.plugins import build_option
+from safelab.plugins import build_option, find
 from safelab.types import Plan, Signals
 
-PARTS = ("penalty", "momentum", "gate", "threshold", "phase", "preview", "coefficient")
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
-class Options(BaseOptions):
+class Stack(Part):
     """The parts, each ``{name: ..., its numbers}``, and what holds for all of them.
 
-    ``route``: how the penalty reaches the policy. ``constant`` adds a number without gradient (as released);
-    ``loss_exact`` is the full-vocabulary KL; ``loss_k1``, ``loss_k2``, ``loss_k3`` differentiate an estimator;
-    ``ratio_k1`` is k1 under the importance ratio; ``reward`` subtracts kl_coef * k1 from each token's reward.
-    ``loss_k1`` has zero expected gradient on-policy: refused unless ``allow_known_bad``.
+    ``allow_known_bad``: lets a route act that is known to control nothing, to study it.
     ``kl_signal``: what the controller listens to. ``kl_input``: the raw KL or its short moving average.
     ``step_every``: once per rollout, or once per epoch (as released).
     """
 
-    name: str
     fidelity: Literal["paper", "authors_code", "inferred"]
-    route: Route
     allow_known_bad: bool
     step_every: Literal["rollout", "epoch"]
     kl_signal: Literal["exact", "k1"]
@@ -54,18 +58,47 @@ class Options(BaseOptions):
     phase: Mapping[str, Any]
     preview: Mapping[str, Any]
     coefficient: Mapping[str, Any]
+    route: Mapping[str, Any]
 
     @model_validator(mode="after")
     def _route_can_act(self) -> Self:
-        if self.route == "loss_k1" and not self.allow_known_bad:
-            raise ValueError(
-                "must not have route=loss_k1: its expected gradient is zero on-policy, so it controls nothing; "
-                "use loss_exact, loss_k2, ratio_k1 or reward, or set allow_known_bad=true to study it"
-            )
+        route = route_class(self.route)
+        if route is not None and route.known_bad is not None and not self.allow_known_bad:
+            name, reason = self.route["name"], route.known_bad
+            raise ValueError(f"must not have route={name}: {reason}, or set allow_known_bad=true to study it")
         return self
 
+    def build(self, context: Context) -> "ControllerStack":
+        """All parts, each from its own nested group."""
 
-class StackState(State):
+        def part(group: str) -> Any:
+            return build_option(f"controller/{group}", getattr(self, group), context)
+
+        return ControllerStack(
+            options=self,
+            route=part("route"),
+            step_every=self.step_every,
+            preview_max_kl=part("preview").limit(),
+            penalty=part("penalty"),
+            momentum=part("momentum"),
+            gate=part("gate"),
+            threshold=part("threshold"),
+            phase=part("phase"),
+            coefficient=part("coefficient"),
+        )
+
+
+def route_class(config: object) -> type[Route] | None:
+    """The class of ``{name: ...}``; None where that names no route, which ``plugins.faults`` tells the user."""
+    name = config.get("name") if isinstance(config, Mapping) else None
+    try:
+        found = find("controller/route", name) if isinstance(name, str) else None
+    except ConfigError:
+        return None
+    return found if isinstance(found, type) and issubclass(found, Route) else None
+
+
+class ControllerState(State):
     """KL averages (from 0, without bias correction, as released) and the state of each part."""
 
     kl: float
@@ -79,64 +112,57 @@ class StackState(State):
     coefficient: SerializeAsAny[State]
 
 
-def build(options: Options, context: Context) -> "ControllerStack":
-    """All parts, each from its own nested group."""
-    parts = {part: build_option(f"controller/{part}", getattr(options, part), context) for part in PARTS}
-    return ControllerStack(options, parts)
+@dataclass(frozen=True, kw_only=True)
+class ControllerStack(Controller[ControllerState]):
+    """See the module's docstring."""
 
+    options: Stack
+    route: Route
+    step_every: Literal["rollout", "epoch"]
+    preview_max_kl: float | None
+    penalty: Penalty
+    momentum: Momentum[Any]
+    gate: Gate[Any]
+    threshold: Threshold[Any]
+    phase: Phase[Any]
+    coefficient: Coefficient[Any]
 
-class ControllerStack:
-    """``contracts.Controller``."""
-
-    def __init__(self, options: Options, parts: Mapping[str, object]) -> None:
-        self.route: Route = options.route
-        self.step_every = options.step_every
-        self._options = options
-        self._penalty = cast(Penalty, parts["penalty"])
-        self._momentum = cast(Momentum, parts["momentum"])
-        self._gate = cast(Gate, parts["gate"])
-        self._threshold = cast(Threshold, parts["threshold"])
-        self._phase = cast(Phase, parts["phase"])
-        self._coefficient = cast(Coefficient, parts["coefficient"])
-        self.preview_max_kl = cast(Preview, parts["preview"]).max_kl
-
-    def init(self) -> StackState:
+    def init(self) -> ControllerState:
         """State before any signal."""
-        return StackState(
+        return ControllerState(
             kl=0.0,
             kl_short=0.0,
             kl_long=0.0,
             steps=0,
-            momentum=self._momentum.init(),
-            gate=self._gate.init(),
-            threshold=self._threshold.init(),
-            phase=self._phase.init(),
-            coefficient=self._coefficient.init(),
+            momentum=self.momentum.init(),
+            gate=self.gate.init(),
+            threshold=self.threshold.init(),
+            phase=self.phase.init(),
+            coefficient=self.coefficient.init(),
         )
 
-    def step(self, state: State, signals: Signals) -> StackState:
+    def step(self, state: ControllerState, signals: Signals) -> ControllerState:
         """One more observation.
 
         Raises:
             ConfigError: the exact KL is wanted and the signals do not hold it.
         """
-        state = cast(StackState, state)
         kl = self._heard(signals)
-        short, long = self._options.kl_short_decay, self._options.kl_long_decay
-        return StackState(
+        short, long = self.options.kl_short_decay, self.options.kl_long_decay
+        return ControllerState(
             kl=kl,
             kl_short=short * state.kl_short + (1 - short) * kl,
             kl_long=long * state.kl_long + (1 - long) * kl,
             steps=state.steps + 1,
-            momentum=self._momentum.step(state.momentum, signals, kl),
-            gate=self._gate.step(state.gate, signals, kl),
-            threshold=self._threshold.step(state.threshold, signals, kl),
-            phase=self._phase.step(state.phase, signals, kl),
-            coefficient=self._coefficient.step(state.coefficient, signals, kl),
+            momentum=self.momentum.step(state.momentum, signals, kl),
+            gate=self.gate.step(state.gate, signals, kl),
+            threshold=self.threshold.step(state.threshold, signals, kl),
+            phase=self.phase.step(state.phase, signals, kl),
+            coefficient=self.coefficient.step(state.coefficient, signals, kl),
         )
 
     def _heard(self, signals: Signals) -> float:
-        if self._options.kl_signal == "k1":
+        if self.options.kl_signal == "k1":
             return signals.kl_ref_token_k1
         if signals.kl_ref_token_exact is None:
             raise ConfigError(
@@ -145,21 +171,20 @@ class ControllerStack:
             )
         return signals.kl_ref_token_exact
 
-    def plan(self, state: State) -> Plan:
+    def plan(self, state: ControllerState) -> Plan:
         """What holds until the next step."""
-        state = cast(StackState, state)
-        phase, multiplier = self._phase.phase(state.phase)
-        threshold = self._threshold.threshold(state.threshold, multiplier)
-        smoothed = self._options.kl_input == "short_average"
-        base = self._penalty.term(
-            state.kl_short if smoothed else state.kl, threshold, self._coefficient.coef(state.coefficient)
+        phase, multiplier = self.phase.phase(state.phase)
+        threshold = self.threshold.threshold(state.threshold, multiplier)
+        smoothed = self.options.kl_input == "short_average"
+        base = self.penalty.term(
+            state.kl_short if smoothed else state.kl, threshold, self.coefficient.coef(state.coefficient)
         )
-        momentum = self._momentum.term(state.momentum)
+        momentum = self.momentum.term(state.momentum)
         active = base.slope != 0.0
         # A gate on nothing is 1: the released telemetry says so too.
-        gate = self._gate.factor(state.gate) if active or momentum.value > 0 else 1.0
+        gate = self.gate.factor(state.gate) if active or momentum.value > 0 else 1.0
         # d kl_short / d K: the average passes on only this share of the newest KL.
-        share = 1 - self._options.kl_short_decay if smoothed else 1.0
+        share = 1 - self.options.kl_short_decay if smoothed else 1.0
         return Plan(
             kl_coef=gate * (base.slope * share + momentum.slope),
             penalty=gate * (base.value + momentum.value),
@@ -169,7 +194,7 @@ class ControllerStack:
             active=active,
             kl_short=state.kl_short,
             kl_long=state.kl_long,
-            momentum=self._momentum.speed(state.momentum),
+            momentum=self.momentum.speed(state.momentum),
             momentum_penalty=gate * momentum.value,
             asymmetric_penalty=gate * base.value,
         )

@@ -3,26 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
+from safelab.contracts import Guard
 
 
-class Options(BaseOptions):
-    """No parameters."""
-
-    name: str
-
-
-def build(options: Options, context: Context) -> "NoGuard":
+class NoGuard(Guard):
     """A guard without objections."""
-    return NoGuard()
 
-
-class NoGuard:
-    """``contracts.Guard``."""
-
-    remedy = None
-
-    def verdict(self, row: Mapping[str, Any]) -> str | None:
+    def verdict(self, row: Mapping[str, Any]) -> None:
         """None."""
-        return None

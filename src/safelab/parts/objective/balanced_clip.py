@@ -6,28 +6,27 @@ Ref: BAPO, arXiv 2510.18927, and its authors' code, which differ: see ``form``.
 """
 
 from dataclasses import fields
-from functools import partial
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
 
-from safelab.contracts import Context, Need
+from safelab.contracts import Need, StatelessObjective
 from safelab.maths.balanced_bounds import Contribution, Form, Search, balanced_bounds
 from safelab.maths.divergence import clamp_log_ratio
 from safelab.maths.surrogate import ppo_clip_tok, ppo_clipped_tok
-from safelab.parts.objective._common import ObjectiveOptions, Stateless, anchor_logp, log_ratio
+from safelab.options import State
 from safelab.types import Current, PolicyLoss, TrainBatch
 
-NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp", "whole_minibatch"})
 
-
-class Options(ObjectiveOptions):
+class BalancedClip(StatelessObjective):
     """Bounds are ratios, not distances from 1.
 
     ``form``: the search. ``target``: a share for ``paper``, gains over losses for ``authors_code``.
     ``contribution``: what counts as a token's part, its bounded surrogate, or only that which keeps its gradient.
     """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"rollout_logp", "old_logp", "whole_minibatch"})
 
     form: Form
     contribution: Contribution
@@ -53,29 +52,23 @@ class Options(ObjectiveOptions):
         """What the search for the bounds is to do."""
         return Search(**{field.name: getattr(self, field.name) for field in fields(Search)})
 
-
-def build(options: Options, context: Context) -> Stateless:
-    """The objective."""
-    return Stateless(options=options, needs=NEEDS, compute=partial(loss, options))
-
-
-def loss(options: Options, current: Current, batch: TrainBatch) -> PolicyLoss:
-    """Loss of each token."""
-    log_ratio_tok = log_ratio(options.anchor, current, batch)
-    ratio_tok = clamp_log_ratio(log_ratio_tok.detach()).exp()
-    prob_tok = anchor_logp(options.anchor, batch).exp()
-    valid = batch.mask
-    found = balanced_bounds(options.search(), ratio_tok[valid], batch.advantage_tok[valid], prob_tok[valid])
-    bounded = (log_ratio_tok, batch.advantage_tok, 1 - found.low, found.high - 1, options.dual_clip)
-    return PolicyLoss(
-        loss_tok=ppo_clip_tok(*bounded),
-        clipped_tok=ppo_clipped_tok(*bounded),
-        metrics_tok={
-            "bound_low": torch.full_like(ratio_tok, found.low),
-            "bound_high": torch.full_like(ratio_tok, found.high),
-            "balance": torch.full_like(ratio_tok, min(found.balance, BALANCE_SHOWN)),
-        },
-    )
+    def loss(self, state: State, current: Current, batch: TrainBatch) -> PolicyLoss:
+        """Loss of each token."""
+        log_ratio_tok = self.log_ratio(current, batch)
+        ratio_tok = clamp_log_ratio(log_ratio_tok.detach()).exp()
+        prob_tok = self.anchor_logp(batch).exp()
+        valid = batch.mask
+        found = balanced_bounds(self.search(), ratio_tok[valid], batch.advantage_tok[valid], prob_tok[valid])
+        bounded = (log_ratio_tok, batch.advantage_tok, 1 - found.low, found.high - 1, self.dual_clip)
+        return PolicyLoss(
+            loss_tok=ppo_clip_tok(*bounded),
+            clipped_tok=ppo_clipped_tok(*bounded),
+            metrics_tok={
+                "bound_low": torch.full_like(ratio_tok, found.low),
+                "bound_high": torch.full_like(ratio_tok, found.high),
+                "balance": torch.full_like(ratio_tok, min(found.balance, BALANCE_SHOWN)),
+            },
+        )
 
 
 BALANCE_SHOWN = 1e6

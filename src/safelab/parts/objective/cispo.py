@@ -6,38 +6,30 @@
 Ref: MiniMax-M1, arXiv 2506.13585, eq. 4.
 """
 
-from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from safelab.contracts import Context, Need
+from safelab.contracts import Need, StatelessObjective
 from safelab.maths.divergence import clamp_log_ratio
-from safelab.parts.objective._common import ObjectiveOptions, Stateless, log_ratio, never
+from safelab.options import State
 from safelab.types import Current, PolicyLoss, TrainBatch
 
-NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp"})
 
-
-class Options(ObjectiveOptions):
+class Cispo(StatelessObjective):
     """``clip_range``: the weight may fall by it, null for no lower bound; ``clip_range_high``: rise by it."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"rollout_logp", "old_logp"})
 
     clip_range: Annotated[float, Field(gt=0, le=1)] | None
     clip_range_high: Annotated[float, Field(gt=0)]
 
-
-def build(options: Options, context: Context) -> Stateless:
-    """The objective."""
-    return Stateless(options=options, needs=NEEDS, compute=partial(loss, options))
-
-
-def loss(options: Options, current: Current, batch: TrainBatch) -> PolicyLoss:
-    """Loss of each token."""
-    low = 0.0 if options.clip_range is None else 1 - options.clip_range
-    ratio = clamp_log_ratio(log_ratio(options.anchor, current, batch).detach()).exp()
-    weight = ratio.clamp(low, 1 + options.clip_range_high)
-    return PolicyLoss(
-        loss_tok=-weight * batch.advantage_tok * current.logp_tok,
-        clipped_tok=never(batch),
-        metrics_tok={"weight": weight, "weight_clipped": (weight != ratio).float()},
-    )
+    def loss(self, state: State, current: Current, batch: TrainBatch) -> PolicyLoss:
+        """Loss of each token."""
+        low = 0.0 if self.clip_range is None else 1 - self.clip_range
+        ratio = clamp_log_ratio(self.log_ratio(current, batch).detach()).exp()
+        weight = ratio.clamp(low, 1 + self.clip_range_high)
+        return PolicyLoss(
+            loss_tok=-weight * batch.advantage_tok * current.logp_tok,
+            metrics_tok={"weight": weight, "weight_clipped": (weight != ratio).float()},
+        )

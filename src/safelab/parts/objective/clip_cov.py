@@ -6,25 +6,24 @@
 Ref: Cui et al. 2025, arXiv 2505.22617, eq. 11 to 13; authors' code PRIME-RL/Entropy-Mechanism-of-RL.
 """
 
-from functools import partial
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 import torch
 from jaxtyping import Bool
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from safelab.contracts import Context, Need
+from safelab.contracts import Need, StatelessObjective
 from safelab.maths.ratios import covariance_tok
 from safelab.maths.surrogate import ppo_clip_tok, ppo_clipped_tok
-from safelab.parts.objective._common import ObjectiveOptions, Stateless, log_ratio
+from safelab.options import State
 from safelab.types import Current, PolicyLoss, TrainBatch
 
-NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp", "whole_minibatch"})
 
-
-class Options(ObjectiveOptions):
+class ClipCov(StatelessObjective):
     """``share``: of the minibatch's tokens, at least one. ``cov_low``, ``cov_high``: between which they are drawn."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"rollout_logp", "old_logp", "whole_minibatch"})
 
     clip_range: Annotated[float, Field(gt=0, le=1)]
     clip_range_high: Annotated[float, Field(gt=0)]
@@ -39,37 +38,26 @@ class Options(ObjectiveOptions):
             raise ValueError(f"must have cov_low below cov_high, got {self.cov_low} and {self.cov_high}: none is drawn")
         return self
 
+    def loss(self, state: State, current: Current, batch: TrainBatch) -> PolicyLoss:
+        """Loss of each token."""
+        log_ratio_tok = self.log_ratio(current, batch)
+        bounded = (log_ratio_tok, batch.advantage_tok, self.clip_range, self.clip_range_high, self.dual_clip)
+        stopped = ppo_clipped_tok(*bounded)
+        cov = covariance_tok(batch.advantage_tok, current.logp_tok.detach(), batch.mask)
+        candidates = batch.mask & ~stopped & (cov > self.cov_low) & (cov < self.cov_high)
+        drawn = self._drawn(candidates, batch, current.seed)
+        loss_tok = ppo_clip_tok(*bounded)
+        return PolicyLoss(
+            loss_tok=torch.where(drawn, torch.zeros_like(loss_tok), loss_tok),
+            clipped_tok=stopped | drawn,
+            metrics_tok={"covariance": cov, "drawn": drawn.float()},
+        )
 
-def build(options: Options, context: Context) -> Stateless:
-    """The objective."""
-    return Stateless(options=options, needs=NEEDS, compute=partial(loss, options))
-
-
-def loss(options: Options, current: Current, batch: TrainBatch) -> PolicyLoss:
-    """Loss of each token."""
-    bounded = (
-        log_ratio(options.anchor, current, batch),
-        batch.advantage_tok,
-        options.clip_range,
-        options.clip_range_high,
-        options.dual_clip,
-    )
-    stopped = ppo_clipped_tok(*bounded)
-    cov = covariance_tok(batch.advantage_tok, current.logp_tok.detach(), batch.mask)
-    drawn = draw(batch.mask & ~stopped & (cov > options.cov_low) & (cov < options.cov_high), options, batch, current)
-    loss_tok = ppo_clip_tok(*bounded)
-    return PolicyLoss(
-        loss_tok=torch.where(drawn, torch.zeros_like(loss_tok), loss_tok),
-        clipped_tok=stopped | drawn,
-        metrics_tok={"covariance": cov, "drawn": drawn.float()},
-    )
-
-
-def draw(candidates: Bool[Tensor, "b t"], options: Options, batch: TrainBatch, current: Current) -> Bool[Tensor, "b t"]:
-    """``share`` of the response tokens (at least one), drawn among ``candidates`` by the seed of the pass."""
-    count = max(1, int(options.share * int(batch.mask.sum())))
-    places = candidates.flatten().nonzero().squeeze(1).cpu()
-    order = torch.randperm(len(places), generator=torch.Generator().manual_seed(current.seed))
-    drawn = torch.zeros(candidates.numel(), dtype=torch.bool)
-    drawn[places[order[:count]]] = True
-    return drawn.view_as(candidates).to(candidates.device)
+    def _drawn(self, candidates: Bool[Tensor, "b t"], batch: TrainBatch, seed: int) -> Bool[Tensor, "b t"]:
+        """``share`` of the response tokens (at least one), drawn among ``candidates`` by the seed of the pass."""
+        count = max(1, int(self.share * int(batch.mask.sum())))
+        places = candidates.flatten().nonzero().squeeze(1).cpu()
+        order = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))
+        drawn = torch.zeros(candidates.numel(), dtype=torch.bool)
+        drawn[places[order[:count]]] = True
+        return drawn.view_as(candidates).to(candidates.device)

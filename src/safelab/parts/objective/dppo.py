@@ -8,49 +8,42 @@ Ref: arXiv 2602.04879; authors' code sail-sg/Stable-RL, ``dppo_binary_tv`` and `
 which needs the sampler's top tokens, is not here.
 """
 
-from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from safelab.contracts import Context, Need
+from safelab.contracts import Need, StatelessObjective
 from safelab.maths.divergence import clamp_log_ratio
-from safelab.parts.objective._common import ObjectiveOptions, Stateless, anchor_logp
+from safelab.options import State
 from safelab.types import Current, PolicyLoss, TrainBatch
 
-NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp"})
 
-
-class Options(ObjectiveOptions):
+class Dppo(StatelessObjective):
     """``delta_low``, ``delta_high``: in probability for ``tv``, in nats for ``kl``. ``ratio_cap``: c."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"rollout_logp", "old_logp"})
 
     divergence: Literal["tv", "kl"]
     delta_low: Annotated[float, Field(gt=0)]
     delta_high: Annotated[float, Field(gt=0)]
     ratio_cap: Annotated[float, Field(gt=1)]
 
-
-def build(options: Options, context: Context) -> Stateless:
-    """The objective."""
-    return Stateless(options=options, needs=NEEDS, compute=partial(loss, options))
-
-
-def loss(options: Options, current: Current, batch: TrainBatch) -> PolicyLoss:
-    """Loss of each token."""
-    log_mu = anchor_logp(options.anchor, batch)
-    log_pi, advantage = current.logp_tok.detach(), batch.advantage_tok
-    distance = binary_divergence(log_pi, log_mu, options.divergence)
-    blocked = (advantage > 0) & (log_pi > log_mu) & (distance > options.delta_high)
-    blocked = blocked | ((advantage < 0) & (log_pi < log_mu) & (distance > options.delta_low))
-    weight = clamp_log_ratio(log_pi - log_mu).exp().clamp(max=options.ratio_cap)
-    return PolicyLoss(
-        loss_tok=-torch.where(blocked, torch.zeros_like(weight), weight) * advantage * current.logp_tok,
-        clipped_tok=blocked,
-        metrics_tok={"divergence": distance, "blocked_gain": (blocked & (advantage > 0)).float()},
-    )
+    def loss(self, state: State, current: Current, batch: TrainBatch) -> PolicyLoss:
+        """Loss of each token."""
+        log_mu = self.anchor_logp(batch)
+        log_pi, advantage = current.logp_tok.detach(), batch.advantage_tok
+        distance = binary_divergence(log_pi, log_mu, self.divergence)
+        blocked = (advantage > 0) & (log_pi > log_mu) & (distance > self.delta_high)
+        blocked = blocked | ((advantage < 0) & (log_pi < log_mu) & (distance > self.delta_low))
+        weight = clamp_log_ratio(log_pi - log_mu).exp().clamp(max=self.ratio_cap)
+        return PolicyLoss(
+            loss_tok=-torch.where(blocked, torch.zeros_like(weight), weight) * advantage * current.logp_tok,
+            clipped_tok=blocked,
+            metrics_tok={"divergence": distance, "blocked_gain": (blocked & (advantage > 0)).float()},
+        )
 
 
 def binary_divergence(

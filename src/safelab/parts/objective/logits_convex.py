@@ -7,24 +7,23 @@ is REINFORCE's, -A grad log p / beta, times the sampled token's own probability,
 Ref: arXiv 2603.00963, from public notes.
 """
 
-from functools import partial
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from safelab.contracts import Context, Need
+from safelab.contracts import Need, StatelessObjective
 from safelab.maths.logits import Distance, logits_distance, optimal_logp
-from safelab.parts.objective._common import ObjectiveOptions, Stateless, never
+from safelab.options import State
 from safelab.types import Current, PolicyLoss, TrainBatch
 
-NEEDS: frozenset[Need] = frozenset({"old_logp", "full_logits"})
 
-
-class Options(ObjectiveOptions):
+class LogitsConvex(StatelessObjective):
     """``beta``: in units of the advantage. ``distance``: see ``maths.logits``.
 
     The target starts from the policy before the update, whatever sampled: ``anchor`` must be ``old``.
     """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"old_logp", "full_logits"})
 
     distance: Distance
     beta: Annotated[float, Field(gt=0)]
@@ -35,20 +34,13 @@ class Options(ObjectiveOptions):
             raise ValueError(f"must have anchor=old, got {self.anchor}: whole distributions are kept of no other")
         return self
 
-
-def build(options: Options, context: Context) -> Stateless:
-    """The objective."""
-    return Stateless(options=options, needs=NEEDS, compute=partial(loss, options))
-
-
-def loss(options: Options, current: Current, batch: TrainBatch) -> PolicyLoss:
-    """Loss of each token."""
-    assert current.logp_vocab is not None
-    assert batch.logp_vocab_old is not None
-    target = optimal_logp(batch.logp_vocab_old, batch.ids, batch.advantage_tok, options.beta)
-    goal_tok = target.gather(-1, batch.ids.unsqueeze(-1)).squeeze(-1)
-    return PolicyLoss(
-        loss_tok=logits_distance(current.logp_vocab, target, options.distance),
-        clipped_tok=never(batch),
-        metrics_tok={"target_ratio": (goal_tok - batch.logp_old_tok).exp()},
-    )
+    def loss(self, state: State, current: Current, batch: TrainBatch) -> PolicyLoss:
+        """Loss of each token."""
+        assert current.logp_vocab is not None
+        assert batch.logp_vocab_old is not None
+        target = optimal_logp(batch.logp_vocab_old, batch.ids, batch.advantage_tok, self.beta)
+        goal_tok = target.gather(-1, batch.ids.unsqueeze(-1)).squeeze(-1)
+        return PolicyLoss(
+            loss_tok=logits_distance(current.logp_vocab, target, self.distance),
+            metrics_tok={"target_ratio": (goal_tok - batch.logp_old_tok).exp()},
+        )

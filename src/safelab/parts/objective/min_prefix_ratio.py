@@ -6,41 +6,33 @@ The exact correction of stale data is the product of all ratios before a token, 
 Ref: arXiv 2601.22718, from public notes; the bounds, and whether the minimum takes in the token, are not verified.
 """
 
-from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from safelab.contracts import Context, Need
+from safelab.contracts import Need, StatelessObjective
 from safelab.maths.divergence import clamp_log_ratio
 from safelab.maths.ratios import prefix_min
-from safelab.parts.objective._common import ObjectiveOptions, Stateless, log_ratio, never
+from safelab.options import State
 from safelab.types import Current, PolicyLoss, TrainBatch
 
-NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp"})
 
-
-class Options(ObjectiveOptions):
+class MinPrefixRatio(StatelessObjective):
     """``clip_range``, ``clip_range_high``: how far the weight may be from 1. ``prefix``: whether m_t takes in r_t."""
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"rollout_logp", "old_logp"})
 
     clip_range: Annotated[float, Field(gt=0, le=1)]
     clip_range_high: Annotated[float, Field(gt=0)]
     prefix: Literal["exclusive", "inclusive"]
 
-
-def build(options: Options, context: Context) -> Stateless:
-    """The objective."""
-    return Stateless(options=options, needs=NEEDS, compute=partial(loss, options))
-
-
-def loss(options: Options, current: Current, batch: TrainBatch) -> PolicyLoss:
-    """Loss of each token; none loses its gradient."""
-    log_ratio_tok = clamp_log_ratio(log_ratio(options.anchor, current, batch).detach())
-    least = prefix_min(log_ratio_tok, batch.mask, options.prefix == "inclusive")
-    ratio = clamp_log_ratio(least + log_ratio_tok).exp()
-    weight = ratio.clamp(1 - options.clip_range, 1 + options.clip_range_high)
-    return PolicyLoss(
-        loss_tok=-weight * batch.advantage_tok * current.logp_tok,
-        clipped_tok=never(batch),
-        metrics_tok={"weight": weight, "weight_clipped": (weight != ratio).float(), "prefix_ratio": least.exp()},
-    )
+    def loss(self, state: State, current: Current, batch: TrainBatch) -> PolicyLoss:
+        """Loss of each token; none loses its gradient."""
+        log_ratio_tok = clamp_log_ratio(self.log_ratio(current, batch).detach())
+        least = prefix_min(log_ratio_tok, batch.mask, self.prefix == "inclusive")
+        ratio = clamp_log_ratio(least + log_ratio_tok).exp()
+        weight = ratio.clamp(1 - self.clip_range, 1 + self.clip_range_high)
+        return PolicyLoss(
+            loss_tok=-weight * batch.advantage_tok * current.logp_tok,
+            metrics_tok={"weight": weight, "weight_clipped": (weight != ratio).float(), "prefix_ratio": least.exp()},
+        )

@@ -8,26 +8,16 @@ Ref: arXiv 2601.03320, abstract and public notes; delta, eta and the level (toke
 """
 
 from collections.abc import Mapping
-from typing import Annotated, cast
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 
-from safelab.contracts import Context, Need
+from safelab.contracts import Need, Objective
 from safelab.maths.divergence import clamp_log_ratio
+from safelab.maths.surrogate import beyond_limit_tok
 from safelab.options import State
-from safelab.parts.objective._common import ObjectiveOptions, beyond_limit, log_ratio
 from safelab.types import Current, PolicyLoss, TrainBatch
-
-NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp"})
-
-
-class Options(ObjectiveOptions):
-    """``multiplier_start``: lam before the first update. ``multiplier_lr``: eta. ``variance_bound``: delta."""
-
-    multiplier_start: Annotated[float, Field(ge=0)]
-    multiplier_lr: Annotated[float, Field(ge=0)]
-    variance_bound: Annotated[float, Field(gt=0)]
 
 
 class DualState(State):
@@ -36,45 +26,34 @@ class DualState(State):
     multiplier: float
 
 
-def build(options: Options, context: Context) -> "RatioVariance":
-    """The objective."""
-    return RatioVariance(options)
+class RatioVariance(Objective[DualState]):
+    """``multiplier_start``: lam before the first update. ``multiplier_lr``: eta. ``variance_bound``: delta."""
 
+    needs: ClassVar[frozenset[Need]] = frozenset({"rollout_logp", "old_logp"})
 
-class RatioVariance:
-    """``contracts.Objective`` with a dual variable."""
-
-    needs = NEEDS
-
-    def __init__(self, options: Options) -> None:
-        self.entropy_coef = options.entropy_coef
-        self.entropy_positions = options.entropy_positions
-        self._options = options
+    multiplier_start: Annotated[float, Field(ge=0)]
+    multiplier_lr: Annotated[float, Field(ge=0)]
+    variance_bound: Annotated[float, Field(gt=0)]
 
     def init(self) -> DualState:
         """The multiplier where it starts."""
-        return DualState(multiplier=self._options.multiplier_start)
+        return DualState(multiplier=self.multiplier_start)
 
-    def step(self, state: State, seen: Mapping[str, float]) -> DualState:
+    def step(self, state: DualState, seen: Mapping[str, float]) -> DualState:
         """Dual ascent on the variance of the pass."""
-        excess = seen["ratio_variance"] - self._options.variance_bound
-        return DualState(multiplier=max(0.0, _multiplier(state) + self._options.multiplier_lr * excess))
+        excess = seen["ratio_variance"] - self.variance_bound
+        return DualState(multiplier=max(0.0, state.multiplier + self.multiplier_lr * excess))
 
-    def loss(self, state: State, current: Current, batch: TrainBatch) -> PolicyLoss:
+    def loss(self, state: DualState, current: Current, batch: TrainBatch) -> PolicyLoss:
         """Loss of each token."""
-        log_ratio_tok = log_ratio(self._options.anchor, current, batch)
+        log_ratio_tok = self.log_ratio(current, batch)
         ratio = clamp_log_ratio(log_ratio_tok).exp()
         distance = (ratio - 1).square()
-        multiplier = _multiplier(state)
         return PolicyLoss(
-            loss_tok=-(ratio * batch.advantage_tok - multiplier * distance),
-            clipped_tok=beyond_limit(log_ratio_tok, batch.advantage_tok),
+            loss_tok=-(ratio * batch.advantage_tok - state.multiplier * distance),
+            clipped_tok=beyond_limit_tok(log_ratio_tok, batch.advantage_tok),
             metrics_tok={
                 "ratio_variance": distance.detach(),
-                "multiplier": torch.full_like(distance, multiplier, requires_grad=False),
+                "multiplier": torch.full_like(distance, state.multiplier, requires_grad=False),
             },
         )
-
-
-def _multiplier(state: State) -> float:
-    return cast(DualState, state).multiplier

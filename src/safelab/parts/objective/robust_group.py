@@ -7,53 +7,46 @@ makes the mean over responses; it refuses another. Wants advantages A_i = R_i - 
 Ref: arXiv 2602.08813; authors' code Helloworld10011/FRPO.
 """
 
-from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 
-from safelab.contracts import Context, Need
+from safelab.contracts import Need, StatelessObjective
 from safelab.maths.divergence import LOG_RATIO_LIMIT, clamp_log_ratio
 from safelab.maths.entropic import robust_loss_seq
 from safelab.maths.groups import group_softmax
 from safelab.maths.masked import sequence_mean
-from safelab.parts.objective._common import ObjectiveOptions, Stateless, log_ratio, sequence_advantage
+from safelab.options import State
 from safelab.types import Current, PolicyLoss, TrainBatch
 
-NEEDS: frozenset[Need] = frozenset(
-    {"rollout_logp", "old_logp", "groups", "whole_groups", "sequence_mean", "sequence_advantage"}
-)
 
-
-class Options(ObjectiveOptions):
+class RobustGroup(StatelessObjective):
     """``clip_range``: e, of which only the upper side can act. ``risk``: in units of the reward.
 
     ``jackknife``: corrects the bias that the logarithm of a mean over few responses has.
     """
 
+    needs: ClassVar[frozenset[Need]] = frozenset(
+        {"rollout_logp", "old_logp", "groups", "whole_groups", "sequence_mean", "sequence_advantage"}
+    )
+
     clip_range: Annotated[float, Field(gt=0, lt=1)]
     risk: Annotated[float, Field(gt=0)]
     jackknife: bool
 
-
-def build(options: Options, context: Context) -> Stateless:
-    """The objective."""
-    return Stateless(options=options, needs=NEEDS, compute=partial(loss, options))
-
-
-def loss(options: Options, current: Current, batch: TrainBatch) -> PolicyLoss:
-    """Loss of each token: its response's."""
-    log_ratio_tok = log_ratio(options.anchor, current, batch)
-    ratio_tok = clamp_log_ratio(log_ratio_tok).exp()
-    bounded_tok = torch.minimum(ratio_tok, ratio_tok.clamp(1 - options.clip_range, 1 + options.clip_range))
-    advantage_seq = sequence_advantage(batch)
-    loss_seq = robust_loss_seq(
-        sequence_mean(bounded_tok, batch.mask), advantage_seq, batch.group_seq, options.risk, options.jackknife
-    )
-    share_seq = group_softmax(-advantage_seq / options.risk, batch.group_seq)
-    return PolicyLoss(
-        loss_tok=loss_seq.unsqueeze(1).expand_as(ratio_tok),
-        clipped_tok=(ratio_tok > 1 + options.clip_range) | (log_ratio_tok.abs() > LOG_RATIO_LIMIT),
-        metrics_tok={"group_share": share_seq.unsqueeze(1).expand_as(ratio_tok)},
-    )
+    def loss(self, state: State, current: Current, batch: TrainBatch) -> PolicyLoss:
+        """Loss of each token: its response's."""
+        log_ratio_tok = self.log_ratio(current, batch)
+        ratio_tok = clamp_log_ratio(log_ratio_tok).exp()
+        bounded_tok = torch.minimum(ratio_tok, ratio_tok.clamp(1 - self.clip_range, 1 + self.clip_range))
+        advantage_seq = batch.advantage_seq
+        loss_seq = robust_loss_seq(
+            sequence_mean(bounded_tok, batch.mask), advantage_seq, batch.group_seq, self.risk, self.jackknife
+        )
+        share_seq = group_softmax(-advantage_seq / self.risk, batch.group_seq)
+        return PolicyLoss(
+            loss_tok=loss_seq.unsqueeze(1).expand_as(ratio_tok),
+            clipped_tok=(ratio_tok > 1 + self.clip_range) | (log_ratio_tok.abs() > LOG_RATIO_LIMIT),
+            metrics_tok={"group_share": share_seq.unsqueeze(1).expand_as(ratio_tok)},
+        )

@@ -7,46 +7,36 @@ gradient: A = 0 is plain supervised learning on the response, not zero gradient.
 Ref: He et al. 2026, arXiv 2602.11523, theorem 4.2, from public notes.
 """
 
-from functools import partial
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field
 
-from safelab.contracts import Context, Need
+from safelab.contracts import Need, StatelessObjective
 from safelab.maths.weighting import anchored_weight
-from safelab.parts.objective._common import ObjectiveOptions, Stateless, anchor_logp, never, sequence_advantage
+from safelab.options import State
 from safelab.types import Current, PolicyLoss, TrainBatch
 
-NEEDS: frozenset[Need] = frozenset({"rollout_logp", "old_logp", "reference", "sequence_advantage"})
 
-
-class Options(ObjectiveOptions):
+class WeightedSft(StatelessObjective):
     """``reference_share``: alpha, the reference's share of the regularisation.
 
     ``beta``: its strength, in units of the advantage. ``weight_cap``: w_max.
     """
 
+    needs: ClassVar[frozenset[Need]] = frozenset({"rollout_logp", "old_logp", "reference", "sequence_advantage"})
+
     reference_share: Annotated[float, Field(ge=0, le=1)]
     beta: Annotated[float, Field(gt=0)]
     weight_cap: Annotated[float, Field(gt=0)]
 
-
-def build(options: Options, context: Context) -> Stateless:
-    """The objective."""
-    return Stateless(options=options, needs=NEEDS, compute=partial(loss, options))
-
-
-def loss(options: Options, current: Current, batch: TrainBatch) -> PolicyLoss:
-    """Loss of each token."""
-    drift_tok = batch.logp_ref_tok - anchor_logp(options.anchor, batch)
-    drift_seq = torch.where(batch.mask, drift_tok, torch.zeros_like(drift_tok)).sum(dim=1)
-    weight_seq = anchored_weight(
-        drift_seq, sequence_advantage(batch), options.reference_share, options.beta, options.weight_cap
-    )
-    weight = weight_seq.unsqueeze(1).expand_as(current.logp_tok)
-    return PolicyLoss(
-        loss_tok=-weight * current.logp_tok,
-        clipped_tok=never(batch),
-        metrics_tok={"weight": weight, "weight_clipped": (weight >= options.weight_cap).float()},
-    )
+    def loss(self, state: State, current: Current, batch: TrainBatch) -> PolicyLoss:
+        """Loss of each token."""
+        drift_tok = batch.logp_ref_tok - self.anchor_logp(batch)
+        drift_seq = torch.where(batch.mask, drift_tok, torch.zeros_like(drift_tok)).sum(dim=1)
+        weight_seq = anchored_weight(drift_seq, batch.advantage_seq, self.reference_share, self.beta, self.weight_cap)
+        weight = weight_seq.unsqueeze(1).expand_as(current.logp_tok)
+        return PolicyLoss(
+            loss_tok=-weight * current.logp_tok,
+            metrics_tok={"weight": weight, "weight_clipped": (weight >= self.weight_cap).float()},
+        )

@@ -12,7 +12,7 @@ from safelab.world.artifacts import ensure_preferences
 from safelab.world.options import WorldOptions
 
 if TYPE_CHECKING:
-    from safelab.world.preferences import Preference
+    from safelab.world.preferences import LabelledPair
 
 
 class Options(PairOptions):
@@ -26,12 +26,12 @@ def build(options: Options, context: Context) -> DrawnPairs:
     from safelab.world.preferences import load_preferences
 
     directory = ensure_preferences(options.world, options.seed, context.cache, context.progress)
-    return DrawnPairs([as_pair(preference) for preference in load_preferences(directory)], options)
+    return DrawnPairs([as_pair(pair) for pair in load_preferences(directory)], options)
 
 
-def as_pair(preference: "Preference") -> Pair:
+def as_pair(pair: "LabelledPair") -> Pair:
     """The same as the offline loop reads it."""
-    chosen, rejected = preference.chosen, preference.rejected
+    chosen, rejected = pair.chosen, pair.rejected
     return Pair(
         prompt=chosen.prompt,
         chosen=chosen.response,

@@ -13,47 +13,26 @@ from jaxtyping import Bool, Float
 from pydantic import Field
 from torch import Tensor
 
-from safelab.contracts import Context
+from safelab.contracts import Preference
 from safelab.maths.preference import chi_link, clip_margin, logistic_loss, margin, margin_is_clipped
-from safelab.options import Options as BaseOptions
 from safelab.types import PairBatch
 
 
-class Options(BaseOptions):
+class ChiPo(Preference):
     """``beta``: units of reward per unit of the link. ``reward_max``: R_max, rewards are within +- this."""
 
-    name: str
     beta: Annotated[float, Field(gt=0)]
     reward_max: Annotated[float, Field(gt=0)]
-
-
-def build(options: Options, context: Context) -> "ChiPo":
-    """The loss; it holds no state."""
-    return ChiPo(options)
-
-
-class ChiPo:
-    """``contracts.Preference``."""
-
-    needs_reward = False
-
-    def __init__(self, options: Options) -> None:
-        self._beta = options.beta
-        self._reward_max = options.reward_max
-
-    def weigh(self, batch: PairBatch) -> None:
-        """No weights."""
-        return
 
     def loss_pair(self, logp: Float[Tensor, "b a"], batch: PairBatch) -> Float[Tensor, "b"]:
         """The logistic loss of the implied reward's clipped margin."""
         reward_margin = margin(self.implied_reward(logp - batch.logp_ref))
-        return logistic_loss(clip_margin(reward_margin, self._reward_max), 0.0)
+        return logistic_loss(clip_margin(reward_margin, self.reward_max), 0.0)
 
     def implied_reward(self, log_ratio: Float[Tensor, "b a"]) -> Float[Tensor, "b a"]:
         """``beta phi(z)``."""
-        return self._beta * chi_link(log_ratio)
+        return self.beta * chi_link(log_ratio)
 
     def clipped_pair(self, log_ratio: Float[Tensor, "b a"]) -> Bool[Tensor, "b"]:
         """Pairs beyond the clip."""
-        return margin_is_clipped(margin(self.implied_reward(log_ratio)), self._reward_max)
+        return margin_is_clipped(margin(self.implied_reward(log_ratio)), self.reward_max)

@@ -8,49 +8,24 @@ Ref: Azar et al. 2023, arXiv 2310.12036, equation 17 (its tau is beta here).
 
 from typing import Annotated
 
-import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from safelab.contracts import Context
+from safelab.contracts import Preference
 from safelab.maths.preference import margin, squared_loss
-from safelab.options import Options as BaseOptions
 from safelab.types import PairBatch
 
 
-class Options(BaseOptions):
+class Ipo(Preference):
     """``beta``: the margin of log-ratios that is wanted is 1 / (2 beta) nats."""
 
-    name: str
     beta: Annotated[float, Field(gt=0)]
-
-
-def build(options: Options, context: Context) -> "Ipo":
-    """The loss; it holds no state."""
-    return Ipo(options)
-
-
-class Ipo:
-    """``contracts.Preference``."""
-
-    needs_reward = False
-
-    def __init__(self, options: Options) -> None:
-        self._beta = options.beta
-
-    def weigh(self, batch: PairBatch) -> None:
-        """No weights."""
-        return
 
     def loss_pair(self, logp: Float[Tensor, "b a"], batch: PairBatch) -> Float[Tensor, "b"]:
         """The squared distance of the margin from what is wanted."""
-        return squared_loss(margin(logp - batch.logp_ref), self._beta)
+        return squared_loss(margin(logp - batch.logp_ref), self.beta)
 
     def implied_reward(self, log_ratio: Float[Tensor, "b a"]) -> Float[Tensor, "b a"]:
         """``beta log_ratio``; the margin that is wanted of it is 1/2."""
-        return self._beta * log_ratio
-
-    def clipped_pair(self, log_ratio: Float[Tensor, "b a"]) -> Bool[Tensor, "b"]:
-        """No pair."""
-        return torch.zeros_like(log_ratio[:, 0], dtype=torch.bool)
+        return self.beta * log_ratio

@@ -1,15 +1,11 @@
 """No loss on pairs: the run is online."""
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
+from safelab.contracts import Context, Part
 
 
-class Options(BaseOptions):
+class NoPreference(Part):
     """Nothing to set."""
 
-    name: str
-
-
-def build(options: Options, context: Context) -> None:
-    """Nothing."""
-    return
+    def build(self, context: Context) -> None:
+        """Nothing: the run has no loss on pairs."""
+        return

@@ -10,46 +10,31 @@ over an answer's tokens instead of averaged are inferred.
 Ref: VAR, arXiv 2502.11026.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from safelab.contracts import Context
+from safelab.contracts import Preference
 from safelab.maths.weighting import boltzmann_weight
-from safelab.options import Options as BaseOptions
 from safelab.types import PairBatch
 
 
-class Options(BaseOptions):
+class Var(Preference):
     """``beta``: units of the reward. ``normalise_over``: what Z sums. ``include_ref_prob``: whether w has pi_ref."""
 
-    name: str
+    needs_reward: ClassVar[bool] = True
+
     beta: Annotated[float, Field(gt=0)]
     normalise_over: Literal["pair", "batch"]
     include_ref_prob: bool
 
-
-def build(options: Options, context: Context) -> "Var":
-    """The loss; it holds no state."""
-    return Var(options)
-
-
-class Var:
-    """``contracts.Preference``."""
-
-    needs_reward = True
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
-
     def weigh(self, batch: PairBatch) -> Float[Tensor, "b a"]:
         """The weight of each answer."""
         assert batch.reward is not None
-        beta, log_prior = self._options.beta, batch.logp_ref if self._options.include_ref_prob else None
-        if self._options.normalise_over == "pair":
+        beta, log_prior = self.beta, batch.logp_ref if self.include_ref_prob else None
+        if self.normalise_over == "pair":
             return boltzmann_weight(batch.reward, beta, log_prior)
         flat = boltzmann_weight(batch.reward.flatten(), beta, None if log_prior is None else log_prior.flatten())
         return len(batch) * flat.view_as(batch.reward)
@@ -61,8 +46,4 @@ class Var:
 
     def implied_reward(self, log_ratio: Float[Tensor, "b a"]) -> Float[Tensor, "b a"]:
         """``beta log_ratio``: of the optimum that the weights stand for."""
-        return self._options.beta * log_ratio
-
-    def clipped_pair(self, log_ratio: Float[Tensor, "b a"]) -> Bool[Tensor, "b"]:
-        """No pair."""
-        return torch.zeros_like(log_ratio[:, 0], dtype=torch.bool)
+        return self.beta * log_ratio

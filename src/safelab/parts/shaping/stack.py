@@ -8,60 +8,63 @@ With both penalties 0, the normaliser ``none`` and ``clip`` null, rewards pass u
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
 from pydantic import Field, SerializeAsAny
 from torch import Tensor
 
-from safelab.contracts import Context, Normaliser, Shaped
+from safelab.contracts import Context, Normaliser, Part, Shaped, Shaping
 from safelab.maths.repetition import repeated_bigram_share
-from safelab.options import Options as BaseOptions
 from safelab.options import State
 from safelab.plugins import build_option
 from safelab.types import Rollout
 
 
-class Options(BaseOptions):
+class Stack(Part):
     """Penalties in units of the raw reward; ``clip`` in units of the normalised one; ``normaliser`` a nested option."""
 
-    name: str
-    missing_end_penalty: float = Field(ge=0)
-    repetition_penalty: float = Field(ge=0)
-    clip: float | None = Field(gt=0)
-    normaliser: dict[str, Any]
+    missing_end_penalty: Annotated[float, Field(ge=0)]
+    repetition_penalty: Annotated[float, Field(ge=0)]
+    clip: Annotated[float, Field(gt=0)] | None
+    normaliser: Mapping[str, Any]
+
+    def build(self, context: Context) -> "ShapingStack":
+        """The stack, with its normaliser."""
+        return ShapingStack(options=self, normaliser=build_option("shaping/normaliser", self.normaliser, context))
 
 
-class StackState(State):
+class ShapingState(State):
     """What the normaliser remembers."""
 
     normaliser: SerializeAsAny[State]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stack:
-    """A ``Shaping``: see the module's docstring."""
+class ShapingStack(Shaping[ShapingState]):
+    """See the module's docstring."""
 
-    options: Options
-    normaliser: Normaliser
+    options: Stack
+    normaliser: Normaliser[Any]
 
-    def init(self) -> StackState:
+    def init(self) -> ShapingState:
         """State before any reward was seen."""
-        return StackState(normaliser=self.normaliser.init())
+        return ShapingState(normaliser=self.normaliser.init())
 
-    def step(self, state: State, rollout: Rollout, reward_seq: Float[Tensor, "b"]) -> tuple[StackState, Shaped]:
+    def step(
+        self, state: ShapingState, rollout: Rollout, reward_seq: Float[Tensor, "b"]
+    ) -> tuple[ShapingState, Shaped]:
         """Next state, and the rewards as the update sees them."""
         charge_seq = self._charge(rollout, reward_seq)
-        before = cast(StackState, state).normaliser
-        after, scaled_seq = self.normaliser.step(before, reward_seq - charge_seq)
+        after, scaled_seq = self.normaliser.step(state.normaliser, reward_seq - charge_seq)
         shaped_seq = self._clipped(scaled_seq)
         metrics = {
             "reward/charge_mean": float(charge_seq.mean()),
             "reward/shaped_mean": float(shaped_seq.mean()),
             "reward/clip_fraction": float((shaped_seq != scaled_seq).float().mean()),
         }
-        return StackState(normaliser=after), Shaped(reward_seq=shaped_seq, metrics=self._present(metrics))
+        return ShapingState(normaliser=after), Shaped(reward_seq=shaped_seq, metrics=self._present(metrics))
 
     def _charge(self, rollout: Rollout, reward_seq: Tensor) -> Tensor:
         unended = (~rollout.ended_seq).to(reward_seq)
@@ -84,8 +87,3 @@ class Stack:
             for name, value in metrics.items()
             if (charges or name != "reward/charge_mean") and (clips or name != "reward/clip_fraction")
         }
-
-
-def build(options: Options, context: Context) -> Stack:
-    """The stack, with its normaliser."""
-    return Stack(options=options, normaliser=build_option("shaping/normaliser", options.normaliser, context))

@@ -5,23 +5,23 @@ from collections.abc import Mapping, Sequence
 from safelab.results.compare.statistics import estimate, proportion
 from safelab.results.model import ArmRow, CrashPolicy, Measure, Proportion, Ranking
 from safelab.results.runs.crash_policy import POLICIES, floors, under_policy
-from safelab.results.runs.load import Evidence, LoadedRun
+from safelab.results.runs.load import LoadedRun, RunSet
 from safelab.results.runs.metrics import CRASHES, crash_updates, summarise
 
 Values = Mapping[str, Mapping[int, Mapping[str, float | None]]]
 """Arm, seed, measure: the numbers with which each counted run enters."""
 
 
-def values_by_run(evidence: Evidence, measures: Sequence[Measure], window: int, policy: CrashPolicy) -> Values:
+def values_by_run(loaded: RunSet, measures: Sequence[Measure], window: int, policy: CrashPolicy) -> Values:
     """What every counted run contributes under ``policy``."""
-    floor = floors(evidence)
+    floor = floors(loaded)
     return {
         arm: {
             run.seed: summarise(frame, measures, window)
             for run in runs
             if run.counted and (frame := under_policy(run, policy, floor)) is not None
         }
-        for arm, runs in evidence.arms.items()
+        for arm, runs in loaded.arms.items()
     }
 
 
@@ -54,9 +54,9 @@ def crash_rates(runs: Sequence[LoadedRun]) -> dict[str, Proportion]:
     return {kind: proportion(sum(map(bool, seen)), len(seen)) for kind, seen in looked.items() if seen}
 
 
-def rankings(evidence: Evidence, measure: Measure, window: int) -> list[Ranking]:
+def rankings(loaded: RunSet, measure: Measure, window: int) -> list[Ranking]:
     """Arms from best to worst in ``measure`` under each policy, to see whether the order hangs on it."""
-    return [_ranking(policy, values_by_run(evidence, [measure], window, policy), measure) for policy in POLICIES]
+    return [_ranking(policy, values_by_run(loaded, [measure], window, policy), measure) for policy in POLICIES]
 
 
 def _ranking(policy: CrashPolicy, values: Values, measure: Measure) -> Ranking:

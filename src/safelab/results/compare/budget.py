@@ -18,7 +18,7 @@ import numpy as np
 from safelab.results.compare.against_baseline import paired
 from safelab.results.compare.statistics import estimate
 from safelab.results.model import ArmRow, BudgetRow
-from safelab.results.runs.load import Evidence
+from safelab.results.runs.load import RunSet
 from safelab.results.runs.measures import GOLD, KL, REWARD
 from safelab.results.runs.metrics import Column, numbers_of, rolling_mean
 
@@ -35,9 +35,9 @@ def budgets(arms: Sequence[ArmRow]) -> list[float]:
     return sorted({level for level in levels if level > 0})
 
 
-def at_equal_kl(evidence: Evidence, arms: Sequence[ArmRow], baseline: str, window: int) -> list[BudgetRow]:
+def at_equal_kl(loaded: RunSet, arms: Sequence[ArmRow], baseline: str, window: int) -> list[BudgetRow]:
     """Every arm under every budget, with its paired difference from the baseline; none where no run has a KL."""
-    columns = {arm: _columns(evidence, arm) for arm in (row.name for row in arms)}
+    columns = {arm: _columns(loaded, arm) for arm in (row.name for row in arms)}
     rows = []
     for budget in budgets(arms):
         kept = {
@@ -59,10 +59,10 @@ def keep(kl: Column, reward: Column, gold: Column | None, budget: float, window:
     return {"reward": float(gained[best]), "gold": scored if np.isfinite(scored) else None}
 
 
-def _columns(evidence: Evidence, arm: str) -> dict[int, tuple[Column, Column, Column | None]]:
+def _columns(loaded: RunSet, arm: str) -> dict[int, tuple[Column, Column, Column | None]]:
     """KL, reward and gold score of each counted run that has the first two in the same rows."""
     found = {}
-    for run in evidence.arms[arm]:
+    for run in loaded.arms[arm]:
         frame = run.record.metrics
         kl, reward, gold = (numbers_of(frame, name) for name in (KL, REWARD, GOLD))
         if run.counted and len(kl) and len(kl) == len(reward):

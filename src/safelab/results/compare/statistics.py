@@ -61,6 +61,9 @@ def sign_flip_p(differences: Sequence[float], seed: int = 0) -> float:
     Share of the ``2^n`` sign patterns whose mean is at least as far from 0. Exact to 16 pairs; beyond, 65,536
     patterns drawn with ``seed``, the observed one counted among them.
 
+    ``scipy.stats.permutation_test`` gives the same p to 16 pairs (a test compares them), but refuses a single pair and
+    takes five times as long (0.6 s instead of 0.12 s for 16 pairs), of which a report makes hundreds.
+
     Ref: Fisher, The design of experiments, 1935, section 21.
     """
     data = np.asarray(differences, dtype=np.float64)

@@ -14,7 +14,7 @@ from safelab.results.compare.paper import beside_paper
 from safelab.results.model import ArmRow, Comparison, CrashPolicy, Measure, Report, RunRow
 from safelab.results.runs.config import differences
 from safelab.results.runs.curves import panels, updates_per_point
-from safelab.results.runs.load import Evidence, LoadedRun
+from safelab.results.runs.load import LoadedRun, RunSet
 from safelab.results.runs.measures import PRIMARY, chosen
 from safelab.results.runs.metrics import CRASHES, crash_updates, summarise
 from safelab.results.runs.phases import phases
@@ -42,35 +42,35 @@ class Choices:
     command: str = ""
 
 
-def build_report(evidence: Evidence, choices: Choices) -> Report:
-    """Everything that can be said of ``evidence``.
+def build_report(loaded: RunSet, choices: Choices) -> Report:
+    """Everything that can be said of ``loaded``.
 
     Raises:
         DataError: the baseline or a metric is none that the runs have.
     """
-    baseline = baseline_of(list(evidence.arms), choices.baseline)
-    measures = chosen(choices.metrics or [PRIMARY], evidence.columns)
-    values = values_by_run(evidence, measures, choices.window, choices.crash_policy)
+    baseline = baseline_of(list(loaded.arms), choices.baseline)
+    measures = chosen(choices.metrics or [PRIMARY], loaded.columns)
+    values = values_by_run(loaded, measures, choices.window, choices.crash_policy)
     values = {baseline: values[baseline], **values}
-    arms = [arm_row(name, evidence.arms[name], values, measures) for name in values]
+    arms = [arm_row(name, loaded.arms[name], values, measures) for name in values]
     comparisons, crashes = compare(values, baseline, measures), compare_crashes(arms, baseline)
     arms = in_order(arms, comparisons, measures[0])
-    ranks = rankings(evidence, measures[0], choices.window)
-    equal_kl = at_equal_kl(evidence, arms, baseline, choices.window)
-    constants, same_constants = constants_of(evidence)
+    ranks = rankings(loaded, measures[0], choices.window)
+    equal_kl = at_equal_kl(loaded, arms, baseline, choices.window)
+    constants, same_constants = constants_of(loaded)
     return Report(
-        title=title(evidence),
+        title=title(loaded),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         command=choices.command,
         safelab=__version__,
         baseline=baseline,
         primary=measures[0].key,
         window=choices.window,
-        updates_per_point=updates_per_point(evidence),
+        updates_per_point=updates_per_point(loaded),
         crash_policy=choices.crash_policy,
         verdict=verdict(arms, comparisons, baseline, measures, equal_kl),
         limits=limits(arms, comparisons, crashes, ranks, measures[0]),
-        notes=notes(evidence, same_constants),
+        notes=notes(loaded, same_constants),
         measures=[m for m in measures if any(arm.estimates[m.key].n for arm in arms) or m.key == PRIMARY],
         arms=arms,
         focus=min(len(arms), MOST_DRAWN),
@@ -79,14 +79,14 @@ def build_report(evidence: Evidence, choices: Choices) -> Report:
         rankings=ranks,
         equal_kl=equal_kl,
         overheads=overheads(values, baseline),
-        phases=phases(evidence, [arm.name for arm in arms]),
+        phases=phases(loaded, [arm.name for arm in arms]),
         paper=beside_paper(choices.paper, arms, values),
-        panels=panels(evidence, [name for name in choices.metrics if name in evidence.columns]),
+        panels=panels(loaded, [name for name in choices.metrics if name in loaded.columns]),
         definitions=definitions(constants, [kind for kind in CRASHES if any(kind in arm.crashed for arm in arms)]),
-        differences=differences(evidence),
-        samples=samples(evidence),
-        runs=[run_row(key, run, measures, choices.window) for key, run in enumerate(evidence.runs)],
-        unreadable=evidence.unreadable,
+        differences=differences(loaded),
+        samples=samples(loaded),
+        runs=[run_row(key, run, measures, choices.window) for key, run in enumerate(loaded.runs)],
+        unreadable=loaded.unreadable,
         detectors=constants,
     )
 
@@ -114,9 +114,9 @@ def baseline_of(arms: Sequence[str], asked: str | None) -> str:
     return asked
 
 
-def title(evidence: Evidence) -> str:
+def title(loaded: RunSet) -> str:
     """The experiments' names."""
-    names = list(dict.fromkeys(run.record.info.experiment for run in evidence.runs))
+    names = list(dict.fromkeys(run.record.info.experiment for run in loaded.runs))
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 

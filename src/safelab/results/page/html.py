@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from safelab.crash.table import kind_of
 from safelab.results import text
 from safelab.results.model import Report
 from safelab.results.page.palette import DARK, LIGHT, slot
@@ -52,6 +53,7 @@ def render(report: Report) -> str:
             script=script,
             style=Markup((TEMPLATES / "page.css").read_text(encoding="utf-8")),
             policy=content_policy(library, script),
+            headlines=[d for d in report.definitions if kind_of(d.kind).headline],
             compared={(row.arm, row.measure): row for row in report.comparisons},
             budgets=sorted({row.kl for row in report.equal_kl}),
             timed=any(found.n for found in report.overheads.values()),

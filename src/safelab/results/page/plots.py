@@ -8,23 +8,14 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from safelab.crash.table import KINDS
 from safelab.results import text
 from safelab.results.model import Line, Panel, Report
 from safelab.results.page.palette import slot
 from safelab.results.runs.measures import GOLD, KL, REWARD
-from safelab.results.words.definitions import label
 
 Figure = Mapping[str, Any]
 
-EVENT_SYMBOLS = {
-    "crash/reward": "x",
-    "crash/kl_spike": "triangle-up",
-    "crash/kl_explosion": "star",
-    "crash/entropy_collapse": "triangle-down-open",
-    "crash/hacking": "diamond-open",
-    "crash/repetition": "square-open",
-    "crash/value_divergence": "hexagon-open",
-}
 ROW_PX, FRAME_PX, LEGEND_PX = 22, 110, 26
 """Height of a row in a timeline, of what is around the rows, and of the legend's distance from the first row."""
 ALL_RUNS = 60
@@ -71,7 +62,7 @@ def frontier(report: Report) -> list[Figure]:
 def timeline(report: Report) -> list[Figure]:
     """Every run as a line, with a mark where a crash of a kind began; nothing where no run had one."""
     runs = [run for run in report.runs if run.updates_done and not run.duplicate]
-    kinds = [kind for kind in EVENT_SYMBOLS if any(run.crashes.get(kind) for run in runs)]
+    kinds = [kind for kind in KINDS if any(run.crashes.get(kind.key) for run in runs)]
     if not kinds:
         return []
     found = len(runs)
@@ -93,16 +84,16 @@ def timeline(report: Report) -> list[Figure]:
         for run in runs
     ]
     for kind in kinds:
-        marks = [(update, names[run.key]) for run in runs for update in run.crashes.get(kind, [])]
+        marks = [(update, names[run.key]) for run in runs for update in run.crashes.get(kind.key, [])]
         traces.append(
             {
                 "type": "scatter",
                 "mode": "markers",
-                "name": label(kind),
+                "name": kind.label,
                 "x": [update for update, _ in marks],
                 "y": [name for _, name in marks],
-                "marker": {"symbol": EVENT_SYMBOLS[kind], "size": 10},
-                "hovertemplate": f"{label(kind)} at update %{{x}}<extra>%{{y}}</extra>",
+                "marker": {"symbol": kind.symbol, "size": 10},
+                "hovertemplate": f"{kind.label} at update %{{x}}<extra>%{{y}}</extra>",
                 "meta": {"arm": -1, "role": "event"},
             }
         )

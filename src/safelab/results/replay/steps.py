@@ -26,7 +26,7 @@ METRIC_OF = {
 COLUMNS = ("step", *(field.name for field in fields(Plan)))
 
 
-def replay(controller: Controller, signals: Iterable[Signals]) -> list[dict[str, Any]]:
+def replay(controller: Controller[Any], signals: Iterable[Signals]) -> list[dict[str, Any]]:
     """One row a step: the plan that the controller makes right after hearing that step's signals."""
     state, rows = controller.init(), []
     for step, heard in enumerate(signals):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from safelab.results.model import Difference
-from safelab.results.runs.load import Evidence
+from safelab.results.runs.load import RunSet
 from safelab.results.runs.select import ABSENT, as_text
 
 ALWAYS_DIFFERENT = (
@@ -22,18 +22,18 @@ ALWAYS_DIFFERENT = (
 """First parts of keys that tell runs apart without telling methods apart."""
 
 
-def differences(evidence: Evidence) -> list[Difference]:
+def differences(loaded: RunSet) -> list[Difference]:
     """Each key whose value is not the same in all arms (seen in the first run of each arm), with all its values."""
-    flat = {arm: as_text(runs[0].record.config) for arm, runs in evidence.arms.items()}
+    flat = {arm: as_text(runs[0].record.config) for arm, runs in loaded.arms.items()}
     keys = dict.fromkeys(key for values in flat.values() for key in values)
     rows = [Difference(key=k, values={arm: values.get(k, ABSENT) for arm, values in flat.items()}) for k in keys]
     return [row for row in rows if len(set(row.values.values())) > 1 and row.key.split(".")[0] not in ALWAYS_DIFFERENT]
 
 
-def uneven(evidence: Evidence) -> dict[str, list[str]]:
+def uneven(loaded: RunSet) -> dict[str, list[str]]:
     """Arms whose own runs differ in a key, with those keys: such runs are not repetitions of one another."""
     found = {}
-    for arm, runs in evidence.arms.items():
+    for arm, runs in loaded.arms.items():
         flat = [as_text(run.record.config) for run in runs if not run.duplicate]
         keys = dict.fromkeys(key for values in flat for key in values)
         odd = [key for key in keys if len({values.get(key) for values in flat}) > 1]

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from safelab.results.model import CrashPolicy
-from safelab.results.runs.load import Evidence, LoadedRun
+from safelab.results.runs.load import LoadedRun, RunSet
 from safelab.results.runs.measures import GOLD, REWARD
 from safelab.results.runs.metrics import CRASHES, crash_updates
 
@@ -27,10 +27,10 @@ def crash_update(run: LoadedRun) -> int | None:
     return int(frame["update"].max()) + 1 if run.record.info.status in BROKEN and len(frame) else None
 
 
-def floors(evidence: Evidence) -> dict[str, float]:
+def floors(loaded: RunSet) -> dict[str, float]:
     """The least value of each floored metric over all runs that count."""
     found: dict[str, float] = {}
-    for run in evidence.runs:
+    for run in loaded.runs:
         for name in FLOORED:
             frame = run.record.metrics
             if run.counted and name in frame and np.isfinite(least := frame[name].min()):

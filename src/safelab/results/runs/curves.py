@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from safelab.results.model import Line, Panel
-from safelab.results.runs.load import Evidence, LoadedRun
+from safelab.results.runs.load import LoadedRun, RunSet
 from safelab.results.runs.measures import PANELS
 
 POINTS, FEWEST_POINTS = 400, 60
@@ -19,24 +19,24 @@ DIGITS = 5
 """Significant digits of a drawn point."""
 
 
-def updates_per_point(evidence: Evidence) -> int:
+def updates_per_point(loaded: RunSet) -> int:
     """Updates that one point of a line averages: 1 for 400 updates of 100 runs."""
-    points = min(POINTS, max(FEWEST_POINTS, POINTS_OF_A_PANEL // max(1, len(evidence.runs))))
-    last = max((int(run.record.metrics["update"].max()) for run in evidence.runs if len(run.record.metrics)), default=0)
+    points = min(POINTS, max(FEWEST_POINTS, POINTS_OF_A_PANEL // max(1, len(loaded.runs))))
+    last = max((int(run.record.metrics["update"].max()) for run in loaded.runs if len(run.record.metrics)), default=0)
     return last // points + 1
 
 
-def panels(evidence: Evidence, extra: Sequence[str] = ()) -> list[Panel]:
+def panels(loaded: RunSet, extra: Sequence[str] = ()) -> list[Panel]:
     """One panel for each known metric (and each of ``extra``) that some run has and that is not 0 everywhere."""
-    width = updates_per_point(evidence)
+    width = updates_per_point(loaded)
     wanted = dict(PANELS) | {name: (name, "") for name in extra if name not in PANELS}
-    tables = {name: table for name in wanted if (table := _table(evidence, name, width)) is not None}
+    tables = {name: table for name in wanted if (table := _table(loaded, name, width)) is not None}
     return [_panel(name, *wanted[name], table) for name, table in tables.items()]
 
 
-def _table(evidence: Evidence, name: str, width: int) -> pd.DataFrame | None:
+def _table(loaded: RunSet, name: str, width: int) -> pd.DataFrame | None:
     """Steps by runs; None where there is nothing to draw. A duplicate is not drawn, an unfinished run is."""
-    drawn = [run for run in evidence.runs if not run.duplicate]
+    drawn = [run for run in loaded.runs if not run.duplicate]
     columns = {(run.arm, _label(run)): series for run in drawn if (series := _binned(run, name, width)) is not None}
     if not columns:
         return None

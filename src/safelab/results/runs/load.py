@@ -38,7 +38,7 @@ class LoadedRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class RunSet:
     """All runs, by arm and seed, and the messages of the directories that could not be read."""
 
     runs: Sequence[LoadedRun]
@@ -63,7 +63,7 @@ def load(
     by: Sequence[str] = (),
     conditions: Sequence[str] = (),
     cache: Path | None = None,
-) -> Evidence:
+) -> RunSet:
     """Every run at or below ``paths``, in arms.
 
     Args:
@@ -92,7 +92,7 @@ def load(
     for name, record in zip(names, records, strict=True):
         twins[name, record.info.seed].append(record)
     runs = [run for (arm, _), same in sorted(twins.items()) for run in _judge(arm, same)]
-    return Evidence(runs=runs, unreadable=unreadable)
+    return RunSet(runs=runs, unreadable=unreadable)
 
 
 def arm_names(infos: Sequence[RunInfo]) -> list[str]:

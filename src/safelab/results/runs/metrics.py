@@ -6,16 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from safelab.crash.table import KINDS
 from safelab.results.model import Measure
 from safelab.results.runs.measures import ENTROPY, GOLD, KL, REWARD, final_rows
 
 Column = npt.NDArray[np.float64]
 
-CRASHES = (
-    "crash/reward", "crash/kl_spike", "crash/kl_explosion", "crash/entropy_collapse", "crash/hacking",
-    "crash/repetition", "crash/value_divergence",
-)  # fmt: skip
-"""Columns that are 1 where a crash of that kind begins; the definitions are in ``safelab.crash.detectors``."""
+CRASHES = tuple(kind.key for kind in KINDS)
+"""Columns that are 1 where a crash of that kind begins."""
 
 
 def summarise(frame: pd.DataFrame, measures: Sequence[Measure], window: int) -> dict[str, float | None]:

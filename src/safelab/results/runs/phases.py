@@ -6,19 +6,19 @@ from itertools import groupby
 import pandas as pd
 
 from safelab.results.model import PhaseLine
-from safelab.results.runs.load import Evidence
+from safelab.results.runs.load import RunSet
 
 PHASE = "controller/phase"
 
 
-def phases(evidence: Evidence, arms: Sequence[str]) -> list[PhaseLine]:
+def phases(loaded: RunSet, arms: Sequence[str]) -> list[PhaseLine]:
     """One line for each of ``arms`` whose counted runs name a phase; nothing where none ever changes."""
-    found = [line for arm in arms if (line := _line(evidence, arm)) is not None]
+    found = [line for arm in arms if (line := _line(loaded, arm)) is not None]
     return found if any(len(set(line.phase)) > 1 for line in found) else []
 
 
-def _line(evidence: Evidence, arm: str) -> PhaseLine | None:
-    frames = [run.record.metrics for run in evidence.arms[arm] if run.counted and PHASE in run.record.metrics]
+def _line(loaded: RunSet, arm: str) -> PhaseLine | None:
+    frames = [run.record.metrics for run in loaded.arms[arm] if run.counted and PHASE in run.record.metrics]
     rows = pd.concat([frame[["update", PHASE]] for frame in frames]).dropna() if frames else pd.DataFrame()
     if rows.empty:
         return None

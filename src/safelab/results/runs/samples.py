@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safelab.results.model import Sample
-from safelab.results.runs.load import Evidence
+from safelab.results.runs.load import RunSet
 
 SEEDS = 3
 UPDATES = 8
@@ -13,9 +13,9 @@ LENGTH = 2000
 """Most seeds, updates, responses of one update, and characters of a text, that a page shows."""
 
 
-def samples(evidence: Evidence) -> list[Sample]:
+def samples(loaded: RunSet) -> list[Sample]:
     """Responses of the first seeds at evenly spread updates, the first and the last among them."""
-    runs = [run for run in evidence.runs if not run.duplicate and run.record.samples]
+    runs = [run for run in loaded.runs if not run.duplicate and run.record.samples]
     seeds = sorted({run.seed for run in runs})[:SEEDS]
     updates = spread(sorted({int(record["update"]) for run in runs for record in run.record.samples}), UPDATES)
     return [

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from safelab.results import text
 from safelab.results.model import ArmRow, Comparison, CrashComparison, Measure, Ranking
 from safelab.results.runs.config import uneven
-from safelab.results.runs.load import Evidence
+from safelab.results.runs.load import RunSet
 from safelab.results.words.verdict import INDICATIVE_BELOW, SIGNIFICANT
 
 LISTED = 12
@@ -30,10 +30,10 @@ def limits(
     return [*_few(arms, rows), *_no_crash(arms, crashes), *_unequal_kl(arms), *_policy(rankings, measure)]
 
 
-def notes(evidence: Evidence, same_constants: bool) -> list[str]:
+def notes(loaded: RunSet, same_constants: bool) -> list[str]:
     """Every run that is not whole, and every way in which runs are not comparable."""
-    runs = evidence.runs
-    said = [f"Unreadable run, left out: {message}" for message in evidence.unreadable]
+    runs = loaded.runs
+    said = [f"Unreadable run, left out: {message}" for message in loaded.unreadable]
     named = [f"{run.arm}, seed {run.seed}: {run.note}" for run in runs if run.note]
     said += _cut(named)
     damaged = [f"{r.arm}, seed {r.seed}: {_damage(r.record.damaged)}" for r in runs if r.record.damaged]
@@ -44,7 +44,7 @@ def notes(evidence: Evidence, same_constants: bool) -> list[str]:
         said.append(f"Runs of different length are mixed ({text.listed([str(n) for n in planned])} planned updates).")
     if not same_constants:
         said.append("The runs had different constants in their crash definitions; those of the first are printed.")
-    for arm, keys in uneven(evidence).items():
+    for arm, keys in uneven(loaded).items():
         said.append(f"Runs of {arm} differ among themselves in {text.listed(keys, LISTED)}: they are no repetitions.")
     if len(commits := {run.record.info.git_commit for run in runs if run.record.info.git_commit}) > 1:
         said.append(f"The runs come from {len(commits)} different commits of the code.")

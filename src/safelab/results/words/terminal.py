@@ -6,13 +6,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from safelab.crash.table import kind_of
 from safelab.errors import printable
 from safelab.results import text
 from safelab.results.model import Report
 from safelab.results.words.definitions import label
 
 SHOWN = ("reward_mean", "reward_final", "gold_final", "kl_mean", "entropy_final")
-KINDS = ("crash/reward", "crash/hacking")
 MEASURE, KIND = 16, 7
 """Characters that a column of numbers, and one of crashes, takes without the space before it."""
 
@@ -20,7 +20,7 @@ MEASURE, KIND = 16, 7
 def show(report: Report, console: Console | None = None) -> None:
     """Print the table of arms, then the verdict and the notes; text of runs is never read as markup."""
     console = console or Console()
-    kinds = [definition.kind for definition in report.definitions if definition.kind in KINDS]
+    kinds = [definition.kind for definition in report.definitions if kind_of(definition.kind).headline]
     # As many measures as fit beside whole names: a cut name is worth less than a column that summary.md has too.
     names = max(len(arm.name) for arm in report.arms)
     room = (console.width - names - (KIND + 2) * (1 + len(kinds))) // (MEASURE + 2)

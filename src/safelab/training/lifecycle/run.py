@@ -1,4 +1,4 @@
-"""One run from its directory's making to its last line: the rim around the loop."""
+"""One run from the making of its directory to its last row: all that stands around the loop."""
 
 import os
 import platform

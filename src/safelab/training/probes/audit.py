@@ -124,7 +124,8 @@ def mean_kl(scored: Scored) -> float:
 
 def settle(parts: Components, scored: Scored) -> State:
     """The controller after it has heard the same signals long enough for its averages to have arrived."""
-    state, signals = parts.controller.init(), stages.observe(scored)
+    state: State = parts.controller.init()
+    signals = stages.observe(scored)
     for _ in range(SETTLING_STEPS):
         state = parts.controller.step(state, signals)
     return state
@@ -152,7 +153,7 @@ def judge_penalty(parts: Components, plan: Plan, judged: list[Scored], others: l
     towards = exact / exact.norm()
     gradients = torch.stack([penalty_gradient(parts, plan, scored) for scored in judged])
     norm = float(gradients.mean(dim=0).norm())
-    common: dict[str, Any] = {"term": f"kl penalty ({parts.controller.route})", "value": plan.penalty}
+    common: dict[str, Any] = {"term": f"kl penalty ({parts.controller.route.name})", "value": plan.penalty}
     if not gradients.any():
         note = "has no gradient: it reaches no weight"
         return TermAudit(**common, policy_grad_norm=0.0, critic_grad_norm=0.0, t=0.0, acts=False, note=note)
@@ -175,15 +176,17 @@ def exact_gradient(parts: Components, scored: Scored) -> Tensor:
 
 def penalty_gradient(parts: Components, plan: Plan, scored: Scored) -> Tensor:
     """What the penalty adds to the policy's gradient on one rollout: with the plan, less without its coefficient."""
+    route = parts.controller.route
+    carriers = [name for name, carries in (("policy", route.in_reward), ("kl", route.in_loss)) if carries]
 
     def whole(used: Plan) -> Tensor:
         batch = make_batch(parts, scored, used)
         weighted = loss_terms(parts, used, batch, counts(batch), objective=parts.objective.init()).weighted
-        if parts.controller.route != "reward":
-            return gradient(weighted["kl"], parts.policy.module) if "kl" in weighted else _zeros(parts)
-        return gradient(weighted["policy"], parts.policy.module)
+        found = [gradient(weighted[name], parts.policy.module) for name in carriers if name in weighted]
+        return sum(found, _zeros(parts))
 
-    return whole(plan) - (whole(replace(plan, kl_coef=0.0)) if parts.controller.route == "reward" else _zeros(parts))
+    # Without its coefficient the penalty is no term of the loss; only what comes by the reward has company there.
+    return whole(plan) - (whole(replace(plan, kl_coef=0.0)) if route.in_reward else _zeros(parts))
 
 
 def _zeros(parts: Components) -> Tensor:

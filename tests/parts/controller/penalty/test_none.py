@@ -1,4 +1,4 @@
-from safelab.parts.controller._parts import Term
+from safelab.contracts import Term
 from support.controllers import part
 
 

@@ -5,7 +5,7 @@ from support.controllers import part
 
 
 def test_released_cap() -> None:
-    assert part("preview", "cap").max_kl == 0.5
+    assert part("preview", "cap").limit() == 0.5
 
 
 def test_a_cap_of_nothing_is_refused() -> None:

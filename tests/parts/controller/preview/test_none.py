@@ -2,4 +2,4 @@ from support.controllers import part
 
 
 def test_no_cap() -> None:
-    assert part("preview", "none").max_kl is None
+    assert part("preview", "none").limit() is None

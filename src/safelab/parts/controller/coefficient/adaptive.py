@@ -7,29 +7,17 @@
 Ref: Ziegler et al. 2019, arXiv 1909.08593, section 2.2 (sequence); verl's adaptive controller (token).
 """
 
-from typing import Annotated, Literal, cast
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from safelab.contracts import Context
+from safelab.contracts import Coefficient
 from safelab.errors import ConfigError
 from safelab.maths.feedback import ziegler_coef
-from safelab.options import Options as BaseOptions
 from safelab.options import State
 from safelab.types import Signals
 
 Positive = Annotated[float, Field(gt=0)]
-
-
-class Options(BaseOptions):
-    """``target`` in nats per ``unit``; ``horizon`` in responses."""
-
-    name: str
-    initial: Positive
-    unit: Literal["sequence", "token"]
-    target: Positive
-    horizon: Positive
-    error_clip: Positive
 
 
 class CoefState(State):
@@ -38,33 +26,30 @@ class CoefState(State):
     coef: float
 
 
-def build(options: Options, context: Context) -> "Adaptive":
-    """The coefficient's controller."""
-    return Adaptive(options)
+class AdaptiveCoefficient(Coefficient[CoefState]):
+    """``target`` in nats per ``unit``; ``horizon`` in responses."""
 
-
-class Adaptive:
-    """Remembers the coefficient."""
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    initial: Positive
+    unit: Literal["sequence", "token"]
+    target: Positive
+    horizon: Positive
+    error_clip: Positive
 
     def init(self) -> CoefState:
         """The initial coefficient."""
-        return CoefState(coef=self._options.initial)
+        return CoefState(coef=self.initial)
 
-    def step(self, state: State, signals: Signals, kl: float) -> CoefState:
+    def step(self, state: CoefState, signals: Signals, kl: float) -> CoefState:
         """The coefficient after one batch."""
-        options = self._options
-        measured = kl if options.unit == "token" else signals.kl_ref_seq_k1
+        measured = kl if self.unit == "token" else signals.kl_ref_seq_k1
         if measured is None or signals.n_sequences is None:
             raise ConfigError(
                 "controller/coefficient=adaptive needs kl_ref_seq_k1 and n_sequences, which the signals lack"
             )
-        old = cast(CoefState, state).coef
-        new = ziegler_coef(old, measured, options.target, signals.n_sequences, options.horizon, options.error_clip)
-        return CoefState(coef=new)
+        return CoefState(
+            coef=ziegler_coef(state.coef, measured, self.target, signals.n_sequences, self.horizon, self.error_clip)
+        )
 
-    def coef(self, state: State) -> float:
+    def coef(self, state: CoefState) -> float:
         """The coefficient now."""
-        return cast(CoefState, state).coef
+        return state.coef

@@ -1,34 +1,11 @@
 """No gate."""
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
-from safelab.options import State
-from safelab.parts.controller._parts import Empty
-from safelab.types import Signals
+from safelab.contracts import Empty, Forgetful, Gate
 
 
-class Options(BaseOptions):
-    """Nothing to set."""
+class NoGate(Forgetful, Gate[Empty]):
+    """The penalty stays as it is."""
 
-    name: str
-
-
-def build(options: Options, context: Context) -> "NoGate":
-    """The absent gate."""
-    return NoGate()
-
-
-class NoGate:
-    """Factor 1."""
-
-    def init(self) -> State:
-        """Empty."""
-        return Empty()
-
-    def step(self, state: State, signals: Signals, kl: float) -> State:
-        """Unchanged."""
-        return state
-
-    def factor(self, state: State) -> float:
+    def factor(self, state: Empty) -> float:
         """One."""
         return 1.0

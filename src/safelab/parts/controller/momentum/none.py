@@ -1,38 +1,15 @@
 """No penalty on growing KL."""
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
-from safelab.options import State
-from safelab.parts.controller._parts import Empty, Term
-from safelab.types import Signals
+from safelab.contracts import Empty, Forgetful, Momentum, Term
 
 
-class Options(BaseOptions):
-    """Nothing to set."""
+class NoMomentum(Forgetful, Momentum[Empty]):
+    """Growth costs nothing."""
 
-    name: str
-
-
-def build(options: Options, context: Context) -> "NoMomentum":
-    """The absent term."""
-    return NoMomentum()
-
-
-class NoMomentum:
-    """Remembers nothing."""
-
-    def init(self) -> State:
-        """Empty."""
-        return Empty()
-
-    def step(self, state: State, signals: Signals, kl: float) -> State:
-        """Unchanged."""
-        return state
-
-    def speed(self, state: State) -> float:
+    def speed(self, state: Empty) -> float:
         """Zero."""
         return 0.0
 
-    def term(self, state: State) -> Term:
+    def term(self, state: Empty) -> Term:
         """Zero."""
         return Term(value=0.0, slope=0.0)

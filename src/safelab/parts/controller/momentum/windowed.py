@@ -6,24 +6,13 @@ Zero until ``lag + 1`` observations are there. The released code has lag 49 and 
 Ref: SAFE, arXiv 2602.04651; its released ``AsymmetricKLController``.
 """
 
-from typing import Annotated, cast
+from typing import Annotated
 
 from pydantic import Field
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
+from safelab.contracts import Momentum, Term
 from safelab.options import State
-from safelab.parts.controller._parts import Term
 from safelab.types import Signals
-
-
-class Options(BaseOptions):
-    """``lag`` and ``divisor`` in controller steps."""
-
-    name: str
-    coef: Annotated[float, Field(ge=0)]
-    lag: Annotated[int, Field(ge=1)]
-    divisor: Annotated[int, Field(ge=1)]
 
 
 class History(State):
@@ -32,33 +21,28 @@ class History(State):
     kls: tuple[float, ...]
 
 
-def build(options: Options, context: Context) -> "Windowed":
-    """The term."""
-    return Windowed(options)
+class Windowed(Momentum[History]):
+    """``lag`` and ``divisor`` in controller steps."""
 
-
-class Windowed:
-    """Remembers a window of KLs."""
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    coef: Annotated[float, Field(ge=0)]
+    lag: Annotated[int, Field(ge=1)]
+    divisor: Annotated[int, Field(ge=1)]
 
     def init(self) -> History:
         """No KL yet."""
         return History(kls=())
 
-    def step(self, state: State, signals: Signals, kl: float) -> History:
+    def step(self, state: History, signals: Signals, kl: float) -> History:
         """One more KL, the oldest dropped."""
-        return History(kls=(*cast(History, state).kls, kl)[-(self._options.lag + 1) :])
+        return History(kls=(*state.kls, kl)[-(self.lag + 1) :])
 
-    def speed(self, state: State) -> float:
+    def speed(self, state: History) -> float:
         """m, in nats per token per step; 0 while the window fills."""
-        kls = cast(History, state).kls
-        if len(kls) <= self._options.lag:
+        if len(state.kls) <= self.lag:
             return 0.0
-        return (kls[-1] - kls[0]) / self._options.divisor
+        return (state.kls[-1] - state.kls[0]) / self.divisor
 
-    def term(self, state: State) -> Term:
+    def term(self, state: History) -> Term:
         """M and dM/dK."""
         growth = max(0.0, self.speed(state))
-        return Term(value=self._options.coef * growth**2, slope=2 * self._options.coef * growth / self._options.divisor)
+        return Term(value=self.coef * growth**2, slope=2 * self.coef * growth / self.divisor)

@@ -3,24 +3,11 @@
 Ref: SAFE, arXiv 2602.04651; released with coef 0.1.
 """
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
-from safelab.parts.controller._parts import Term
+from safelab.contracts import Penalty, Term
 
 
-class Options(BaseOptions):
-    """Nothing to set: the strength is ``controller/coefficient``'s."""
-
-    name: str
-
-
-def build(options: Options, context: Context) -> "Asymmetric":
-    """The penalty; it holds no state."""
-    return Asymmetric()
-
-
-class Asymmetric:
-    """Slope 0 up to the threshold, growing above it."""
+class Asymmetric(Penalty):
+    """Slope 0 up to the threshold, growing above it. The strength is ``controller/coefficient``'s."""
 
     def term(self, kl: float, threshold: float, coef: float) -> Term:
         """Value coef (K - tau)^2 and slope 2 coef (K - tau) above tau, else 0."""

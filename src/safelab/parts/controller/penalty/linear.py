@@ -3,24 +3,11 @@
 Ref: Ziegler et al. 2019, arXiv 1909.08593, eq. 2.
 """
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
-from safelab.parts.controller._parts import Term
+from safelab.contracts import Penalty, Term
 
 
-class Options(BaseOptions):
-    """Nothing to set: the strength is ``controller/coefficient``'s."""
-
-    name: str
-
-
-def build(options: Options, context: Context) -> "Linear":
-    """The penalty; it holds no state."""
-    return Linear()
-
-
-class Linear:
-    """Slope coef everywhere."""
+class Linear(Penalty):
+    """Slope coef everywhere. The strength is ``controller/coefficient``'s."""
 
     def term(self, kl: float, threshold: float, coef: float) -> Term:
         """Value coef K, slope coef."""

@@ -1,22 +1,9 @@
 """No penalty."""
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
-from safelab.parts.controller._parts import Term
+from safelab.contracts import Penalty, Term
 
 
-class Options(BaseOptions):
-    """Nothing to set."""
-
-    name: str
-
-
-def build(options: Options, context: Context) -> "NoPenalty":
-    """The absent penalty."""
-    return NoPenalty()
-
-
-class NoPenalty:
+class NoPenalty(Penalty):
     """Value and slope 0 everywhere."""
 
     def term(self, kl: float, threshold: float, coef: float) -> Term:

@@ -1,23 +1,10 @@
 """P(K) = coef (K - tau)^2: pulls the KL to the threshold from both sides."""
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
-from safelab.parts.controller._parts import Term
+from safelab.contracts import Penalty, Term
 
 
-class Options(BaseOptions):
-    """Nothing to set: the strength is ``controller/coefficient``'s."""
-
-    name: str
-
-
-def build(options: Options, context: Context) -> "Symmetric":
-    """The penalty; it holds no state."""
-    return Symmetric()
-
-
-class Symmetric:
-    """Negative slope below the threshold, positive above."""
+class Symmetric(Penalty):
+    """Negative slope below the threshold, positive above. The strength is ``controller/coefficient``'s."""
 
     def term(self, kl: float, threshold: float, coef: float) -> Term:
         """Value coef (K - tau)^2, slope 2 coef (K - tau)."""

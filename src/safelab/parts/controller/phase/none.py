@@ -1,34 +1,11 @@
 """No phases."""
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
-from safelab.options import State
-from safelab.parts.controller._parts import Empty
-from safelab.types import Signals
+from safelab.contracts import Empty, Forgetful, Phase
 
 
-class Options(BaseOptions):
-    """Nothing to set."""
+class NoPhase(Forgetful, Phase[Empty]):
+    """The threshold stays as it is."""
 
-    name: str
-
-
-def build(options: Options, context: Context) -> "NoPhase":
-    """The absent detector."""
-    return NoPhase()
-
-
-class NoPhase:
-    """Multiplier 1."""
-
-    def init(self) -> State:
-        """Empty."""
-        return Empty()
-
-    def step(self, state: State, signals: Signals, kl: float) -> State:
-        """Unchanged."""
-        return state
-
-    def phase(self, state: State) -> tuple[str, float]:
+    def phase(self, state: Empty) -> tuple[str, float]:
         """('none', 1)."""
         return "none", 1.0

@@ -10,11 +10,11 @@ Ref: SAFE, arXiv 2602.04651; its released phase detector.
 """
 
 from statistics import fmean, pstdev
-from typing import Annotated, cast
+from typing import Annotated
 
 from pydantic import Field
 
-from safelab.contracts import Context
+from safelab.contracts import Phase
 from safelab.options import Options as BaseOptions
 from safelab.options import State
 from safelab.types import Signals
@@ -31,55 +31,41 @@ class Multipliers(BaseOptions):
     converged: Positive
 
 
-class Options(BaseOptions):
-    """``window`` in controller steps; margins in units of the reward."""
-
-    name: str
-    window: Annotated[int, Field(ge=2)]
-    climb_margin: float
-    converged_std: Positive
-    converged_reward: float
-    multipliers: Multipliers
-
-
 class Rewards(State):
     """The last two windows of rewards, oldest first."""
 
     rewards: tuple[float, ...]
 
 
-def build(options: Options, context: Context) -> "RewardTrend":
-    """The detector."""
-    return RewardTrend(options)
+class RewardTrend(Phase[Rewards]):
+    """``window`` in controller steps; margins in units of the reward."""
 
-
-class RewardTrend:
-    """Remembers two windows of rewards."""
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    window: Annotated[int, Field(ge=2)]
+    climb_margin: float
+    converged_std: Positive
+    converged_reward: float
+    multipliers: Multipliers
 
     def init(self) -> Rewards:
         """None seen."""
         return Rewards(rewards=())
 
-    def step(self, state: State, signals: Signals, kl: float) -> Rewards:
+    def step(self, state: Rewards, signals: Signals, kl: float) -> Rewards:
         """One more reward, the oldest dropped."""
-        return Rewards(rewards=(*cast(Rewards, state).rewards, signals.reward_mean)[-2 * self._options.window :])
+        return Rewards(rewards=(*state.rewards, signals.reward_mean)[-2 * self.window :])
 
-    def phase(self, state: State) -> tuple[str, float]:
+    def phase(self, state: Rewards) -> tuple[str, float]:
         """The phase's name and multiplier."""
-        name = self._name(cast(Rewards, state).rewards)
-        return name, getattr(self._options.multipliers, name)
+        name = self._name(state.rewards)
+        return name, getattr(self.multipliers, name)
 
     def _name(self, rewards: tuple[float, ...]) -> str:
-        options = self._options
-        if len(rewards) < options.window:
+        if len(rewards) < self.window:
             return "warmup"
-        recent = rewards[-options.window :]
-        old = rewards[: options.window] if len(rewards) >= 2 * options.window else recent
-        if fmean(recent) > fmean(old) + options.climb_margin:
+        recent = rewards[-self.window :]
+        old = rewards[: self.window] if len(rewards) >= 2 * self.window else recent
+        if fmean(recent) > fmean(old) + self.climb_margin:
             return "climbing"
-        if pstdev(recent) < options.converged_std and fmean(recent) > options.converged_reward:
+        if pstdev(recent) < self.converged_std and fmean(recent) > self.converged_reward:
             return "converged"
         return "plateau"

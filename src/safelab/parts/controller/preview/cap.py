@@ -10,24 +10,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
+from safelab.contracts import Preview
 
 
-class Options(BaseOptions):
+class Cap(Preview):
     """``max_kl``: nats per response token, from the policy before the update to the one after."""
 
-    name: str
     max_kl: Annotated[float, Field(gt=0)]
 
-
-def build(options: Options, context: Context) -> "Cap":
-    """The cap, which the update applies."""
-    return Cap(options)
-
-
-class Cap:
-    """A greatest KL."""
-
-    def __init__(self, options: Options) -> None:
-        self.max_kl: float | None = options.max_kl
+    def limit(self) -> float:
+        """``max_kl``."""
+        return self.max_kl

@@ -1,21 +1,10 @@
 """No cap on the KL that one update causes."""
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
+from safelab.contracts import Preview
 
 
-class Options(BaseOptions):
-    """Nothing to set."""
+class NoPreview(Preview):
+    """Any KL is let through."""
 
-    name: str
-
-
-def build(options: Options, context: Context) -> "NoPreview":
-    """The absent cap."""
-    return NoPreview()
-
-
-class NoPreview:
-    """No greatest KL."""
-
-    max_kl: float | None = None
+    def limit(self) -> None:
+        """None."""

@@ -7,29 +7,16 @@ Faster growth of the reward loosens the threshold. The first reward only sets R:
 Ref: SAFE, arXiv 2602.04651; its released ``RewardVelocityPID``.
 """
 
-from typing import Annotated, cast
+from typing import Annotated
 
 from pydantic import Field
 
-from safelab.contracts import Context
+from safelab.contracts import Threshold
 from safelab.maths.feedback import PidOptions, PidState, ema, pid_init, pid_step
-from safelab.options import Options as BaseOptions
 from safelab.options import State
 from safelab.types import Signals
 
 Positive = Annotated[float, Field(gt=0)]
-
-
-class Options(BaseOptions):
-    """``base``, ``floor``, ``ceiling``: nats per response token. ``target_velocity``: reward per step."""
-
-    name: str
-    base: Positive
-    floor: Annotated[float, Field(ge=0)]
-    ceiling: Positive
-    reward_decay: Annotated[float, Field(ge=0, lt=1)]
-    target_velocity: float
-    pid: PidOptions
 
 
 class PidThresholdState(State):
@@ -39,31 +26,29 @@ class PidThresholdState(State):
     pid: PidState
 
 
-def build(options: Options, context: Context) -> "PidThreshold":
-    """The threshold."""
-    return PidThreshold(options)
+class PidThreshold(Threshold[PidThresholdState]):
+    """``base``, ``floor``, ``ceiling``: nats per response token. ``target_velocity``: reward per step."""
 
-
-class PidThreshold:
-    """Remembers the smoothed reward and the PID's integral and last error."""
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
+    base: Positive
+    floor: Annotated[float, Field(ge=0)]
+    ceiling: Positive
+    reward_decay: Annotated[float, Field(ge=0, lt=1)]
+    target_velocity: float
+    pid: PidOptions
 
     def init(self) -> PidThresholdState:
         """No reward yet."""
         return PidThresholdState(reward=None, pid=pid_init())
 
-    def step(self, state: State, signals: Signals, kl: float) -> PidThresholdState:
+    def step(self, state: PidThresholdState, signals: Signals, kl: float) -> PidThresholdState:
         """One more reward."""
-        state = cast(PidThresholdState, state)
         if state.reward is None:
             return PidThresholdState(reward=signals.reward_mean, pid=state.pid)
-        reward = ema(state.reward, signals.reward_mean, self._options.reward_decay)
-        error = reward - state.reward - self._options.target_velocity
-        return PidThresholdState(reward=reward, pid=pid_step(self._options.pid, state.pid, error))
+        reward = ema(state.reward, signals.reward_mean, self.reward_decay)
+        error = reward - state.reward - self.target_velocity
+        return PidThresholdState(reward=reward, pid=pid_step(self.pid, state.pid, error))
 
-    def threshold(self, state: State, multiplier: float) -> float:
+    def threshold(self, state: PidThresholdState, multiplier: float) -> float:
         """tau_t."""
-        moved = (self._options.base + cast(PidThresholdState, state).pid.output) * multiplier
-        return min(self._options.ceiling, max(self._options.floor, moved))
+        moved = (self.base + state.pid.output) * multiplier
+        return min(self.ceiling, max(self.floor, moved))

@@ -1,32 +1,28 @@
 """What both running normalisers share: tensors outside, floats inside."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import cast
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
+from safelab.contracts import Normaliser
 from safelab.maths.normalise import RunningState
-from safelab.options import State
-
-Step = Callable[[RunningState, Sequence[float], float], tuple[RunningState, list[float]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
-    """A ``Normaliser`` over mean and variance of all rewards so far."""
+class Running(Normaliser[RunningState], ABC):
+    """Mean and variance of all rewards so far. ``eps`` keeps the divisor from 0."""
 
-    start: RunningState
-    advance: Step
-    eps: float
+    eps: Annotated[float, Field(gt=0)]
 
-    def init(self) -> RunningState:
-        """State before any reward was seen."""
-        return self.start
+    @abstractmethod
+    def advance(self, state: RunningState, rewards: Sequence[float]) -> tuple[RunningState, list[float]]:
+        """Next state and normalised rewards, in float64."""
 
-    def step(self, state: State, reward_seq: Float[Tensor, "b"]) -> tuple[RunningState, Float[Tensor, "b"]]:
+    def step(self, state: RunningState, reward_seq: Float[Tensor, "b"]) -> tuple[RunningState, Float[Tensor, "b"]]:
         """Next state and normalised rewards; computed in float64."""
-        after, scaled = self.advance(cast(RunningState, state), reward_seq.tolist(), self.eps)
+        after, scaled = self.advance(state, reward_seq.tolist())
         return after, torch.tensor(scaled, dtype=reward_seq.dtype, device=reward_seq.device)

@@ -3,19 +3,12 @@
 from jaxtyping import Float
 from torch import Tensor
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
+from safelab.contracts import Normaliser
 from safelab.options import State
 
 
-class Options(BaseOptions):
-    """Nothing to set."""
-
-    name: str
-
-
-class Unchanged:
-    """A ``Normaliser`` that changes nothing."""
+class Unchanged(Normaliser[State]):
+    """Changes nothing."""
 
     def init(self) -> State:
         """Nothing."""
@@ -24,8 +17,3 @@ class Unchanged:
     def step(self, state: State, reward_seq: Float[Tensor, "b"]) -> tuple[State, Float[Tensor, "b"]]:
         """``reward_seq`` itself."""
         return state, reward_seq
-
-
-def build(options: Options, context: Context) -> Unchanged:
-    """The part that changes nothing."""
-    return Unchanged()

@@ -1,20 +1,18 @@
 """Running normalisation, mended: unbiased, and a batch is measured on the scale of those before it."""
 
-from pydantic import Field
+from collections.abc import Sequence
 
-from safelab.contracts import Context
-from safelab.maths.normalise import running_init, running_step
-from safelab.options import Options as BaseOptions
+from safelab.maths.normalise import RunningState, running_init, running_step
 from safelab.parts.shaping.normaliser._running import Running
 
 
-class Options(BaseOptions):
-    """``eps``: keeps the divisor from 0; see ``maths.normalise.running_step``."""
+class RunningUnbiased(Running):
+    """See ``maths.normalise.running_step``."""
 
-    name: str
-    eps: float = Field(gt=0)
+    def init(self) -> RunningState:
+        """State before any reward was seen."""
+        return running_init()
 
-
-def build(options: Options, context: Context) -> Running:
-    """A ``Normaliser`` over ``maths.normalise.running_step``."""
-    return Running(start=running_init(), advance=running_step, eps=options.eps)
+    def advance(self, state: RunningState, rewards: Sequence[float]) -> tuple[RunningState, list[float]]:
+        """Next state and normalised rewards."""
+        return running_step(state, rewards, self.eps)

@@ -1,20 +1,18 @@
 """Running normalisation as SAFE's released code has it: updated before use, batch variance overweighted."""
 
-from pydantic import Field
+from collections.abc import Sequence
 
-from safelab.contracts import Context
-from safelab.maths.normalise import released_init, released_step
-from safelab.options import Options as BaseOptions
+from safelab.maths.normalise import RunningState, released_init, released_step
 from safelab.parts.shaping.normaliser._running import Running
 
 
-class Options(BaseOptions):
-    """``eps``: keeps the divisor from 0; see ``maths.normalise.released_step``."""
+class RunningReleased(Running):
+    """See ``maths.normalise.released_step``."""
 
-    name: str
-    eps: float = Field(gt=0)
+    def init(self) -> RunningState:
+        """State before any reward was seen."""
+        return released_init()
 
-
-def build(options: Options, context: Context) -> Running:
-    """A ``Normaliser`` over ``maths.normalise.released_step``."""
-    return Running(start=released_init(), advance=released_step, eps=options.eps)
+    def advance(self, state: RunningState, rewards: Sequence[float]) -> tuple[RunningState, list[float]]:
+        """Next state and normalised rewards."""
+        return released_step(state, rewards, self.eps)

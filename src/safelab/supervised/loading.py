@@ -1,10 +1,6 @@
-"""Loading what supervised training starts from, and saving what it made in the layout of ``transformers``."""
+"""Loading what ``safelab sft``, ``reward-model`` and ``value-model`` start from."""
 
-import json
-import os
-import shutil
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,10 +8,10 @@ import torch
 from safelab.corpus.dialogue import check_template
 from safelab.errors import ConfigError
 from safelab.maths.streams import stream
-from safelab.runlog.model_card import FILE, card
-from safelab.supervised.loop import RewardModelOptions, SupervisedOptions
-from safelab.supervised.pair_tasks import BradleyTerry, Sft
-from safelab.supervised.value_task import TokenValue
+from safelab.supervised.bradley_terry import BradleyTerry
+from safelab.supervised.options import RewardModelOptions, SupervisedOptions
+from safelab.supervised.sft import Sft
+from safelab.supervised.token_value import TokenValue
 
 
 def load_sft(options: SupervisedOptions, device: torch.device) -> Sft:
@@ -82,41 +78,6 @@ def _only_the_head(model: Any, missing: Sequence[str], path: str) -> None:
     heads = [name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")]
     if lacking := sorted(set(missing) - set(heads)):
         raise ConfigError(f"model must have all weights but the head, got {path!r} without {lacking[0]}")
-
-
-def save(
-    task: Sft | BradleyTerry | TokenValue,
-    target: Path,
-    title: str,
-    record: Mapping[str, Any],
-    rows: Sequence[Mapping[str, float]],
-) -> None:
-    """Weights, tokenizer, model card, ``training.json`` and ``steps.jsonl``; written beside and renamed when whole."""
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    task.model.save_pretrained(beside)
-    task.tokenizer.save_pretrained(beside)
-    (beside / "training.json").write_text(json.dumps(record, indent=2) + "\n")
-    (beside / "steps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (beside / FILE).write_text(card_of(title, record), encoding="utf-8")
-    beside.rename(target)
-
-
-def card_of(title: str, record: Mapping[str, Any]) -> str:
-    """What it is, what was measured before and after, the whole configuration."""
-    return card(
-        library="transformers",
-        base_model=record["config"]["model"],
-        title=title,
-        said=[
-            f"Trained by safelab {record['safelab']} on {record['pairs']} preference pairs; "
-            f"measured on {record['pairs_held_out']} that were kept back."
-        ],
-        columns=("after", "before"),
-        measured={name: (value, record["before"][name]) for name, value in record["after"].items()},
-        blocks=[("json", json.dumps(record["config"], indent=2))],
-    )
 
 
 def _loaded(loader: Any, options: SupervisedOptions, **own: Any) -> tuple[Any, Any, list[str]]:

@@ -1,0 +1,107 @@
+"""The architecture on one page: what a part is, and what each group of the configuration must offer.
+
+An option is a module ``safelab/parts/<group>/<name>.py`` with one class that derives from ``Part``: its fields are the
+option's validated parameters. The object that a run uses is what the part's ``build`` returns, which is the part
+itself unless something has to be made first; it offers what its group's class here asks for. A user's own part has
+the same form and is named ``package.module:Class``.
+"""
+
+from collections.abc import Mapping
+
+from safelab.contracts.advantage import AdvantageEstimator, Advantages, Evidence
+from safelab.contracts.controller import (
+    Coefficient,
+    Controller,
+    Empty,
+    Forgetful,
+    Gate,
+    Momentum,
+    Penalty,
+    Phase,
+    Preview,
+    Remembering,
+    Route,
+    Term,
+    Threshold,
+)
+from safelab.contracts.critic import Critic
+from safelab.contracts.losses import Aggregation, Anchor, EntropyPositions, Objective, Preference, StatelessObjective
+from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler
+from safelab.contracts.part import Context, Need, Part
+from safelab.contracts.run import Guard, OptimizerFactory, Optimizers, Remedy, Tracker
+from safelab.contracts.scores import Evaluator, Normaliser, Reward, Shaped, Shaping
+from safelab.contracts.sources import PairSource, PromptSource
+
+CONTRACT_OF: Mapping[str, type] = {
+    "advantage": AdvantageEstimator,
+    "aggregation": Aggregation,
+    "controller": Controller,
+    "controller/coefficient": Coefficient,
+    "controller/gate": Gate,
+    "controller/momentum": Momentum,
+    "controller/penalty": Penalty,
+    "controller/phase": Phase,
+    "controller/preview": Preview,
+    "controller/threshold": Threshold,
+    "critic": Critic,
+    "data": PromptSource,
+    "evaluator": Evaluator,
+    "guard": Guard,
+    "objective": Objective,
+    "optimizer": OptimizerFactory,
+    "pairs": PairSource,
+    "policy": Policy,
+    "preference": Preference,
+    "reward": Reward,
+    "rollout": Sampler,
+    "shaping": Shaping,
+    "shaping/normaliser": Normaliser,
+    "tracker": Tracker,
+}
+"""What the object must be that a group's part builds. Only messages and tests read it: a new option needs no entry."""
+
+__all__ = [
+    "CONTRACT_OF",
+    "AdvantageEstimator",
+    "Advantages",
+    "Aggregation",
+    "Anchor",
+    "CausalModel",
+    "Coefficient",
+    "Context",
+    "Controller",
+    "Critic",
+    "Decoding",
+    "Empty",
+    "EntropyPositions",
+    "Evaluator",
+    "Evidence",
+    "Forgetful",
+    "Gate",
+    "Guard",
+    "Momentum",
+    "Need",
+    "Normaliser",
+    "Objective",
+    "OptimizerFactory",
+    "Optimizers",
+    "PairSource",
+    "Part",
+    "Penalty",
+    "Phase",
+    "Policy",
+    "Preference",
+    "Preview",
+    "PromptSource",
+    "Remedy",
+    "Remembering",
+    "Reward",
+    "Route",
+    "Sampler",
+    "Shaped",
+    "Shaping",
+    "StatelessObjective",
+    "Term",
+    "Threshold",
+    "Tracker",
+]

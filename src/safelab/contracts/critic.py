@@ -1,0 +1,40 @@
+"""``critic``: values of prompts and responses."""
+
+from abc import ABC, abstractmethod
+
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from safelab.types import Grain
+
+
+class Critic(ABC):
+    """``critic``: value heads on the policy's hidden states. ``grain`` None: there are no values (v = 0)."""
+
+    module: nn.Module
+    target: nn.Module | None
+    grain: Grain | None
+    coef: float
+    warmup_updates: int
+
+    @abstractmethod
+    def heads(self, hidden: Float[Tensor, "b t1 d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b v h"]:
+        """Each head's value, read where the option says."""
+
+    @abstractmethod
+    def bootstrap(self, hidden: Float[Tensor, "b t1 d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b v h"]:
+        """The same from the Polyak target, where the option keeps one: what a return bootstraps from."""
+
+    @abstractmethod
+    def combine(self, heads: Float[Tensor, "b v h"]) -> Float[Tensor, "b v"]:
+        """The value that the advantage uses."""
+
+    @abstractmethod
+    def loss(
+        self, heads: Float[Tensor, "b v h"], heads_old: Float[Tensor, "b v h"], returns: Float[Tensor, "b v"]
+    ) -> Float[Tensor, "b v"]:
+        """Loss of each value, not yet averaged."""
+
+    @abstractmethod
+    def after_step(self) -> None:
+        """Called after each optimiser step: moves the target, where there is one."""

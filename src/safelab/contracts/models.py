@@ -1,0 +1,117 @@
+"""The language models of a run and who writes with them: ``policy``, ``policy/adapter``, ``rollout``."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, Protocol
+
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from safelab.types import Greedy, PromptBatch, Rollout, TokenStats
+
+
+class CausalModel(Protocol):
+    """A language model seen through its hidden states; the same code reads policy and reference."""
+
+    def hidden(
+        self,
+        prompt_ids: Int[Tensor, "b p"],
+        prompt_mask: Bool[Tensor, "b p"],
+        ids: Int[Tensor, "b t"],
+        mask: Bool[Tensor, "b t"],
+    ) -> Float[Tensor, "b t1 d"]:
+        """Last hidden states from the last prompt token to the last response column: t + 1 of them.
+
+        Column i predicts response token i; column 0 has seen the prompt only.
+        """
+
+    def token_stats(
+        self,
+        hidden: Float[Tensor, "b t d"],
+        ids: Int[Tensor, "b t"],
+        reference: "tuple[CausalModel, Float[Tensor, 'b t d']] | None" = None,
+    ) -> TokenStats:
+        """Log-probability, entropy and (given a reference) exact KL of each response token, in float32."""
+
+    def log_probs(self, hidden: Float[Tensor, "b t d"]) -> Float[Tensor, "b t vocab"]:
+        """Next-token log-probabilities at the sampling temperature, in float32."""
+
+
+Decoding = Literal["dynamic", "static", "compiled"]
+"""The key-value cache of sampling: it grows, or has a fixed size, or that and a compiled step."""
+
+
+class Policy(ABC):
+    """``policy``: the model that is trained, its tokenizer and its frozen reference."""
+
+    module: nn.Module
+    model: CausalModel
+    reference: CausalModel
+    hidden_size: int
+
+    @abstractmethod
+    def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:
+        """Prompts as tokens, padded on the left."""
+
+    @abstractmethod
+    def encode_responses(
+        self, texts: Sequence[str], ended: Sequence[bool], max_tokens: int | None
+    ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """Responses as tokens, padded on the right, and their mask, in the form of ``generate``.
+
+        The end token follows where ``ended``; a response longer than ``max_tokens`` loses its end.
+        """
+
+    @abstractmethod
+    def count_tokens(self, text: str) -> int:
+        """Tokens of ``text`` as a prompt, before any cut."""
+
+    @abstractmethod
+    def vocabulary(self) -> Mapping[str, int]:
+        """Number of each token, special ones included."""
+
+    @abstractmethod
+    def decode(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
+        """Response text without special tokens."""
+
+    @abstractmethod
+    def generate(
+        self, prompts: PromptBatch, max_new_tokens: int, *, greedy: bool = False, decoding: Decoding = "dynamic"
+    ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """Response tokens, padded on the right, and their mask: True up to and with the end token.
+
+        Sampled, or with ``greedy`` the likeliest token every time. ``decoding`` changes time and memory only.
+        """
+
+    @abstractmethod
+    def ended(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b"]:
+        """Whether each response gave its end token."""
+
+    @abstractmethod
+    def save(self, directory: Path) -> None:
+        """Weights and tokenizer in the layout that ``transformers`` loads."""
+
+    @abstractmethod
+    def restore(self, directory: Path) -> None:
+        """The weights that ``save`` wrote, to the bit; the reference stays."""
+
+
+class Sampler(ABC):
+    """``rollout``: turns prompts into responses.
+
+    ``batch_size``: responses per update, ``samples_per_prompt`` of them to each prompt. ``staleness``: by how many
+    updates the policy that writes lags behind the one that is trained.
+    """
+
+    batch_size: int
+    samples_per_prompt: int
+    staleness: int
+
+    @abstractmethod
+    def rollout(self, policy: Policy, prompts: PromptBatch) -> Rollout:
+        """One response per row, sampled from the distribution that is scored."""
+
+    @abstractmethod
+    def greedy(self, policy: Policy, prompts: PromptBatch) -> Greedy:
+        """One response per row, the likeliest token every time."""

@@ -1,0 +1,75 @@
+"""What every part is: a class whose fields are its options."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from safelab.contracts.models import Policy
+from safelab.options import Options
+
+Need = Literal[
+    "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward", "unread_reward",
+    "sequence_advantage",
+    "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "sequence_mean",
+]  # fmt: skip
+"""What a part may need of the rest of the run. It says so in ``needs``; a run that cannot give it is refused.
+
+Read by an advantage:
+
+- ``values_per_sequence``, ``values_per_token``: the critic gives one value per response, or one per token.
+- ``no_values``: there is no critic, because this advantage would not read its values.
+- ``groups``: each prompt gets several responses.
+- ``greedy``: the policy also writes its likeliest response to each prompt, and the reward scores it.
+- ``raw_reward``: the shaping leaves rewards as they are, because they are compared with rewards that it never sees.
+- ``unread_reward``: the shaping leaves rewards as they are, because this advantage reads none and a shaping that
+  changes them would have no effect.
+
+Read by an objective:
+
+- ``rollout_logp``, ``old_logp``: the log-probabilities of the tokens under the policy that sampled them, and under the
+  policy before this update.
+- ``reference``: the log-probabilities of the tokens under the reference.
+- ``full_logits``: the distributions over the whole vocabulary, now and before this update.
+- ``sequence_advantage``: the advantage gives all tokens of a response the same number.
+- ``whole_minibatch``: a minibatch goes through the model in one piece.
+- ``whole_groups``: a batch is one minibatch, in one piece, so that the responses to a prompt stay together.
+- ``sequence_mean``: the aggregation is ``sequence_mean``.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a component may know of its surroundings when it is built.
+
+    ``seed`` is the run's; ``cache`` holds what the project makes for itself (the embedded world);
+    ``progress(text)`` tells the user what a slow build is doing. ``policy`` is set once that is built.
+    """
+
+    seed: int
+    device: torch.device
+    cache: Path
+    progress: Callable[[str], None] = field(default=lambda text: None)
+    policy: Policy | None = None
+
+
+class Part(Options):
+    """One option of a group: its fields are the option's parameters, its methods what the group's contract asks for.
+
+    ``name`` is the option's own in the configuration. Values come from the YAML, so a part gives no defaults.
+    ``needs``: what it asks of the rest of the run, see ``Need``; asked of an advantage and of an objective.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset()
+
+    name: str
+
+    def build(self, context: Context) -> Any:
+        """What the run uses: the part itself, unless it has to make something first (a model, an open file).
+
+        Args:
+            context: seed, device, cache, and the policy once that is there.
+        """
+        return self

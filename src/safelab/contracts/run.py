@@ -1,0 +1,77 @@
+"""What accompanies the loop: ``optimizer``, ``tracker``, ``guard``."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from safelab.contracts.part import Part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimizers:
+    """Both optimisers of a run; a critic without weights has none. A gradient norm limit of None limits nothing."""
+
+    policy: torch.optim.Optimizer
+    critic: torch.optim.Optimizer | None
+    policy_max_grad_norm: float | None
+    critic_max_grad_norm: float | None
+
+
+class OptimizerFactory(ABC):
+    """``optimizer``: how often and how far an update moves the weights."""
+
+    epochs: int
+    minibatches: int
+    micro_batch_size: int | None
+    target_kl: float | None
+
+    @abstractmethod
+    def make(self, policy: nn.Module, critic: nn.Module) -> Optimizers:
+        """Fresh optimisers over the parameters that require a gradient."""
+
+
+class Tracker(ABC):
+    """``tracker``: mirrors the run elsewhere; the run's own files are the truth."""
+
+    @abstractmethod
+    def start(self, directory: Path, config: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+        """Called once before the first row."""
+
+    @abstractmethod
+    def log(self, row: Mapping[str, Any]) -> None:
+        """One row of ``metrics.jsonl``."""
+
+    @abstractmethod
+    def finish(self, status: str) -> None:
+        """Called once, whatever happened."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """What a run does instead of ending: it goes back to its last checkpoint and goes on with other rates.
+
+    ``lr_factor`` multiplies both learning rates, ``kl_coef_factor`` the KL penalty, at each rollback; after
+    ``max_rollbacks`` of them the run ends.
+    """
+
+    max_rollbacks: int
+    lr_factor: float
+    kl_coef_factor: float
+
+
+class Guard(Part, ABC):
+    """``guard``: looks at each row and may stop the run, or have it go back where it has a ``remedy``."""
+
+    @property
+    def remedy(self) -> Remedy | None:
+        """What is done about an objection; None: the run stops."""
+        return None
+
+    @abstractmethod
+    def verdict(self, row: Mapping[str, Any]) -> str | None:
+        """The reason to stop, or None to go on."""

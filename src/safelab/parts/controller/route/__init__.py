@@ -1,0 +1,1 @@
+"""``controller/route``: one part of the controller stack; its contract stands in ``safelab.contracts``."""

@@ -1,0 +1,61 @@
+"""A reward model as Bradley and Terry have it: the better answer is to have the higher score z.
+
+    loss = - mean over pairs of log sigmoid(z_chosen - z_rejected)
+
+Ref: Ouyang et al. 2022, arXiv 2203.02155, eq. 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from safelab.corpus.dialogue import Template, texts, tokenise
+from safelab.maths.preference import accuracy, half_width_95, logistic_loss, margin_of_halves
+from safelab.supervised.rows import cut
+from safelab.types import Pair
+
+
+def bradley_terry_loss(z_margin: Float[Tensor, "b"]) -> Float[Tensor, "b"]:
+    """``-log sigmoid(z_chosen - z_rejected)`` of each pair; log 2 where both are equal."""
+    return logistic_loss(z_margin, label_smoothing=0.0)
+
+
+@dataclass(frozen=True, slots=True)
+class BradleyTerry:
+    """``supervised.PairLesson``: a classifier with one output learns to score the better answer higher."""
+
+    model: Any
+    tokenizer: Any
+    max_tokens: int
+    template: Template
+
+    def count(self, pairs: Sequence[Pair]) -> int:
+        """Pairs."""
+        return len(pairs)
+
+    def loss_sum(self, pairs: Sequence[Pair]) -> Float[Tensor, ""]:
+        """-log sigmoid(z_chosen - z_rejected), summed."""
+        return bradley_terry_loss(self.margins(pairs)).sum()
+
+    def margins(self, pairs: Sequence[Pair]) -> Float[Tensor, "b"]:
+        """z_chosen - z_rejected of each pair, from one pass over both answers."""
+        prompts = [pair.prompt for pair in pairs]
+        answers = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
+        shown = texts(self.template, self.tokenizer, prompts + prompts, answers)
+        inputs = tokenise(self.template, self.tokenizer, shown, self.max_tokens).to(self.model.device)
+        return margin_of_halves(self.model(**inputs).logits[:, 0].float())
+
+    @torch.no_grad()
+    def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:
+        """``accuracy_held_out`` (a tie counts half), ``accuracy_half_width_95`` of it, ``loss_held_out``."""
+        margins = torch.cat([self.margins(piece) for piece in cut(pairs, size)])
+        share = accuracy(margins)
+        return {
+            "accuracy_held_out": share,
+            "accuracy_half_width_95": half_width_95(share, len(margins)),
+            "loss_held_out": float(bradley_terry_loss(margins).mean()),
+        }

@@ -1,0 +1,47 @@
+"""What ``safelab sft``, ``reward-model`` and ``value-model`` are asked for; the numbers are in their YAMLs."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from safelab.corpus.dialogue import Template
+from safelab.options import Options
+
+
+class PairOptions(Options):
+    """``path``: a file, or a data set of the hub with ``subset`` and ``split``; see ``data=hh_rlhf``.
+
+    ``limit``: only the first records, null for all. ``held_out``: of these the last ones are measured on.
+    """
+
+    path: str
+    subset: str
+    split: Literal["train", "test"]
+    limit: Annotated[int, Field(ge=1)] | None
+    held_out: Annotated[int, Field(ge=2)]
+
+
+class SupervisedOptions(Options):
+    """``model``: where from. ``output``: where to. Batches count pairs; ``micro_batch_size`` moves no number."""
+
+    model: str
+    output: str
+    seed: Annotated[int, Field(ge=0)]
+    device: str
+    threads: Annotated[int, Field(ge=1)]
+    pairs: PairOptions
+    dtype: Literal["float32", "bfloat16"]
+    max_tokens: Annotated[int, Field(ge=2)]
+    lr: Annotated[float, Field(gt=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    warmup_share: Annotated[float, Field(ge=0, lt=1)]
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    epochs: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    micro_batch_size: Annotated[int, Field(ge=1)]
+
+
+class RewardModelOptions(SupervisedOptions):
+    """``template``: how prompt and answer become the text that is read; see ``reward=sequence_classifier``."""
+
+    template: Template

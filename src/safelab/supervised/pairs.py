@@ -1,0 +1,55 @@
+"""Which pairs the command line's lessons learn from, in which order, and which are kept back."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from safelab.errors import DataError
+from safelab.maths.seeds import numpy_generator
+from safelab.supervised.loop import Lesson, Recipe, learn
+from safelab.supervised.options import PairOptions, SupervisedOptions
+from safelab.supervised.rows import cut
+from safelab.types import Pair
+
+
+class PairLesson(Lesson[Pair], Protocol):
+    """What is learnt from pairs of text, and how it is measured."""
+
+    def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:
+        """What it is worth on pairs that it has not seen, ``size`` of them at a time."""
+
+
+def split(pairs: Sequence[Pair], options: PairOptions) -> tuple[Sequence[Pair], Sequence[Pair]]:
+    """Those to learn from and those that are kept back, the last ones.
+
+    Raises:
+        DataError: nothing is left to learn from.
+    """
+    kept = pairs[: options.limit]
+    if len(kept) <= options.held_out:
+        raise DataError(
+            f"pairs must leave some to learn from, got {len(kept)} records with pairs.held_out={options.held_out}"
+        )
+    return kept[: -options.held_out], kept[-options.held_out :]
+
+
+def learn_from_pairs(
+    lesson: PairLesson, pairs: Sequence[Pair], options: SupervisedOptions, say: Callable[[str], None]
+) -> list[dict[str, float]]:
+    """``epochs`` times over ``pairs`` in an order that the seed gives; what it returns and raises: see ``learn``."""
+    batches = list(batches_of(pairs, options))
+    recipe = Recipe(
+        steps=len(batches),
+        warmup_steps=round(options.warmup_share * len(batches)),
+        lr=options.lr,
+        weight_decay=options.weight_decay,
+        max_grad_norm=options.max_grad_norm,
+        micro_batch_size=options.micro_batch_size,
+    )
+    return learn(lesson, batches, recipe, say)
+
+
+def batches_of(pairs: Sequence[Pair], options: SupervisedOptions) -> Iterator[list[Pair]]:
+    """Every pair once per epoch."""
+    for epoch in range(options.epochs):
+        order = numpy_generator(options.seed, "supervised", epoch).permutation(len(pairs)).tolist()
+        yield from cut([pairs[index] for index in order], options.batch_size)

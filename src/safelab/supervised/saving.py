@@ -1,0 +1,48 @@
+"""Saving what ``safelab sft``, ``reward-model`` and ``value-model`` made, in the layout of ``transformers``."""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from safelab.runlog.model_card import FILE, card
+from safelab.supervised.bradley_terry import BradleyTerry
+from safelab.supervised.sft import Sft
+from safelab.supervised.token_value import TokenValue
+
+
+def save(
+    lesson: Sft | BradleyTerry | TokenValue,
+    target: Path,
+    title: str,
+    record: Mapping[str, Any],
+    rows: Sequence[Mapping[str, float]],
+) -> None:
+    """Weights, tokenizer, model card, ``training.json`` and ``steps.jsonl``; written beside and renamed when whole."""
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    lesson.model.save_pretrained(beside)
+    lesson.tokenizer.save_pretrained(beside)
+    (beside / "training.json").write_text(json.dumps(record, indent=2) + "\n")
+    (beside / "steps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (beside / FILE).write_text(card_of(title, record), encoding="utf-8")
+    beside.rename(target)
+
+
+def card_of(title: str, record: Mapping[str, Any]) -> str:
+    """What it is, what was measured before and after, the whole configuration."""
+    return card(
+        library="transformers",
+        base_model=record["config"]["model"],
+        title=title,
+        said=[
+            f"Trained by safelab {record['safelab']} on {record['pairs']} preference pairs; "
+            f"measured on {record['pairs_held_out']} that were kept back."
+        ],
+        columns=("after", "before"),
+        measured={name: (value, record["before"][name]) for name, value in record["after"].items()},
+        blocks=[("json", json.dumps(record["config"], indent=2))],
+    )

@@ -1,0 +1,66 @@
+"""Supervised fine-tuning: a causal model learns to write given answers.
+
+    loss = - mean over the tokens of the answers of log pi(y_t | x, y_<t)
+
+Prompts carry no loss, the end token does.
+Ref: Ouyang et al. 2022, arXiv 2203.02155, section 3.5.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from safelab.supervised.rows import Row, answer_row, cut, ids_of, pad_right
+from safelab.types import Pair
+
+IGNORED = -100
+"""Label of a position that the loss leaves out."""
+
+
+def answer_loss_sum(model: Any, rows: Sequence[Row]) -> Float[Tensor, ""]:
+    """Negative log-probability of the answers, summed over their tokens, in nats."""
+    ids, labels = ids_of(rows).to(model.device), answer_labels(rows).to(model.device)
+    logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+    return functional.cross_entropy(
+        logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+
+
+def answer_labels(rows: Sequence[Row]) -> Int[Tensor, "b s"]:
+    """The token numbers of ``ids_of``, but ``IGNORED`` where there is no answer."""
+    return pad_right([[IGNORED] * len(row.prompt) + row.answer for row in rows], IGNORED)
+
+
+def answer_count(rows: Sequence[Row]) -> int:
+    """Tokens of the answers."""
+    return sum(len(row.answer) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Sft:
+    """``supervised.PairLesson``: the model learns the better answers."""
+
+    model: Any
+    tokenizer: Any
+    max_tokens: int
+
+    def count(self, pairs: Sequence[Pair]) -> int:
+        """Answer tokens."""
+        return answer_count(self._rows(pairs))
+
+    def loss_sum(self, pairs: Sequence[Pair]) -> Float[Tensor, ""]:
+        """Negative log-probability of the better answers, in nats."""
+        return answer_loss_sum(self.model, self._rows(pairs))
+
+    @torch.no_grad()
+    def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:
+        """``loss_held_out``: nats per answer token."""
+        return {"loss_held_out": sum(float(self.loss_sum(piece)) for piece in cut(pairs, size)) / self.count(pairs)}
+
+    def _rows(self, pairs: Sequence[Pair]) -> list[Row]:
+        return [answer_row(self.tokenizer, pair.prompt, pair.chosen, self.max_tokens) for pair in pairs]

@@ -1,0 +1,100 @@
+"""DVPO's stage 1: a value V after every token of an answer, which is told the answer's label.
+
+    loss = mean over states of 0.5 (V - y)^2,   y = 1 for the states of a better answer, -1 for those of a worse one
+
+An answer of n tokens, its end token included, has n + 1 states: the prompt's end, and where each token has just been
+written. Both answers of a pair begin in the same first state, whose value therefore tends to 0.
+
+Deviation: the target is the label itself (the return at discount 1); the paper's is one step of temporal difference,
+whose fixed point is the same, the authors' code has GAE's return with trace decay 0.95.
+Ref: DVPO, arXiv 2502.16944, stage 1.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from safelab.maths.masked import masked_sum, sequence_mean
+from safelab.maths.preference import accuracy, half_width_95, margin_of_halves
+from safelab.supervised.rows import Row, answer_row, cut, ids_of
+from safelab.types import Pair
+
+
+def state_values(model: Any, rows: Sequence[Row]) -> tuple[Float[Tensor, "b s"], Bool[Tensor, "b s"]]:
+    """V after every token of prompts and answers, and which of these are states of the answer; carries gradient."""
+    ids = ids_of(rows)
+    column = torch.arange(ids.shape[1])
+    first = torch.tensor([len(row.prompt) - 1 for row in rows])
+    end = torch.tensor([len(row.prompt) + len(row.answer) for row in rows])
+    states = (column >= first[:, None]) & (column < end[:, None])
+    values = model(input_ids=ids.to(model.device), use_cache=False).logits[..., 0].float()
+    return values, states.to(values.device)
+
+
+def state_count(rows: Sequence[Row]) -> int:
+    """States of the answers."""
+    return sum(len(row.answer) + 1 for row in rows)
+
+
+def value_loss_sum(model: Any, rows: Sequence[Row], labels: Sequence[float]) -> Float[Tensor, ""]:
+    """0.5 (V - y)^2, summed over the states of answers with these labels."""
+    values, states = state_values(model, rows)
+    label = torch.tensor(labels, device=values.device).unsqueeze(1)
+    return masked_sum(0.5 * (values - label).square(), states)
+
+
+def last_value(values: Float[Tensor, "b s"], states: Bool[Tensor, "b s"]) -> Float[Tensor, "b"]:
+    """The value after each answer's last token."""
+    last = states.sum(dim=1) + states.int().argmax(dim=1) - 1
+    return values.gather(1, last[:, None])[:, 0]
+
+
+@dataclass(frozen=True, slots=True)
+class TokenValue:
+    """``supervised.PairLesson``: a token classifier with one output."""
+
+    model: Any
+    tokenizer: Any
+    max_tokens: int
+
+    def count(self, pairs: Sequence[Pair]) -> int:
+        """States of both answers."""
+        return state_count(self._rows(pairs))
+
+    def loss_sum(self, pairs: Sequence[Pair]) -> Float[Tensor, ""]:
+        """0.5 (V - y)^2, summed over states."""
+        return value_loss_sum(self.model, self._rows(pairs), [1.0] * len(pairs) + [-1.0] * len(pairs))
+
+    def values(self, pairs: Sequence[Pair]) -> tuple[Float[Tensor, "b2 s"], Bool[Tensor, "b2 s"]]:
+        """V after every token, first of the better answers, then of the worse; and which of them are states."""
+        return state_values(self.model, self._rows(pairs))
+
+    @torch.no_grad()
+    def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:
+        """Share of pairs whose better answer has the higher value (a tie counts half), and the loss per state.
+
+        ``accuracy_last_held_out``: by the value after the last token, with ``accuracy_half_width_95``.
+        ``accuracy_mean_held_out``: by the mean over an answer's states.
+        """
+        last, mean, loss = [], [], 0.0
+        for piece in cut(pairs, size):
+            values, states = self.values(piece)
+            last.append(margin_of_halves(last_value(values, states)))
+            mean.append(margin_of_halves(sequence_mean(values, states)))
+            loss += float(self.loss_sum(piece))
+        share = accuracy(torch.cat(last))
+        return {
+            "accuracy_last_held_out": share,
+            "accuracy_half_width_95": half_width_95(share, len(pairs)),
+            "accuracy_mean_held_out": accuracy(torch.cat(mean)),
+            "loss_held_out": loss / self.count(pairs),
+        }
+
+    def _rows(self, pairs: Sequence[Pair]) -> list[Row]:
+        """The better answers, then the worse."""
+        answers = [(pair.prompt, pair.chosen) for pair in pairs] + [(pair.prompt, pair.rejected) for pair in pairs]
+        return [answer_row(self.tokenizer, prompt, answer, self.max_tokens) for prompt, answer in answers]
