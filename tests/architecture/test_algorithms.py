@@ -109,7 +109,7 @@ def flat(name: str) -> dict[str, Any]:
 
 def route_of(config: dict[str, Any]) -> str:
     """The way that the KL penalty takes to the policy."""
-    return str(config["controller.route"])
+    return str(config["controller.route.name"])
 
 
 def test_every_preset_is_bound() -> None:
