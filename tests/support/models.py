@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scripts.tools import tiny
 from scripts.tools.tiny import WORDS as WORDS
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
 from safelab.contracts import Context, Policy
 from safelab.parts.policy.causal_lm import CausalLm
+from scripts.tools import tiny
 from support.folders import NO_CACHE, scratch
 
 

@@ -70,8 +70,8 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
     import torch
     from transformers import AutoModelForCausalLM
 
-    from safelab.parts.controller.stack import route_class
     from safelab.contracts import Adapter, Context
+    from safelab.parts.controller.stack import route_class
     from safelab.parts.policy._vocabulary import tokens_per_chunk
     from safelab.plugins import build_option
 
