@@ -68,8 +68,9 @@ def test_the_value_is_the_worst_expectation_near_the_policy(risk: float) -> None
         assert value.tolist() == pytest.approx([expected] * int(rows.sum()), abs=1e-6)
 
 
-# Weights further apart than floats reach (700 nats in float64) are cut there; 0.02 puts them about 150 apart.
-@pytest.mark.parametrize("risk", [0.02, 0.7, 50.0])
+# What is left of a group is a difference of sums there, so where one weight is e^36 times the others together (e^16 in
+# float32) nothing of them is left: smaller risks than these are beyond it.
+@pytest.mark.parametrize("risk", [0.3, 0.7, 50.0])
 def test_the_jackknife_is_one_log_sum_left_out_after_another(risk: float) -> None:
     ratio, advantage, group = drawn(2)
     loss = robust_loss_seq(ratio, advantage, group, risk, jackknife=True)
