@@ -1,6 +1,6 @@
 """The tuning of the fair comparison: every method on a grid of its own six settings, all grids of one form.
 
-    python scripts/studies/baselines.py             # prints the arms of conf/sweep/baselines.yaml
+    .venv/bin/python -m scripts.studies.baselines             # prints the arms of conf/sweep/baselines.yaml
     safelab train -m +sweep=baselines               # the comparison, on seeds that the tuning has not seen
 
 The grid is learning rate times strength of the KL penalty, as ``tuning.py`` says.

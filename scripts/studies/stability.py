@@ -1,6 +1,6 @@
 """The tuning of the stability study: every online method on one grid of learning rates, everything else as it ships.
 
-python scripts/studies/stability.py             # prints the arms of conf/sweep/stability.yaml
+.venv/bin/python -m scripts.studies.stability             # prints the arms of conf/sweep/stability.yaml
 safelab train -m +sweep=stability               # every method at its best rate, five fresh seeds
 safelab train -m +sweep=stability_stale         # the best five, ten seeds, fresh and four updates stale
 """

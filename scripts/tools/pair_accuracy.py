@@ -1,6 +1,6 @@
 """How often a run's policy prefers the better answer of pairs that it has not learnt from, by log pi - log pi_ref.
 
-python -m scripts.tools.pair_accuracy RUN FILE.jsonl.gz [--last 512]     the last pairs of a file of HH-RLHF
+.venv/bin/python -m scripts.tools.pair_accuracy RUN FILE.jsonl.gz [--last 512]     the last pairs of a file of HH-RLHF
 """
 
 import argparse
