@@ -218,8 +218,8 @@ def measured(directory: Path, device, shape: dict, batch: int, tiny: bool, rate:
     )
     parts = with_shape(parts_of(config), config, kind, device, prompt)
     prompts = parts.policy.encode(["".join("abcdefgh"[i % 8] for i in range(prompt))] * batch, range(batch))
-    parts.sampler.rollout(parts.policy, prompts)  # compiles
-    taken = seconds(device, lambda: parts.sampler.rollout(parts.policy, prompts), repeats=2)
+    parts.rollout.sample(parts.policy, prompts)  # compiles
+    taken = seconds(device, lambda: parts.rollout.sample(parts.policy, prompts), repeats=2)
     weights = sum(weight.numel() * weight.element_size() for weight in parts.policy.module.parameters())
     foretold = need(config, kind, batches(config))
     # Every step reads the weights once and the cache as far as it is written: on average prompt and half the response.
@@ -242,15 +242,15 @@ def with_shape(parts, config: dict, kind, device, prompt: int):
     from transformers import AutoModelForCausalLM
 
     from safelab.contracts import Context
-    from safelab.parts.policy.causal_lm import CausalPolicy, Options
+    from safelab.parts.policy.causal_lm import CausalLm
     from safelab.plugins import build_option
 
     context = Context(seed=0, device=device, cache=Path())
-    options = Options(**config["policy"])
     with torch.device(device):
         module = AutoModelForCausalLM.from_config(kind, dtype=torch.bfloat16, attn_implementation="sdpa").eval()
-    adapted = build_option("policy/adapter", config["policy"]["adapter"], context).adapt(module)
-    policy = CausalPolicy(adapted, parts.policy._tokenizer, options)
+    option = CausalLm(**config["policy"])
+    texts = {"prompt_template": option.prompt_template, "compiled": option.compile}
+    policy = option.over(module, parts.policy.texts.tokenizer, context, **texts)
     critic = build_option("critic", config["critic"], replace(context, policy=policy))
     data = Repeated("".join("abcdefgh"[i % 8] for i in range(prompt)))
     return replace(parts, policy=policy, critic=critic, data=data)

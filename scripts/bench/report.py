@@ -1,6 +1,6 @@
 """How long a report takes on many long runs, how much memory, and how long the next one takes after ten new runs.
 
-    python scripts/bench/report.py FOLDER [--runs 500 --updates 2000 --metrics 40]
+    .venv/bin/python -m scripts.bench.report FOLDER [--runs 500 --updates 2000 --metrics 40]
 
 Goals on two cores: 500 runs of 2,000 updates and 40 metrics (40 million values) in 60 s and 3 GB; a second report
 after ten new runs in 10 s.

@@ -1,6 +1,6 @@
 """Writes run directories as training would, from made-up curves: for tests, benchmarks and a look at the report.
 
-python -m scripts.tools.make_synthetic_runs outputs/synthetic --seeds 3 --updates 150
+.venv/bin/python -m scripts.tools.make_synthetic_runs outputs/synthetic --seeds 3 --updates 150
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """How often a run's policy prefers the better answer of pairs that it has not learnt from, by log pi - log pi_ref.
 
-python -m scripts.tools.pair_accuracy RUN FILE.jsonl.gz [--last 512]     the last pairs of a file of HH-RLHF
+.venv/bin/python -m scripts.tools.pair_accuracy RUN FILE.jsonl.gz [--last 512]     the last pairs of a file of HH-RLHF
 """
 
 import argparse
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from safelab.app.checkpoints import config_of, parts_of, weights_of
+from safelab.app.config.from_run import config_of, parts_of, weights_of
 from safelab.corpus.hh import read_pairs
 from safelab.maths.preference import margin
 from safelab.training.offline.stages import make_pairs, pair_terms

@@ -1,8 +1,8 @@
 """Do two versions of the code make the same rows? Every algorithm preset is trained for a few updates, and compared.
 
-    python scripts/tools/preset_rows.py make before --safelab ../old/.venv/bin/safelab
-    python scripts/tools/preset_rows.py make after
-    python scripts/tools/preset_rows.py compare before after
+    .venv/bin/python -m scripts.tools.preset_rows make before --safelab ../old/.venv/bin/safelab
+    .venv/bin/python -m scripts.tools.preset_rows make after
+    .venv/bin/python -m scripts.tools.preset_rows compare before after
 
 Same seed, same machine, a CPU: then a change that is meant to move no number leaves every row as it was, to the last
 bit. What a clock or a memory meter tells (``time/``, ``speed/``, ``memory/``) is not compared.

@@ -47,8 +47,6 @@ def find(group: str, name: str) -> type[Part]:
 
 def part_of(module: Any) -> type[Part]:
     """The one part that a module of ``safelab.parts`` defines; classes that begin with ``_`` are its own business."""
-    if hasattr(module, "Options"):  # TRANSITION
-        return _Old(module)  # type: ignore[return-value]
     part: type[Part]
     (part,) = [
         value
@@ -59,23 +57,6 @@ def part_of(module: Any) -> type[Part]:
         and name.isidentifier()  # pydantic leaves Objective[MyState] here as well
     ]
     return part
-
-
-class _Old:  # TRANSITION
-    def __init__(self, module: Any) -> None:
-        self.module, self.Options = module, module.Options
-        self.needs: Any
-        self.needs, self.grain = getattr(module, "NEEDS", frozenset()), getattr(module, "GRAIN", "sequence")
-        self.model_fields = module.Options.model_fields
-
-    def __call__(self, **config: Any) -> Any:
-        options = self.module.Options(**config)
-
-        class Late:
-            def build(inner, context: Any) -> Any:
-                return getattr(self.module, "build", self.module)(options, context)
-
-        return Late()
 
 
 def build_option(group: str, config: Mapping[str, Any], context: Context) -> Any:
@@ -119,8 +100,6 @@ def misfit(group: str, name: str, part: type[Part]) -> str | None:
         name: what the configuration calls the part, for the message.
         part: its class.
     """
-    if isinstance(part, _Old):  # TRANSITION
-        return None  # type: ignore[unreachable]
     key, contract = f"{dotted(group)}.name", CONTRACT_OF.get(group, Part)
     if part.build is Part.build and not issubclass(part, contract):
         return (

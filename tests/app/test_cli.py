@@ -12,7 +12,7 @@ def fake_command(monkeypatch: pytest.MonkeyPatch, act) -> None:
     """A subcommand ``train`` that does ``act(arguments)``."""
     module = ModuleType("fake_command")
     module.main = act
-    monkeypatch.setitem(sys.modules, "fake_command", module)
+    monkeypatch.setitem(sys.modules, "safelab.app.commands.fake_command", module)
     monkeypatch.setitem(cli.COMMANDS, "train", ("fake_command", "a fake"))
 
 

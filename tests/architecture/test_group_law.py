@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "safelab"
 CONF, SOURCE, TESTS = ROOT / "conf", PACKAGE / "parts", ROOT / "tests" / "parts"
 
 # Folders of conf that hold presets over groups, or keys that no module serves; they have no package.
-PRESETS = {"algorithm", "change", "experiments", "stability", "sweep", "tuned", "resume", "debug", "world", "detectors"}
+PRESETS = {"algorithm", "recipe", "sweep", "resume", "world", "detectors"}
 # What a command begins with: train, sft, reward-model, value-model.
 PRIMARY = {"config.yaml", "sft.yaml", "reward_model.yaml", "value_model.yaml"}
 
@@ -34,7 +34,6 @@ def folders(root: Path, skip: set[str]) -> set[str]:
 GROUPS = sorted(folders(CONF, PRESETS))
 YAMLS = sorted(path for path in CONF.rglob("*.yaml") if group_of(path, CONF).split("/")[0] in {*GROUPS} - PRESETS)
 MODULES = sorted(path for group in GROUPS for path in (SOURCE / group).glob("*.py") if not path.name.startswith("_"))
-PARTS = [path for path in MODULES if "class Options(" not in path.read_text()]  # TRANSITION: MODULES
 
 
 def label(path: Path) -> str:
@@ -96,14 +95,14 @@ def test_a_module_is_an_option_with_a_yaml_and_a_test(path: Path) -> None:
     assert (TESTS / group / f"test_{path.stem}.py").is_file(), "it has no test"
 
 
-@pytest.mark.parametrize("path", PARTS, ids=label)
+@pytest.mark.parametrize("path", MODULES, ids=label)
 def test_the_part_of_a_module_serves_its_group(path: Path) -> None:
     (part,) = public_parts(path)
     assert part_of(module_of(path)) is part
     assert misfit(group_of(path.parent, SOURCE), path.stem, part) is None
 
 
-@pytest.mark.parametrize("path", PARTS, ids=label)
+@pytest.mark.parametrize("path", MODULES, ids=label)
 def test_values_live_in_yaml_only(path: Path) -> None:
     (part,) = public_parts(path)
     assert [name for name, field in part.model_fields.items() if not field.is_required()] == []

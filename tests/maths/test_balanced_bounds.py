@@ -2,6 +2,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from safelab.maths.balanced_bounds import Search, balance, balanced_bounds
 
@@ -60,3 +62,56 @@ def test_each_form_has_its_own_order() -> None:
 def test_nothing_but_gains_needs_no_search() -> None:
     found = balanced_bounds(CODE, RATIO, torch.ones(5), PROB)
     assert (found.low, found.high, found.balance) == (0.6, 1.2, float("inf"))
+
+
+def measure_by_hand(search: Search, tokens: list[tuple[float, float, float]], low: float, high: float) -> float:
+    """The docstring's two measures, token by token: (ratio, advantage, probability)."""
+    gains = losses = 0.0
+    for ratio, advantage, prob in tokens:
+        weight = prob if search.form == "paper" else 1.0
+        if advantage > 0 and (search.contribution == "surrogate" or ratio <= high):
+            gains += weight * min(ratio, high) * advantage
+        if advantage < 0 and (search.contribution == "surrogate" or ratio >= low):
+            losses += weight * max(ratio, low) * -advantage
+    if search.form == "paper":
+        return gains / (gains + losses) if gains + losses > 0 else 1.0
+    return gains / losses if losses > 0 else float("inf")
+
+
+def search_by_hand(search: Search, tokens: list[tuple[float, float, float]]) -> tuple[float, float, bool]:
+    """Every pair of bounds on the grid is measured, and of those that do, the first in the form's order is taken.
+
+    Without one, both bounds are at their limits. The last value: whether rounding may decide, as a measure is so near.
+    """
+    lows, highs = ([start + step * index for index in range(count)] for start, step, count in GRID)
+    grid = {(i, j): measure_by_hand(search, tokens, low, high)
+            for i, low in enumerate(lows) for j, high in enumerate(highs)}  # fmt: skip
+    last = (len(lows) - 1, len(highs) - 1)
+    if search.form == "paper":  # the upper bound first, the lower one once that is at its limit
+        order = sorted(pair for pair in grid if pair[0] == 0 or pair[1] == last[1])
+    else:
+        order = sorted((pair for pair in grid if pair[1] == 0 or pair[0] == last[0]), key=lambda pair: pair[::-1])
+    near = any(abs(value - search.target) < 1e-9 for value in grid.values())
+    i, j = next((pair for pair in order if grid[pair] >= search.target), last)
+    return lows[i], highs[j], near
+
+
+GRID = ((0.5, 0.1, 4), (1.25, 0.25, 5))
+"""Start, step and number of values of the lower and of the upper bound."""
+
+TOKEN = st.tuples(st.floats(0.05, 3.0), st.floats(-2.0, 2.0), st.floats(0.01, 1.0))
+
+
+@pytest.mark.parametrize("form", ["paper", "authors_code"])
+@pytest.mark.parametrize("contribution", ["surrogate", "active"])
+@given(tokens=st.lists(TOKEN, min_size=1, max_size=8), target=st.floats(0.05, 2.0))
+def test_the_search_finds_what_an_exhaustive_one_does(form, contribution, tokens, target) -> None:
+    search = Search(
+        form=form, contribution=contribution, target=target / 2 if form == "paper" else target,
+        low_start=0.5, low_limit=0.8, low_step=0.1, high_start=1.25, high_limit=2.25, high_step=0.25,
+    )  # fmt: skip
+    low, high, near = search_by_hand(search, tokens)
+    assume(not near)
+    found = balanced_bounds(search, *torch.tensor(tokens, dtype=torch.float64).T)
+    assert (found.low, found.high) == (pytest.approx(low), pytest.approx(high))
+    assert found.balance == pytest.approx(measure_by_hand(search, tokens, found.low, found.high), rel=1e-9)

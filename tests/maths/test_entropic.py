@@ -1,4 +1,7 @@
+import numpy as np
+import pytest
 import torch
+from scipy import optimize, special
 
 from safelab.maths.entropic import robust_loss_seq
 
@@ -34,3 +37,68 @@ def test_the_jackknife_takes_off_the_first_order_bias() -> None:
         for jackknife in (False, True)
     )
     assert (corrected - truth).abs() < 0.2 * (plain - truth).abs()
+
+
+def worst_case(advantage: np.ndarray, ratio: np.ndarray, risk: float) -> float:
+    """``max_q E_q[-A] - risk KL(q || p)`` over distributions q on a group, p_i = s_i / n, by a numerical search."""
+    prior = ratio / len(ratio)
+
+    def loss(logits: np.ndarray) -> float:
+        q = special.softmax(logits)
+        return float(q @ advantage + risk * special.rel_entr(q, prior).sum())
+
+    return -float(optimize.minimize(loss, np.zeros(len(ratio)), method="BFGS", options={"gtol": 1e-9}).fun)
+
+
+def drawn(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Ratios, advantages and groups of 3, 4 and 2 responses, not in order; float64."""
+    random = np.random.default_rng(seed)
+    group = random.permutation([0, 0, 0, 7, 7, 7, 7, 2, 2])
+    return torch.tensor(random.uniform(0.5, 1.5, 9)), torch.tensor(random.normal(size=9)), torch.tensor(group)
+
+
+@pytest.mark.parametrize("risk", [0.5, 1.0, 3.0])
+def test_the_value_is_the_worst_expectation_near_the_policy(risk: float) -> None:
+    ratio, advantage, group = drawn(1)
+    loss = robust_loss_seq(ratio, advantage, group, risk, jackknife=False, offset=False)
+    for number in group.unique():
+        rows = group == number
+        expected = worst_case(advantage[rows].numpy(), ratio[rows].numpy(), risk)
+        value = risk / max(risk, 1.0) * loss[rows]  # without the scale of the loss, in units of the reward
+        assert value.tolist() == pytest.approx([expected] * int(rows.sum()), abs=1e-6)
+
+
+# What is left of a group is a difference of sums there, so where one weight is e^36 times the others together (e^16 in
+# float32) nothing of them is left: smaller risks than these are beyond it.
+@pytest.mark.parametrize("risk", [0.3, 0.7, 50.0])
+def test_the_jackknife_is_one_log_sum_left_out_after_another(risk: float) -> None:
+    ratio, advantage, group = drawn(2)
+    loss = robust_loss_seq(ratio, advantage, group, risk, jackknife=True)
+    for number in group.unique().tolist():
+        rows = np.flatnonzero(group.numpy() == number)
+        x, s, n = -advantage.numpy()[rows] / risk, ratio.numpy()[rows], len(rows)
+        left_out = [special.logsumexp(np.delete(x, i), b=np.delete(s, i) / (n - 1)) for i in range(n)]
+        value = n * special.logsumexp(x, b=s / n) - (n - 1) * np.mean(left_out)
+        expected = max(risk, 1.0) * (value - s)
+        assert loss[torch.tensor(rows)].tolist() == pytest.approx(expected.tolist(), rel=1e-9)
+
+
+@pytest.mark.parametrize("risk", [0.5, 2.0])
+def test_at_the_old_policy_a_responses_gradient_is_its_weight_over_the_mean(risk: float) -> None:
+    _, advantage, group = drawn(3)
+    ratio = torch.ones(9, dtype=torch.float64, requires_grad=True)
+    robust_loss_seq(ratio, advantage, group, risk, jackknife=False).sum().backward()
+    for number in group.unique():
+        rows = (group == number).numpy()
+        weight = np.exp(-advantage.numpy()[rows] / risk)
+        expected = max(risk, 1.0) * (weight / weight.mean() - 1)
+        assert ratio.grad.numpy()[rows].tolist() == pytest.approx(expected.tolist(), abs=1e-12)
+
+
+def test_without_risk_it_is_the_advantage_itself() -> None:
+    _, advantage, group = drawn(4)
+    for number in group.unique():
+        advantage[group == number] -= advantage[group == number].mean()
+    ratio = torch.ones(9, dtype=torch.float64, requires_grad=True)
+    robust_loss_seq(ratio, advantage, group, 1e6, jackknife=False).sum().backward()
+    torch.testing.assert_close(ratio.grad, -advantage, atol=1e-5, rtol=0)

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from scripts.tools import tiny
 from scripts.tools.tiny import WORDS as WORDS
 from transformers import AutoModelForTokenClassification, AutoTokenizer
 
-from safelab.contracts import Context
-from safelab.parts.policy.causal_lm import CausalPolicy, LoadOptions, load
+from safelab.contracts import Context, Policy
+from safelab.parts.policy.causal_lm import CausalLm
+from scripts.tools import tiny
 from support.folders import NO_CACHE, scratch
 
 
@@ -41,9 +41,11 @@ def tiny_policy(
     gradient_checkpointing: bool = False,
     compiled: bool = False,
     **adapter: Any,
-) -> CausalPolicy:
+) -> Any:
     """A fresh policy with these weights; ``adapter``: its option and numbers, none if nothing is said."""
-    options = LoadOptions(
+    option = CausalLm(
+        name="causal_lm",
+        path=str(model_directory(tied)),
         dtype="float32",
         attention="sdpa",
         gradient_checkpointing=gradient_checkpointing,
@@ -53,9 +55,9 @@ def tiny_policy(
         sampling_temperature=sampling_temperature,
         adapter=adapter or {"name": "none", "reference_dtype": None},
     )
-    return load(str(model_directory(tied)), options, context())
+    return option.build(context())
 
 
-def context(policy: CausalPolicy | None = None, seed: int = 0) -> Context:
+def context(policy: Policy | None = None, seed: int = 0) -> Context:
     """A context on the CPU."""
     return Context(seed=seed, device=torch.device("cpu"), cache=NO_CACHE, policy=policy)

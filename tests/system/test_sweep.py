@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from safelab.runlog.lock import Lock
 from support.commands import CALL, call, call_here, environment, small_overrides
@@ -104,11 +105,34 @@ def test_a_job_that_cannot_be_built_makes_no_directory(folder: Path) -> None:
     assert not (folder / "outputs").exists()
 
 
-def test_the_launcher_of_hydra_itself_still_works(folder: Path) -> None:
-    words = small_overrides(folder)
-    done = call(folder, "train", "-m", *words, "seed=0,1", "updates=1", "hydra/launcher=basic", "arm=x")
+ARMS = """# @package _global_
+experiment: mine
+arms:
+  ppo: {algorithm: ppo}
+  no_gate: {algorithm: safe, controller/gate: none, optimizer.lr: 1.0e-4}
+  left_out: {algorithm: safe}
+seed: range(2)
+"""
+
+
+def test_arms_of_a_users_file_by_the_launcher_of_hydra_itself(folder: Path) -> None:
+    (folder / "conf" / "sweep").mkdir(parents=True)
+    (folder / "conf" / "sweep" / "mine.yaml").write_text(ARMS)
+    words = [*small_overrides(folder), "updates=1", "hydra/launcher=basic"]
+    done = call(folder, "train", "--config-dir", "conf", "+sweep=mine", "arms=[ppo,no_gate]", *words)
     assert done.code == 0, done
-    assert "2 of 2 jobs are done" in done.out
+    assert "4 of 4 jobs are done" in done.out
+    runs = [folder / "outputs" / "mine" / arm / f"seed_{seed}" for arm in ("ppo", "no_gate") for seed in (0, 1)]
+    assert sorted((folder / "outputs").glob("*/*/seed_*")) == sorted(runs)
+    assert [info(run)["arm"] for run in runs] == ["ppo", "ppo", "no_gate", "no_gate"]
+    config = yaml.safe_load((runs[-1] / "config.yaml").read_text())
+    assert "arms" not in config
+    assert (config["seed"], config["arm"], config["optimizer"]["lr"]) == (1, "no_gate", 1e-4)
+    assert config["controller"]["gate"]["name"] == "none"
+
+    report = call(folder, "report", "outputs/mine", "--baseline", "ppo")
+    assert report.code == 0, report
+    assert "no_gate" in report.out
 
 
 def test_a_run_is_the_same_alone_and_beside_others(

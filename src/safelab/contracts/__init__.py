@@ -8,6 +8,7 @@ the same form and is named ``package.module:Class``.
 
 from collections.abc import Mapping
 
+from safelab.contracts.adapter import Adapted, Adapter
 from safelab.contracts.advantage import AdvantageEstimator, Advantages, Evidence
 from safelab.contracts.controller import (
     Coefficient,
@@ -28,7 +29,7 @@ from safelab.contracts.critic import Critic
 from safelab.contracts.losses import Aggregation, Anchor, EntropyPositions, Objective, Preference, StatelessObjective
 from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler
 from safelab.contracts.part import Context, Need, Part
-from safelab.contracts.run import Guard, OptimizerFactory, Optimizers, Remedy, Tracker
+from safelab.contracts.run import Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
 from safelab.contracts.scores import Evaluator, Normaliser, Reward, Shaped, Shaping
 from safelab.contracts.sources import PairSource, PromptSource
 
@@ -42,6 +43,7 @@ CONTRACT_OF: Mapping[str, type] = {
     "controller/penalty": Penalty,
     "controller/phase": Phase,
     "controller/preview": Preview,
+    "controller/route": Route,
     "controller/threshold": Threshold,
     "critic": Critic,
     "data": PromptSource,
@@ -51,6 +53,7 @@ CONTRACT_OF: Mapping[str, type] = {
     "optimizer": OptimizerFactory,
     "pairs": PairSource,
     "policy": Policy,
+    "policy/adapter": Adapter,
     "preference": Preference,
     "reward": Reward,
     "rollout": Sampler,
@@ -62,6 +65,8 @@ CONTRACT_OF: Mapping[str, type] = {
 
 __all__ = [
     "CONTRACT_OF",
+    "Adapted",
+    "Adapter",
     "AdvantageEstimator",
     "Advantages",
     "Aggregation",
@@ -79,6 +84,7 @@ __all__ = [
     "Forgetful",
     "Gate",
     "Guard",
+    "Mirror",
     "Momentum",
     "Need",
     "Normaliser",

@@ -1,9 +1,9 @@
-"""The language models of a run and who writes with them: ``policy``, ``policy/adapter``, ``rollout``."""
+"""The language models of a run and who writes with them: ``policy``, ``rollout``."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from safelab.types import Greedy, PromptBatch, Rollout, TokenStats
 
 
-class CausalModel(Protocol):
+class CausalModel(ABC):
     """A language model seen through its hidden states; the same code reads policy and reference."""
 
+    @abstractmethod
     def hidden(
         self,
         prompt_ids: Int[Tensor, "b p"],
@@ -26,6 +27,7 @@ class CausalModel(Protocol):
         Column i predicts response token i; column 0 has seen the prompt only.
         """
 
+    @abstractmethod
     def token_stats(
         self,
         hidden: Float[Tensor, "b t d"],
@@ -34,6 +36,7 @@ class CausalModel(Protocol):
     ) -> TokenStats:
         """Log-probability, entropy and (given a reference) exact KL of each response token, in float32."""
 
+    @abstractmethod
     def log_probs(self, hidden: Float[Tensor, "b t d"]) -> Float[Tensor, "b t vocab"]:
         """Next-token log-probabilities at the sampling temperature, in float32."""
 
@@ -109,7 +112,7 @@ class Sampler(ABC):
     staleness: int
 
     @abstractmethod
-    def rollout(self, policy: Policy, prompts: PromptBatch) -> Rollout:
+    def sample(self, policy: Policy, prompts: PromptBatch) -> Rollout:
         """One response per row, sampled from the distribution that is scored."""
 
     @abstractmethod

@@ -4,9 +4,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from safelab.contracts.part import Part
@@ -22,25 +23,27 @@ class Optimizers:
     critic_max_grad_norm: float | None
 
 
-class OptimizerFactory(ABC):
-    """``optimizer``: how often and how far an update moves the weights."""
+class OptimizerFactory(Part, ABC):
+    """``optimizer``: how often and how far an update moves the weights.
 
-    epochs: int
-    minibatches: int
-    micro_batch_size: int | None
-    target_kl: float | None
+    ``epochs``: passes over a rollout. ``minibatches``: optimiser steps per pass. ``micro_batch_size``: sequences
+    per forward pass, null for the whole minibatch; it changes memory, not numbers. ``target_kl``: KL between the
+    policy that is updated and the one that sampled (k3, nats per response token) above which an update ends after the
+    pass that found it; null for no such end.
+    """
+
+    epochs: Annotated[int, Field(ge=1)]
+    minibatches: Annotated[int, Field(ge=1)]
+    micro_batch_size: Annotated[int, Field(ge=1)] | None
+    target_kl: Annotated[float, Field(gt=0)] | None
 
     @abstractmethod
     def make(self, policy: nn.Module, critic: nn.Module) -> Optimizers:
         """Fresh optimisers over the parameters that require a gradient."""
 
 
-class Tracker(ABC):
-    """``tracker``: mirrors the run elsewhere; the run's own files are the truth."""
-
-    @abstractmethod
-    def start(self, directory: Path, config: Mapping[str, Any], run: Mapping[str, Any]) -> None:
-        """Called once before the first row."""
+class Mirror(ABC):
+    """A tracker's copy of one run, open from before the first row until the run has ended."""
 
     @abstractmethod
     def log(self, row: Mapping[str, Any]) -> None:
@@ -49,6 +52,14 @@ class Tracker(ABC):
     @abstractmethod
     def finish(self, status: str) -> None:
         """Called once, whatever happened."""
+
+
+class Tracker(Part, ABC):
+    """``tracker``: mirrors the run elsewhere; the run's own files are the truth."""
+
+    @abstractmethod
+    def start(self, directory: Path, config: Mapping[str, Any], run: Mapping[str, Any]) -> Mirror:
+        """Open the mirror of the run in ``directory``; ``run`` is what ``run.json`` says of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

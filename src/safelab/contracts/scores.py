@@ -45,7 +45,7 @@ class Normaliser(Part, ABC, Generic[S]):
 class Shaped:
     """Rewards as the update sees them, with what was clipped or charged, for the log."""
 
-    reward_seq: Float[Tensor, "b"]
+    shaped_seq: Float[Tensor, "b"]
     metrics: Mapping[str, float]
 
 

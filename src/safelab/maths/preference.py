@@ -1,4 +1,4 @@
-"""Losses on preference pairs, pair by pair, from log-probabilities of whole answers.
+"""Losses on preference pairs, pair by pair, from log-probabilities of whole answers; and how often a margin is right.
 
 ``log_ratio = log pi(y | x) - log pi_ref(y | x)``, summed over the answer's tokens, in nats. A pair's *margin* is the
 chosen answer's number minus the rejected one's. Each loss trusts that its policy is the optimum of some regularised

@@ -27,16 +27,19 @@ from safelab.training.settings import Settings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Components:
-    """One object per group, and the run's own settings. ``pairs`` and ``preference``: None where the run is online."""
+    """The run's own settings, and one object per group, in the order in which they are built.
+
+    ``pairs`` and ``preference``: None where the run is online.
+    """
 
     settings: Settings
     detectors: DetectorOptions
+    policy: Policy
     data: PromptSource
     pairs: PairSource | None
-    policy: Policy
     reward: Reward
     evaluator: Evaluator
-    sampler: Sampler
+    rollout: Sampler
     shaping: Shaping[Any]
     critic: Critic
     controller: Controller[Any]

@@ -64,7 +64,7 @@ def train_update(parts: Components, state: TrainState) -> Step:
             state = replace(state, controller=parts.controller.step(state.controller, signals))
         plan = planned(parts, state)
         shaping, shaped = parts.shaping.step(state.shaping, rollout, reward_seq)
-        batch = stages.make_batch(parts, scored, shaped.reward_seq, plan, greedy_seq)
+        batch = stages.make_batch(parts, scored, shaped.shaped_seq, plan, greedy_seq)
         events = start_audit(parts, plan, batch, first_pass) if update == 0 else []
         state, stats = optimise(parts, state, batch, plan, signals, first_pass)
         check_weights(parts, state)
@@ -75,7 +75,7 @@ def train_update(parts: Components, state: TrainState) -> Step:
     plan = planned(parts, state) if parts.controller.step_every == "epoch" else plan
     state = replace(state, shaping=shaping, counters=advance(state.counters, rollout))
     row = metric_row(parts, state, scored, batch, plan, signals, shaped, stats, clock)
-    detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.sampler.batch_size)
+    detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.rollout.batch_size)
     return Step(
         state=replace(state, detectors=detectors),
         row={**row, **crashes},

@@ -25,7 +25,7 @@ def next_rollout(parts: Components, state: TrainState) -> tuple[TrainState, Roll
     training run side by side: at update 0 the starting policy writes k + 1 of them, and each later update one more.
     """
     waiting, cursor = list(state.pending), state.counters.cursor
-    while len(waiting) <= parts.sampler.staleness:
+    while len(waiting) <= parts.rollout.staleness:
         waiting.append(roll_out(parts, draw_prompts(parts, cursor), state.counters.update + len(waiting)))
         cursor += prompts_per_rollout(parts)
     counters = state.counters.model_copy(update={"cursor": cursor})
@@ -34,12 +34,12 @@ def next_rollout(parts: Components, state: TrainState) -> tuple[TrainState, Roll
 
 def prompts_per_rollout(parts: Components) -> int:
     """Different prompts in a rollout."""
-    return parts.sampler.batch_size // parts.sampler.samples_per_prompt
+    return parts.rollout.batch_size // parts.rollout.samples_per_prompt
 
 
 def draw_prompts(parts: Components, cursor: int) -> PromptBatch:
     """The next prompts, each as often as it is to be answered, as tokens: ``rollout.batch_size`` rows."""
-    count, copies = prompts_per_rollout(parts), parts.sampler.samples_per_prompt
+    count, copies = prompts_per_rollout(parts), parts.rollout.samples_per_prompt
     texts = parts.data.prompts(cursor, count)
     return parts.policy.encode(
         [text for text in texts for _ in range(copies)], [cursor + row // copies for row in range(count * copies)]
@@ -49,12 +49,12 @@ def draw_prompts(parts: Components, cursor: int) -> PromptBatch:
 def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Rollout:
     """One response per row; the noise depends on the seed and ``names`` (of an update: its number) only."""
     with stream(parts.settings.seed, "rollout", *names):
-        rollout = parts.sampler.rollout(parts.policy, prompts)
-    if parts.sampler.staleness > 0 and rollout.logp_rollout_tok is None:
+        rollout = parts.rollout.sample(parts.policy, prompts)
+    if parts.rollout.staleness > 0 and rollout.logp_rollout_tok is None:
         # By the time that it is trained on, the policy that wrote it is gone.
         rollout = replace(rollout, logp_rollout_tok=_log_probs(parts, rollout))
     if "greedy" in parts.advantage.needs:
-        rollout = replace(rollout, greedy=parts.sampler.greedy(parts.policy, prompts))
+        rollout = replace(rollout, greedy=parts.rollout.greedy(parts.policy, prompts))
     return rollout
 
 

@@ -96,7 +96,7 @@ def run_epoch(
 def reuses_pass(parts: Components) -> bool:
     """Whether the pass that scores the rollout is also the first that trains: an update is one batch in one piece."""
     size = parts.optimizer.micro_batch_size
-    return parts.optimizer.minibatches == 1 and (size is None or size >= parts.sampler.batch_size)
+    return parts.optimizer.minibatches == 1 and (size is None or size >= parts.rollout.batch_size)
 
 
 def minibatches(parts: Components, size: int, update: int, epoch: int) -> Iterator[Int[Tensor, "n"] | None]:

@@ -49,7 +49,10 @@ class Drawn:
 
 @contextmanager
 def drawn(world: WorldOptions, seed: int, policy_directory: Path, progress: Progress) -> Iterator[Drawn]:
-    """The same pairs for all that learns from them; within the block torch's random numbers are the seed's own."""
+    """Draws the pairs of a run seed, the same for everyone who learns from them.
+
+    Inside the block torch runs on one thread and draws the seed's own random numbers; see ``reproducible``.
+    """
     with reproducible(derive_seed(world.seed, "reward_model", seed, "torch")):
         with without_bars():
             policy = LlamaForCausalLM.from_pretrained(policy_directory)

@@ -66,22 +66,18 @@ def test_parts_are_asked_to_fit_only_when_each_is_sound(tmp_path: Path) -> None:
 
 
 def test_a_component_of_the_users_own_is_found_by_its_full_name(tmp_path: Path, monkeypatch) -> None:
-    (tmp_path / "my_guards.py").write_text(
-        "from safelab.options import Options as Base\n"
-        "class Strict:\n"
-        "    class Options(Base):\n"
-        "        name: str\n"
-        "        limit: float\n"
-        "    def __init__(self, options, context):\n"
-        "        self.limit = options.limit\n"
-        "    def verdict(self, row):\n"
-        "        return None\n"
+    (tmp_path / "my_advantages.py").write_text(
+        "from safelab.contracts import AdvantageEstimator\n"
+        "class Flat(AdvantageEstimator):\n"
+        "    limit: float\n"
+        "    def estimate(self, evidence):\n"
+        "        raise NotImplementedError\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     config = small(tmp_path)
-    assert parts_of({**config, "guard": {"name": "my_guards:Strict", "limit": 2.5}}).guard.limit == 2.5
-    (line,) = problems({**config, "guard": {"name": "my_guards:Strict", "limit": "x"}})
-    assert line.startswith("guard.limit must be a valid number, got 'x'")
+    assert parts_of({**config, "advantage": {"name": "my_advantages:Flat", "limit": 2.5}}).advantage.limit == 2.5
+    (line,) = problems({**config, "advantage": {"name": "my_advantages:Flat", "limit": "x"}})
+    assert line.startswith("advantage.limit must be a valid number, got 'x'")
 
 
 def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch) -> None:

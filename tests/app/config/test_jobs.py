@@ -44,9 +44,9 @@ def test_an_arm_is_the_algorithm_and_what_changes_it(overrides: list[str], name:
 @pytest.mark.parametrize(
     "override",
     [
-        "seed=3", "updates=9", "output_dir=x", "experiment=y", "arm=null", "device=cpu", "threads=2", "algorithm=safe",
-        "+sweep=demo", "tracker=wandb", "tracker.mode=online", "checkpoint.every=5", "samples.count=1",
-        "hydra.verbose=true", "hydra/launcher=basic",
+        "seed=3", "updates=9", "output_dir=x", "experiment=y", "arm=null", "device=cpu", "threads=2",
+        "+sweep=demo", "+recipe=paper_main", "tracker=wandb", "tracker.mode=online", "checkpoint.every=5",
+        "samples.count=1", "hydra.verbose=true", "hydra/launcher=basic",
     ],
 )  # fmt: skip
 def test_what_computes_the_same_makes_no_other_arm(override: str) -> None:

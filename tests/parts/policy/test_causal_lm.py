@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from safelab.errors import ConfigError
-from safelab.parts.policy.causal_lm import LoadOptions, load
+from safelab.parts.policy.causal_lm import CausalLm
 from support.models import WORDS, context, tiny_policy
 
 PROMPTS = ["a b c", "d", "e f"]
@@ -122,10 +122,11 @@ def test_decoded_text_has_no_special_tokens() -> None:
 
 
 def test_a_path_without_a_model_is_refused(tmp_path: Path) -> None:
-    options = LoadOptions(
-        dtype="float32", max_prompt_tokens=8, sampling_temperature=1.0, attention="sdpa", gradient_checkpointing=False,
+    option = CausalLm(
+        name="causal_lm", path=str(tmp_path / "nothing"), dtype="float32", max_prompt_tokens=8,
+        sampling_temperature=1.0, attention="sdpa", gradient_checkpointing=False,
         prompt_template="plain", compile=False,
         adapter={"name": "none", "reference_dtype": None},
     )  # fmt: skip
     with pytest.raises(ConfigError, match=r"policy\.path must be a directory or hub name"):
-        load(str(tmp_path / "nothing"), options, context())
+        option.build(context())

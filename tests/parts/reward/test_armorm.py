@@ -92,11 +92,9 @@ def test_it_is_its_formula_in_any_batch() -> None:
 
 
 def test_the_gate_reads_the_prompt_only() -> None:
-    model = reward()._model
-    seen: list[torch.Tensor] = []
-    model.gating.register_forward_hook(lambda module, inputs, output: seen.append(output))
     scorer = reward()
-    scorer._model = model
+    seen: list[torch.Tensor] = []
+    scorer.model.gating.register_forward_hook(lambda module, inputs, output: seen.append(output))
     scorer.score(["a b", "a b"], ["yes", "no no no"], [True, True])
     assert torch.allclose(seen[0][0], seen[0][1], atol=1e-6)
 

@@ -98,7 +98,7 @@ def test_long_texts_lose_their_beginning() -> None:
 def test_templates() -> None:
     prompt = "\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant:"
     assert [turn["role"] for turn in hh_messages(prompt)] == ["user", "assistant", "user"]
-    tokenizer = reward(classifier("llama"))._tokenizer
+    tokenizer = reward(classifier("llama")).tokenizer
     assert texts("plain", tokenizer, ["p "], ["r"]) == ["p r"]
     assert texts("chat", tokenizer, ["a"], [" yes "]) == ["<user> a <assistant> yes "]
     assert texts("hh_chat", tokenizer, [prompt], [" yes"]) == ["<user> a <assistant> b <user> c <assistant> yes "]

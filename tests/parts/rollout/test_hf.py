@@ -12,7 +12,7 @@ def test_one_response_for_each_prompt() -> None:
     assert (sampler.batch_size, sampler.samples_per_prompt, sampler.staleness) == (2, 1, 0)
     prompts = policy.encode(["a b", "c"], [4, 5])
     torch.manual_seed(0)
-    rollout = sampler.rollout(policy, prompts)
+    rollout = sampler.sample(policy, prompts)
     assert rollout.prompts is prompts
     assert len(rollout.responses) == 2
     assert rollout.length_seq.max() <= 5

@@ -128,7 +128,7 @@ def test_a_rollout_is_the_policys_and_carries_the_engines_log_probabilities(stan
     prompts = policy.encode(["a b c", "d", "d", "e f"], range(4))
     for step in range(2):
         torch.manual_seed(step)
-        rollout = sampler.rollout(policy, prompts)
+        rollout = sampler.sample(policy, prompts)
         hidden = policy.model.hidden(prompts.ids, prompts.mask, rollout.ids, rollout.mask)
         logp_tok = policy.model.token_stats(hidden[:, :-1], rollout.ids).logp_tok
         assert torch.allclose(rollout.logp_rollout_tok[rollout.mask], logp_tok[rollout.mask] + NOISE, atol=1e-4)

@@ -39,7 +39,7 @@ def preset(name, **changes):
 def test_none_changes_nothing_to_the_last_bit():
     stack = preset("none")
     _, shaped = stack.step(stack.init(), rollout(), REWARD)
-    assert torch.equal(shaped.reward_seq, REWARD)
+    assert torch.equal(shaped.shaped_seq, REWARD)
     assert shaped.metrics == {"reward/shaped_mean": 3.0}
 
 
@@ -47,20 +47,20 @@ def test_charges_are_subtracted_in_units_of_the_raw_reward():
     stack = preset("none", missing_end_penalty=0.5, repetition_penalty=2.0)
     _, shaped = stack.step(stack.init(), rollout(), REWARD)
     # 1 - .5 - 2 * .75; the others ended and repeat nothing
-    assert shaped.reward_seq.tolist() == [-1.0, 2.0, 6.0]
+    assert shaped.shaped_seq.tolist() == [-1.0, 2.0, 6.0]
     assert shaped.metrics["reward/charge_mean"] == pytest.approx(2 / 3)
 
 
 def test_the_charge_for_a_missing_end_alone():
     stack = preset("none", missing_end_penalty=0.5)
     _, shaped = stack.step(stack.init(), rollout(ended=(True, False, False)), REWARD)
-    assert shaped.reward_seq.tolist() == [1.0, 1.5, 5.5]
+    assert shaped.shaped_seq.tolist() == [1.0, 1.5, 5.5]
 
 
 def test_clip_bounds_what_leaves_the_normaliser():
     stack = preset("none", clip=1.5)
     _, shaped = stack.step(stack.init(), rollout(), torch.tensor([-9.0, 1.0, 6.0]))
-    assert shaped.reward_seq.tolist() == [-1.5, 1.0, 1.5]
+    assert shaped.shaped_seq.tolist() == [-1.5, 1.0, 1.5]
     assert shaped.metrics["reward/clip_fraction"] == pytest.approx(2 / 3)
 
 

@@ -1,11 +1,10 @@
 from pathlib import Path
 
-from safelab.parts.tracker import none
+from safelab.parts.tracker.none import NoTracker
 
 
 def test_leaves_no_trace(tmp_path: Path) -> None:
-    tracker = none.build(none.Options(name="none"), None)
-    tracker.start(tmp_path, {}, {})
-    tracker.log({"update": 0})
-    tracker.finish("finished")
+    mirror = NoTracker(name="none").start(tmp_path, {}, {})
+    mirror.log({"update": 0})
+    mirror.finish("finished")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,7 @@
-"""One file per command of ``safelab``, each with ``main(arguments) -> exit code``. They never import each other."""
+"""One file per command of ``safelab``, each with ``main(arguments) -> exit code``.
+
+They never import each other; ``_supervised`` is what three of them share.
+"""
 
 COMMANDS = {
     "train": ("train", "train one run, or many with -m"),

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safelab.app.arguments import Parser, positive
-from safelab.app.checkpoints import config_of, parts_of, weights_of
+from safelab.app.config.from_run import config_of, parts_of, weights_of
 from safelab.errors import ConfigError
 
 if TYPE_CHECKING:

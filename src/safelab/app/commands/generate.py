@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from safelab.app.arguments import Parser, positive
-from safelab.app.checkpoints import config_of, parts_of, weights_of
+from safelab.app.config.from_run import config_of, parts_of, weights_of
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str]) -> int:
     for number, prompt in enumerate(prompts(flags.prompt)):
         batch = parts.policy.encode([prompt] * flags.count, range(flags.count))
         with stream(flags.seed, "generate", number):
-            rollout = parts.sampler.rollout(parts.policy, batch)
+            rollout = parts.rollout.sample(parts.policy, batch)
         for response in rollout.responses:
             # Line breaks are kept; other control characters of a model could drive the terminal.
             print("\n".join(printable(line) for line in response.splitlines()))

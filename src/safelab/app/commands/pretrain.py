@@ -30,13 +30,12 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     from safelab.app.config.preflight import check_options
     from safelab.app.console import progress
-    from safelab.app.sweep.expand import compose_jobs, expand
+    from safelab.app.sweep.expand import is_sweep, jobs_of
 
     name = flags.config_name or CONFIG_NAME
     with opened(flags.config_dir, flags.config_path) as hydra:
-        if flags.multirun:
-            master = compose(hydra, flags.overrides, multirun=True, name=name)
-            jobs = compose_jobs(hydra, master, [job for batch in expand(hydra, master) for job in batch], name)
+        if flags.multirun or is_sweep(hydra, flags.overrides, name):
+            jobs = jobs_of(hydra, flags.overrides, name)
         else:
             jobs = [to_job(compose(hydra, flags.overrides, name=name))]
     check_options(jobs)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from safelab.app.supervised import options_of, run
+from safelab.app.commands._supervised import options_of, run
 
 if TYPE_CHECKING:
     from safelab.supervised.options import RewardModelOptions
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str]) -> int:
     """Make the model; returns the exit code.
 
     Raises:
-        SafelabError: see ``app.supervised``.
+        SafelabError: see ``_supervised``.
     """
     options = options_of(arguments, "reward_model", USAGE, _kind)
     if options is None:

@@ -4,7 +4,6 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
@@ -12,21 +11,18 @@ from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
-from hydra.types import HydraContext, RunMode
+from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from safelab.app.config.compose import CONFIG_NAME, compose, explained, opened, parse
 from safelab.app.config.jobs import Job, to_job
 from safelab.app.config.preflight import check_options, preflight
-from safelab.app.sweep.expand import compose_jobs, expand
+from safelab.app.sweep.expand import compose_jobs, expand, is_sweep, shared, the_one
 from safelab.app.sweep.fork_server import warm
 from safelab.app.sweep.lock import alone
 from safelab.app.sweep.run_job import run_job
 from safelab.app.sweep.worlds import prepare_policies
 from safelab.errors import INTERRUPTED, ConfigError, RunFailed, printable_lines
-
-if TYPE_CHECKING:
-    pass
 
 DRY, NOT_DRY = "dry_run=true", "dry_run=false"
 """Not keys of the configuration: what they ask for belongs to no run."""
@@ -50,18 +46,20 @@ def main(arguments: Sequence[str]) -> int:
     with opened(flags.config_dir, flags.config_path) as hydra:
         if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
             return show(hydra, flags, name)
-        if flags.multirun or hydra.get_mode(name, overrides) == RunMode.MULTIRUN:
-            if dry:
-                raise ConfigError("dry_run=true must come without -m, got a sweep; look at one of its jobs")
+        many = flags.multirun or is_sweep(hydra, overrides, name)
+        if many and not dry:
             return sweep(hydra, overrides, name)
-        if dry:
-            return estimate(to_job(compose(hydra, overrides, name=name)))
-        return single(to_job(compose(hydra, overrides, name=name)))
+        if many:
+            overrides = the_one(hydra, overrides, name, DRY)
+        job = to_job(compose(hydra, overrides, name=name))
+        return estimate(job) if dry else single(job)
 
 
 def show(hydra: Hydra, flags: Namespace, name: str) -> int:
     """Hydra's own answers: ``--help``, ``--hydra-help``, ``--cfg``, ``--info``, ``-sc``."""
     parser, overrides = get_args_parser(), list(flags.overrides)
+    if any(override.startswith("arms=") for override in overrides):
+        overrides = the_one(hydra, overrides, name, "--cfg" if flags.cfg else "--info")
     try:
         with explained(hydra, overrides, name):
             if flags.help:
@@ -104,7 +102,7 @@ def single(job: Job) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class JobFunction:
     """What launchers that are not ours call for each job; ours takes the ``jobs`` that were composed for the checks."""
 
     jobs: Mapping[tuple[str, ...], Job]
@@ -124,15 +122,16 @@ class Task:
 
 def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
     """Every job of a sweep, by the launcher that the configuration names; goes on past those that fail."""
-    master = compose(hydra, overrides, multirun=True, name=name)
+    master, arms = shared(hydra, overrides, name)
     if master.hydra.runtime.choices["hydra/launcher"] == "local":
         warm()  # its imports take seconds, and the checks below leave a core free
     if not master.hydra.sweeper["_target_"].endswith("BasicSweeper"):
-        with explained(hydra, overrides, name):  # a sweeper that searches: its jobs are not known beforehand
-            hydra.multirun(config_name=name, task_function=Task({}), overrides=overrides)
+        if arms is not None:
+            raise ConfigError("hydra/sweeper must be basic where a sweep has arms: a sweeper that searches has none")
+        with explained(hydra, overrides, name):  # its jobs are not known beforehand
+            hydra.multirun(config_name=name, task_function=JobFunction({}), overrides=overrides)
         return 0
-    with explained(hydra, overrides, name):
-        batches = expand(hydra, master)
+    batches = expand(hydra, master, arms)
     every = [tuple(job) for batch in batches for job in batch]
     if len(every) > MANY_JOBS:
         print(f"checking {len(every)} jobs", flush=True)
@@ -142,7 +141,8 @@ def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
         prepare_policies(jobs)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(master))
     with explained(hydra, overrides, name):
-        launcher = Plugins.instance().instantiate_launcher(context, Task(dict(zip(every, jobs, strict=True))), master)
+        function = JobFunction(dict(zip(every, jobs, strict=True)))
+        launcher = Plugins.instance().instantiate_launcher(context, function, master)
     returns: list[JobReturn] = []
     with alone(jobs):
         for batch in batches:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import torch
@@ -18,11 +18,8 @@ from safelab.training.fit import misfits
 from safelab.training.settings import Settings
 from safelab.world.options import WorldOptions
 
-GROUPS = (
-    "policy", "data", "pairs", "reward", "evaluator", "rollout", "shaping", "critic",
-    "controller", "advantage", "objective", "aggregation", "preference", "optimizer", "tracker", "guard",
-)  # fmt: skip
-"""The groups whose options are modules, in the order in which they are built."""
+GROUPS = tuple(field.name for field in fields(Components) if field.name not in ("settings", "detectors"))
+"""The groups whose options are parts, in the order in which they are built."""
 
 
 def validate(config: Mapping[str, Any]) -> None:
@@ -65,7 +62,6 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
         made[group] = build_option(group, config[group], context)
         if group == "policy":
             context = replace(context, policy=made["policy"])
-    made["sampler"] = made.pop("rollout")
     return Components(settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **made)
 
 

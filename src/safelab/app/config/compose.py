@@ -1,7 +1,6 @@
 """Hydra's front: the command line becomes composed configurations. Every mistake in it ends in one ConfigError."""
 
 import argparse
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,9 @@ from safelab.app.config import mistakes
 from safelab.errors import ConfigError
 
 CONFIG_NAME = "config"
+
+ALIASES = {"+experiment=": "+recipe=", "+experiments=": "+recipe="}
+"""Old beginnings of overrides, which go on working. (``experiment`` without ``+`` is the key that names the folder.)"""
 
 
 def config_directory() -> Path:
@@ -48,16 +50,16 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         raise ConfigError("--run, --multirun, --cfg, --info and --shell-completion exclude each other: give one")
     if flags.resolve and flags.cfg is None and not flags.help:
         raise ConfigError("--resolve must come with --cfg or --help")
-    flags.overrides = [presets_named(override) for override in flags.overrides]
+    flags.overrides = [renamed(override) for override in flags.overrides]
     return flags
 
 
-def presets_named(override: str) -> str:
-    """``+experiment=paper_main`` adds a preset of ``conf/experiments``; ``experiment=mine`` names the run's folder.
-
-    Hydra takes every override of a group's name for a choice in it, so the group cannot bear the key's own name.
-    """
-    return re.sub(r"^\+experiment=", "+experiments=", override)
+def renamed(override: str) -> str:
+    """``override`` with its group as it is called today."""
+    for old, new in ALIASES.items():
+        if override.startswith(old):
+            return new + override.removeprefix(old)
+    return override
 
 
 @contextmanager
@@ -91,9 +93,7 @@ def compose(hydra: Hydra, overrides: Sequence[str], *, multirun: bool = False, n
     """
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
     with explained(hydra, overrides, name):
-        return hydra.compose_config(
-            config_name=name, overrides=[presets_named(one) for one in overrides], run_mode=mode
-        )
+        return hydra.compose_config(config_name=name, overrides=[renamed(one) for one in overrides], run_mode=mode)
 
 
 @contextmanager

@@ -17,25 +17,19 @@ from omegaconf.errors import OmegaConfBaseException
 
 from safelab.app.config.mistakes import missing, unresolved
 from safelab.errors import ConfigError, UserError
+from safelab.runlog.keys import makes_no_arm
 
-# What these change is where, when or how a run is recorded, not what it computes: they make no arm of their own.
-NOT_IN_ARM = (
-    "seed",
-    "updates",
-    "output_dir",
-    "experiment",
-    "experiments",
-    "arm",
-    "device",
-    "threads",
-    "algorithm",
-    "stability",  # presets named after their algorithm
-    "sweep",
-)
-NOT_IN_ARM_TREES = ("tracker", "checkpoint", "samples", "resume", "limit", "hydra")
+ARMS = "arms"
+"""Key of a sweep's file; no run has it."""
+
+PRESETS = ("sweep", "recipe")
+"""Groups whose options are whole experiments, and name a folder of their own."""
+
+LONGEST_FOLDER = 255
+"""Bytes that file systems allow."""
 
 LONGEST_ARM = 100
-"""Characters; file systems allow 255 bytes, and reports want names that can be read."""
+"""Characters of a name that is made here: reports want names that can be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +59,8 @@ def to_job(composed: DictConfig, hydra: Any = None) -> Job:
         hydra: Hydra's node where ``composed`` has none.
 
     Raises:
-        ConfigError: keys without a value, interpolations that lead nowhere, or names that are no folder names.
+        ConfigError: keys without a value, interpolations that lead nowhere, names that are no folder names, or many
+            runs in place of one.
     """
     if hydra is None:
         HydraConfig.instance().set_config(composed)  # ${hydra:...} in a user's configuration reads it
@@ -73,6 +68,8 @@ def to_job(composed: DictConfig, hydra: Any = None) -> Job:
     own = composed.copy()
     with open_dict(own):
         own.pop("hydra", None)
+    if ARMS in own:
+        raise ConfigError("arms are many runs, and this is about one: give one arm's overrides in place of the sweep")
     try:
         absent = sorted(OmegaConf.missing_keys(own))
         if absent:
@@ -82,9 +79,11 @@ def to_job(composed: DictConfig, hydra: Any = None) -> Job:
         raise ConfigError(unresolved(error)) from error
     overrides = tuple(overrides_of(hydra))
     if config.get("arm") is None:
-        config["arm"] = arm_name(hydra.runtime.choices.get("algorithm"), overrides)
+        choice = hydra.runtime.choices.get("algorithm")
+        config["arm"] = arm_name(choice, [text for text in overrides if not text.startswith("algorithm=")])
     for key in ("experiment", "arm"):
-        _check_folder(key, config.get(key))
+        if fault := folder_fault(key, config.get(key)):
+            raise ConfigError(fault)
     return Job(config=config, overrides=overrides)
 
 
@@ -93,8 +92,8 @@ def overrides_of(hydra: Any) -> list[str]:
     return list(OmegaConf.to_container(hydra.overrides.task, resolve=False))  # type: ignore[arg-type]
 
 
-def arm_name(algorithm: str | None, overrides: Sequence[str]) -> str:
-    """The algorithm and what the command line changes in it, as one folder name: ``safe,controller-gate=none``.
+def arm_name(base: str | None, overrides: Sequence[str]) -> str:
+    """The algorithm or arm and what the command line changes in it, as one folder name: ``safe,controller-gate=none``.
 
     The order of the overrides does not matter, nor how a number is written. What a folder name cannot hold is
     replaced, and a name that lost something this way ends in a hash of the whole.
@@ -102,17 +101,26 @@ def arm_name(algorithm: str | None, overrides: Sequence[str]) -> str:
     parts = {}
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         key = override.get_key_element().lstrip("+")
-        if key not in NOT_IN_ARM and re.split(r"[./]", key)[0] not in NOT_IN_ARM_TREES:
+        if not (makes_no_arm(key) or override.is_hydra_override() or key in PRESETS):
             parts[key] = override
     keys = sorted(parts)
-    short = ",".join([algorithm or "none", *(f"{key.replace('/', '-')}={_value(parts[key])}" for key in keys)])
-    whole = [algorithm, *(f"{key}={parts[key].value()!r}" for key in keys)]
+    short = ",".join([base or "none", *(f"{key.replace('/', '-')}={_value(parts[key])}" for key in keys)])
+    whole = [base, *(f"{key}={parts[key].value()!r}" for key in keys)]
     safe = re.sub(r"[^A-Za-z0-9._,=+@~-]+", "_", short)
     lost = safe != short or any("/" in str(parts[key].value()) for key in keys)
     if not lost and len(safe) <= LONGEST_ARM:
         return safe
     digest = hashlib.blake2b(repr(whole).encode(), digest_size=4).hexdigest()
     return f"{safe[: LONGEST_ARM - 9]}~{digest}"
+
+
+def folder_fault(key: str, value: Any) -> str | None:
+    """Why ``value`` cannot be the name of a folder, if so."""
+    if not isinstance(value, str) or not value or value in (".", "..") or re.search(r"[/\\\x00-\x1f]", value):
+        return f"{key} must be the name of one folder (text without slashes), got {value!r}"
+    if len(value.encode()) > LONGEST_FOLDER:
+        return f"{key} must be at most {LONGEST_FOLDER} bytes long, got {len(value.encode())}"
+    return None
 
 
 def check_directories(jobs: Sequence[Job]) -> list[str]:
@@ -151,13 +159,6 @@ def _value(override: Override) -> str:
     if isinstance(value, dict | list):
         return override.get_value_element_as_str()
     return "deleted" if override.is_delete() and value is None else str(value).lower()
-
-
-def _check_folder(key: str, value: Any) -> None:
-    if not isinstance(value, str) or not value or value in (".", "..") or re.search(r"[/\\\x00-\x1f]", value):
-        raise ConfigError(f"{key} must be the name of one folder (text without slashes), got {value!r}")
-    if len(value.encode()) > 255:
-        raise ConfigError(f"{key} must be at most 255 bytes long, got {len(value.encode())}")
 
 
 def _unwritable(directory: Path) -> str | None:

@@ -70,7 +70,7 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
     import torch
     from transformers import AutoModelForCausalLM
 
-    from safelab.contracts import Context
+    from safelab.contracts import Adapter, Context
     from safelab.parts.controller.stack import route_class
     from safelab.parts.policy._vocabulary import tokens_per_chunk
     from safelab.plugins import build_option
@@ -85,7 +85,8 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
         ).eval()
     parameters = count_of(module.parameters())
     context = Context(seed=0, device=torch.device("meta"), cache=Path())
-    adapted = build_option("policy/adapter", policy["adapter"], context).adapt(module)
+    adapter: Adapter = build_option("policy/adapter", policy["adapter"], context)
+    adapted = adapter.adapt(module, context.seed)
     every = {id(weight): weight for weight in (*adapted.trained.parameters(), *adapted.reference.parameters())}
     trained = [weight for weight in adapted.trained.parameters() if weight.requires_grad]
     prompt, written = policy["max_prompt_tokens"], config["rollout"]["max_new_tokens"]

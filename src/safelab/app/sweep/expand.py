@@ -1,27 +1,88 @@
 """From what was asked for to the jobs of a sweep, each composed by itself."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from safelab.app.config.compose import explained
-from safelab.app.config.jobs import Job, merged, overrides_of, to_job
+from safelab.app.config.arms import WITHOUT_ARMS, Arms, arms_of, as_override, seeds_of, split
+from safelab.app.config.compose import CONFIG_NAME, compose, explained
+from safelab.app.config.jobs import ARMS, Job, arm_name, merged, overrides_of, to_job
 from safelab.app.config.preflight import listed
 from safelab.errors import ConfigError
+from safelab.runlog.keys import makes_no_arm
+
+Overrides = Sequence[str]
+"""All that makes one job of the configuration."""
 
 
-def expand(hydra: Hydra, master: DictConfig) -> list[list[list[str]]]:
-    """The overrides of each job, in batches, as Hydra's basic sweeper makes them."""
+def is_sweep(hydra: Hydra, overrides: Overrides, name: str) -> bool:
+    """Whether ``overrides`` ask for many runs without ``-m``: by arms, or by ``hydra.mode`` in a file."""
+    with explained(hydra, overrides):
+        chosen, others = split(overrides)
+    if chosen is not None:
+        return True
+    try:
+        config = compose(hydra, others, multirun=True, name=name)
+    except ConfigError:  # what is wrong is said where it is composed for good
+        return False
+    return ARMS in config or config.hydra.mode == RunMode.MULTIRUN
+
+
+def jobs_of(hydra: Hydra, overrides: Overrides, name: str = CONFIG_NAME) -> list[Job]:
+    """Every job that ``overrides`` ask for with ``-m``.
+
+    Raises:
+        ConfigError: what is wrong with those that cannot be composed, all of it.
+    """
+    master, arms = shared(hydra, overrides, name)
+    return compose_jobs(hydra, master, [job for batch in expand(hydra, master, arms) for job in batch], name)
+
+
+def shared(hydra: Hydra, overrides: Overrides, name: str) -> tuple[DictConfig, Arms | None]:
+    """The configuration that all jobs of a sweep share, and the arms that were chosen; None if it has no arms."""
+    with explained(hydra, overrides, name):
+        chosen, others = split(overrides)
+    master = compose(hydra, others, multirun=True, name=name)
+    return master, arms_of(master, chosen)
+
+
+def expand(hydra: Hydra, master: DictConfig, arms: Arms | None) -> list[list[Overrides]]:
+    """The overrides of each job, in batches, as Hydra's basic sweeper makes them; for every arm in turn."""
     sweeper = master.hydra.sweeper
-    given = [f"{key}={value}" for key, value in (sweeper.params or {}).items()] + overrides_of(master.hydra)
-    parsed = OverridesParser.create(hydra.config_loader).parse_overrides(given)
-    return BasicSweeper.split_arguments(parsed, sweeper.max_batch_size)
+    parser = OverridesParser.create(hydra.config_loader)
+    params = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
+    with explained(hydra, params):
+        told = parser.parse_overrides([*params, *overrides_of(master.hydra)])
+        if not any(override.key_or_group == "seed" for override in told):
+            told += parser.parse_overrides(seeds_of(master))
+        jobs: list[list[str]] = []
+        if arms is None:
+            jobs = BasicSweeper.split_arguments(told, None)[0]
+        elif any(override.key_or_group == "arm" for override in told):
+            raise ConfigError("arm must be left out where a sweep has arms: their names are given in its file")
+        for name, own in (arms or {}).items():
+            jobs += arm_jobs(name, parser.parse_overrides([*own]), told)
+        return [[*chunk] for chunk in BasicSweeper.split_overrides_to_chunks(jobs, sweeper.max_batch_size)]
 
 
-def compose_jobs(hydra: Hydra, master: DictConfig, overrides: Sequence[Sequence[str]], name: str) -> list[Job]:
+def arm_jobs(name: str, own: Sequence[Override], told: Sequence[Override]) -> list[list[str]]:
+    """The overrides of each job of one arm; what is told several values of is in the names of its folders."""
+    swept = [override for override in told if override.is_sweep_override()]
+    many = {override.get_key_element() for override in swept if not makes_no_arm(override.key_or_group)}
+    jobs = []
+    # Of two overrides of one key the later holds, so what was told wins.
+    for job in BasicSweeper.split_arguments([*own, *told], None)[0]:
+        full = arm_name(name, [text for text in job if text.split("=")[0] in many]) if many else name
+        jobs.append([*job, as_override("arm", full), WITHOUT_ARMS])
+    return jobs
+
+
+def compose_jobs(hydra: Hydra, master: DictConfig, overrides: Sequence[Overrides], name: str) -> list[Job]:
     """Every job of a sweep.
 
     Raises:
@@ -33,7 +94,26 @@ def compose_jobs(hydra: Hydra, master: DictConfig, overrides: Sequence[Sequence[
             with explained(hydra, own, name):
                 jobs.append(to_job(hydra.config_loader.load_sweep_config(master, list(own))))
         except ConfigError as error:
-            faults += [(" ".join(own), line) for line in str(error).splitlines()]
+            faults += [(label(own), line) for line in str(error).splitlines()]
     if faults:
-        raise ConfigError(listed(merged(faults, len(overrides))))
+        raise ConfigError(listed(merged(dict.fromkeys(faults), len({label(own) for own in overrides}))))
     return jobs
+
+
+def label(overrides: Iterable[str]) -> str:
+    """What a job that cannot be composed is called: its arm, or all its overrides."""
+    texts = list(overrides)
+    return texts[-2] if texts[-1:] == [WITHOUT_ARMS] else " ".join(texts)
+
+
+def the_one(hydra: Hydra, overrides: Overrides, name: str, flag: str) -> list[str]:
+    """The overrides of one job, the first seed's, for a ``flag`` that looks at one.
+
+    Raises:
+        ConfigError: there are jobs that differ in more than their seeds.
+    """
+    jobs = [job for batch in expand(hydra, *shared(hydra, overrides, name)) for job in batch]
+    alike = {tuple(text for text in job if not text.startswith("seed=")) for job in jobs}
+    if len(alike) > 1:
+        raise ConfigError(f"{flag} looks at one run, got {len(alike)} different ones; choose one, as with arms=safe")
+    return [*jobs[0]]

@@ -112,7 +112,7 @@ class ControllerState(State):
     coefficient: SerializeAsAny[State]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ControllerStack(Controller[ControllerState]):
     """See the module's docstring."""
 

@@ -1,7 +1,7 @@
 """Value heads on the policy's hidden states: what every critic of this group shares."""
 
 import copy
-from collections.abc import Callable
+from abc import ABC, abstractmethod
 from typing import Annotated, Literal, Self
 
 import torch
@@ -9,18 +9,16 @@ from jaxtyping import Bool, Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from safelab.contracts import Context
+from safelab.contracts import Context, Critic, Part
 from safelab.errors import ConfigError
 from safelab.maths.seeds import derive_seed
 from safelab.maths.surrogate import value_loss
-from safelab.options import Options
 from safelab.types import Grain
 
 ReadAt = Literal["prompt_end", "response_end", "last_position", "per_token"]
-Combine = Callable[[Float[Tensor, "b v h"]], Float[Tensor, "b v"]]
 
 
-class HeadOptions(Options):
+class HeadOptions(Part, ABC):
     """What a critic reads, how it is trained, and how much its loss weighs.
 
     ``read_at``: ``prompt_end`` sees no action; ``response_end`` the last response token; ``last_position`` the
@@ -29,7 +27,6 @@ class HeadOptions(Options):
     weights that the target takes per step, null for no target.
     """
 
-    name: str
     read_at: ReadAt
     layer_norm: bool
     detach: bool
@@ -40,6 +37,10 @@ class HeadOptions(Options):
     coef: Annotated[float, Field(ge=0)]
     warmup_updates: Annotated[int, Field(ge=0)]
     polyak_rate: Annotated[float, Field(gt=0, le=1)] | None
+
+    @abstractmethod
+    def combine(self, heads: Float[Tensor, "b v h"]) -> Float[Tensor, "b v"]:
+        """One value of the heads'."""
 
     @model_validator(mode="after")
     def _target_is_read(self) -> Self:
@@ -69,10 +70,10 @@ class ValueHeads(nn.Module):
         return torch.cat([head(normed) for head in self.heads], dim=-1)
 
 
-class HeadCritic:
-    """``contracts.Critic`` of one or more heads; ``combine`` makes one value of them."""
+class HeadCritic(Critic):
+    """One or more heads, freshly made; ``joint``: whether the loss is that of the combined value."""
 
-    def __init__(self, options: HeadOptions, context: Context, count: int, joint: bool, combine: Combine) -> None:
+    def __init__(self, options: HeadOptions, context: Context, count: int, joint: bool) -> None:
         if context.policy is None:
             raise ConfigError("critic must be built after the policy, whose hidden states it reads")
         with torch.random.fork_rng(devices=[]):
@@ -81,7 +82,6 @@ class HeadCritic:
         self.grain: Grain = "token" if options.read_at == "per_token" else "sequence"
         self.coef = options.coef
         self.warmup_updates = options.warmup_updates
-        self.combine = combine
         self._options = options
         self._joint = joint
         self.target: nn.Module | None = None
@@ -100,6 +100,10 @@ class HeadCritic:
         """The target's values, or the critic's own where it keeps no target."""
         values: Tensor = (self.target or self.module)(read(hidden, mask, self._options.read_at))
         return values
+
+    def combine(self, heads: Float[Tensor, "b v h"]) -> Float[Tensor, "b v"]:
+        """One value of the heads', as the option does it."""
+        return self._options.combine(heads)
 
     def loss(
         self, heads: Float[Tensor, "b v h"], heads_old: Float[Tensor, "b v h"], returns: Float[Tensor, "b v"]

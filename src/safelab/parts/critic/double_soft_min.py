@@ -6,25 +6,28 @@ a -> 0 gives the minimum, a -> infinity the mean; equal heads give their common 
 Ref: SAFE, arXiv 2602.04651 (with two heads and a = 0.3 in the released code).
 """
 
-from functools import partial
 from typing import Annotated, Literal
 
+from jaxtyping import Float
 from pydantic import Field
+from torch import Tensor
 
-from safelab.contracts import Context
+from safelab.contracts import Context, Critic
 from safelab.maths.soft_min import soft_min
 from safelab.parts.critic._value_heads import HeadCritic, HeadOptions
 
 
-class Options(HeadOptions):
-    """``train_heads``: ``joint`` regresses the soft minimum (released), ``each`` every head on its own."""
+class DoubleSoftMin(HeadOptions):
+    """``heads``: how many. ``train_heads``: ``joint`` regresses their soft minimum (released), ``each`` each alone."""
 
     heads: Annotated[int, Field(ge=2)]
     soft_min_temperature: Annotated[float, Field(gt=0)]
     train_heads: Literal["joint", "each"]
 
+    def build(self, context: Context) -> Critic:
+        """Heads that differ by their initial weights only."""
+        return HeadCritic(self, context, count=self.heads, joint=self.train_heads == "joint")
 
-def build(options: Options, context: Context) -> HeadCritic:
-    """Heads that differ by their initial weights only."""
-    combine = partial(soft_min, temperature=options.soft_min_temperature)
-    return HeadCritic(options, context, options.heads, options.train_heads == "joint", combine)
+    def combine(self, heads: Float[Tensor, "b v h"]) -> Float[Tensor, "b v"]:
+        """Their soft minimum."""
+        return soft_min(heads, temperature=self.soft_min_temperature)

@@ -4,31 +4,26 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
+from safelab.contracts import Context, Critic, Part
 
 
-class Options(BaseOptions):
+class NoCritic(Part):
     """Nothing to choose."""
 
-    name: str
+    def build(self, context: Context) -> Critic:
+        """The absent critic."""
+        return Absent()
 
 
-def build(options: Options, context: Context) -> "NoCritic":
-    """The absent critic."""
-    return NoCritic()
-
-
-class NoCritic:
-    """``contracts.Critic`` without weights: it gives no values, v = 0, and has no loss."""
-
-    grain = None
-    target = None
-    coef = 0.0
-    warmup_updates = 0
+class Absent(Critic):
+    """A critic without weights: it gives no values, v = 0, and has no loss."""
 
     def __init__(self) -> None:
         self.module = nn.Module()
+        self.target = None
+        self.grain = None
+        self.coef = 0.0
+        self.warmup_updates = 0
 
     def heads(self, hidden: Float[Tensor, "b t1 d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b v h"]:
         """Nothing, one head of it."""

@@ -1,17 +1,18 @@
 """A finite list of prompts as an endless one."""
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 
+from safelab.contracts import PromptSource
 from safelab.maths.passes import drawn_rows
 
 
-class Epochs:
-    """``contracts.PromptSource`` over a list: pass n is a permutation that depends on seed and n only."""
+@dataclass(frozen=True, slots=True)
+class Epochs(PromptSource):
+    """A list whose pass n is a permutation that depends on seed and n only."""
 
-    def __init__(self, texts: Sequence[str], seed: int) -> None:
-        self.texts = tuple(texts)
-        self._seed = seed
+    texts: tuple[str, ...]
+    seed: int
 
     def prompts(self, cursor: int, count: int) -> list[str]:
         """The prompts number ``cursor`` to ``cursor + count - 1``."""
-        return [self.texts[row] for row in drawn_rows(self._seed, "data", len(self.texts), cursor, count)]
+        return [self.texts[row] for row in drawn_rows(self.seed, "data", len(self.texts), cursor, count)]

@@ -6,15 +6,11 @@ this reads that copy, so that no data set's own code runs.
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from safelab.contracts import Context
+from safelab.contracts import Context, PromptSource
 from safelab.errors import DataError, nearest
-from safelab.options import Options as BaseOptions
-from safelab.parts.data._epochs import Epochs
-from safelab.parts.data._sides import Part, drawn
+from safelab.parts.data._sides import Split
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,58 +19,44 @@ BRANCH = "refs/convert/parquet"
 KINDS = (".parquet", ".jsonl", ".csv")
 
 
-class Options(BaseOptions):
+class Hub(Split):
     """``path``: a data set of the hub with ``subset`` and ``split``, or a local file or folder; ``column`` of prompts.
 
-    ``limit``: only the first records, null for all. ``held_out``: of these the last ones are kept back; ``part`` says
-    which of the two sides is drawn. ``max_tokens``: longer prompts are left out. ``seed``: of the order.
+    The other keys: see ``Split``.
     """
 
-    name: str
     path: str
     subset: str
     split: str
     column: str
-    limit: Annotated[int, Field(ge=1)] | None
-    held_out: Annotated[int, Field(ge=0)]
-    part: Part
-    max_tokens: Annotated[int, Field(ge=1)] | None
-    seed: Annotated[int, Field(ge=0)]
+
+    def build(self, context: Context) -> PromptSource:
+        """The prompts, each once per pass.
+
+        Raises:
+            DataError: nothing readable there, no such column, or a prompt that is no text.
+        """
+        return self.drawn([text for file in self._files() for text in column_of(file, self.column)], context)
+
+    def _files(self) -> list[Path]:
+        """The tables in the order of their names: local ones, or those of the hub, fetched into its cache."""
+        local = Path(self.path).expanduser()
+        if local.is_file():
+            return [local]
+        if local.is_dir():
+            folder = local
+        elif local.suffix in KINDS or self.path.count("/") != 1:
+            raise DataError(
+                f"data.path must be a file, a folder or a data set on the hub, got {self.path}, which is neither"
+            )
+        else:
+            folder = fetched(self.path, self.subset, self.split)
+        if files := sorted(file for file in folder.iterdir() if file.suffix in KINDS):
+            return files
+        raise DataError(f"data.path must lead to tables ({', '.join(KINDS)}), got {folder} with none")
 
 
-def build(options: Options, context: Context) -> Epochs:
-    """The prompts, each once per pass.
-
-    Raises:
-        DataError: nothing readable there, no such column, or a prompt that is no text.
-    """
-    texts = [text for file in files_of(options) for text in column_of(file, options.column)][: options.limit]
-    return drawn(texts, options.held_out, options.part, options.max_tokens, options.seed, context)
-
-
-def files_of(options: Options) -> list[Path]:
-    """The tables in the order of their names: local ones, or those of the hub, fetched into its cache.
-
-    Raises:
-        DataError: there are none, or the hub cannot be reached.
-    """
-    local = Path(options.path).expanduser()
-    if local.is_file():
-        return [local]
-    if local.is_dir():
-        folder = local
-    elif local.suffix in KINDS or options.path.count("/") != 1:
-        raise DataError(
-            f"data.path must be a file, a folder or a data set on the hub, got {options.path}, which is neither"
-        )
-    else:
-        folder = fetched(options)
-    if files := sorted(file for file in folder.iterdir() if file.suffix in KINDS):
-        return files
-    raise DataError(f"data.path must lead to tables ({', '.join(KINDS)}), got {folder} with none")
-
-
-def fetched(options: Options) -> Path:
+def fetched(path: str, subset: str, split: str) -> Path:
     """The folder of the hub's Parquet copy of ``subset`` and ``split``, in the hub's cache.
 
     Raises:
@@ -83,19 +65,17 @@ def fetched(options: Options) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-    inner = f"{options.subset}/{options.split}"
+    inner = f"{subset}/{split}"
     try:
-        root = snapshot_download(
-            options.path, repo_type="dataset", revision=BRANCH, allow_patterns=[f"{inner}/*.parquet"]
-        )
+        root = snapshot_download(path, repo_type="dataset", revision=BRANCH, allow_patterns=[f"{inner}/*.parquet"])
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise DataError(
-            f"data.path={options.path} ({inner}) must be in the hub's cache or reachable ({type(error).__name__}); "
+            f"data.path={path} ({inner}) must be in the hub's cache or reachable ({type(error).__name__}); "
             "fetch it first, or give data.path=FILE.parquet (or .jsonl, .csv)"
         ) from error
     folder = Path(root) / inner
     if not folder.is_dir():
-        raise DataError(f"data.subset and data.split must exist in {options.path}, got {inner}")
+        raise DataError(f"data.subset and data.split must exist in {path}, got {inner}")
     return folder
 
 

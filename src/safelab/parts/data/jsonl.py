@@ -5,26 +5,24 @@ from typing import Annotated
 
 from pydantic import Field
 
-from safelab.contracts import Context
+from safelab.contracts import Context, Part, PromptSource
 from safelab.corpus.lines import read_lines
 from safelab.errors import DataError
-from safelab.options import Options as BaseOptions
 from safelab.parts.data._epochs import Epochs
 
 
-class Options(BaseOptions):
+class Jsonl(Part):
     """``path``: the file. ``field``: the key of the prompt. ``seed``: of the order."""
 
-    name: str
     path: str
     field: str
     seed: Annotated[int, Field(ge=0)]
 
-
-def build(options: Options, context: Context) -> Epochs:
-    """The file's prompts, endless."""
-    lines = read_lines(options.path)
-    return Epochs([prompt_of(line, options.field, f"{options.path}, line {n}") for n, line in lines], options.seed)
+    def build(self, context: Context) -> PromptSource:
+        """The file's prompts, endless."""
+        lines = read_lines(self.path)
+        prompts = (prompt_of(line, self.field, f"{self.path}, line {n}") for n, line in lines)
+        return Epochs(tuple(prompts), self.seed)
 
 
 def prompt_of(line: str, field: str, where: str) -> str:

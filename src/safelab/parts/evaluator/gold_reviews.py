@@ -2,25 +2,13 @@
 
 from collections.abc import Sequence
 
-from safelab.contracts import Context
+from safelab.contracts import Evaluator
 from safelab.errors import ConfigError
-from safelab.options import Options as BaseOptions
 from safelab.world.gold import gold_score
 
 
-class Options(BaseOptions):
+class GoldReviews(Evaluator):
     """Nothing to set."""
-
-    name: str
-
-
-def build(options: Options, context: Context) -> "GoldReviews":
-    """The score; it holds no state."""
-    return GoldReviews()
-
-
-class GoldReviews:
-    """``contracts.Evaluator``."""
 
     def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
         """The gold score of each response; see ``world.gold``.

@@ -1,17 +1,16 @@
 """AdamW for the policy and for the critic, each with its own rate and gradient limit; see ``_adam``."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 
-from safelab.contracts import Context
-from safelab.parts.optimizer._adam import AdamFactory, AdamOptions
+from safelab.parts.optimizer._adam import Adam
 
 
-class Options(AdamOptions):
-    """See ``_adam.AdamOptions``."""
+class AdamW(Adam):
+    """See ``_adam.Adam``."""
 
-
-def build(options: Options, context: Context) -> AdamFactory:
-    """The factory of both optimisers."""
-    return AdamFactory(options, partial(torch.optim.AdamW, foreach=True))
+    def adam(self) -> Callable[..., torch.optim.Optimizer]:
+        """Torch's own, all weights in one call."""
+        return partial(torch.optim.AdamW, foreach=True)

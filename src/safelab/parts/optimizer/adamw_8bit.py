@@ -4,26 +4,39 @@ Each block of 256 values has a scale of its own; small tensors (below 4,096 valu
 Ref: Dettmers et al. 2022, arXiv 2110.02861.
 """
 
-from safelab.contracts import Context
+from collections.abc import Callable
+
+import torch
+
+from safelab.contracts import Context, OptimizerFactory
 from safelab.errors import ConfigError
-from safelab.parts.optimizer._adam import AdamFactory, AdamOptions
+from safelab.parts.optimizer._adam import Adam
 
 
-class Options(AdamOptions):
-    """See ``_adam.AdamOptions``."""
+class AdamW8bit(Adam):
+    """See ``_adam.Adam``."""
 
+    def build(self, context: Context) -> OptimizerFactory:
+        """Itself, once the library has been loaded: nothing else is made if that fails.
 
-def build(options: Options, context: Context) -> AdamFactory:
-    """The factory of both optimisers.
+        Raises:
+            ConfigError: ``bitsandbytes`` is not installed, or does not load here.
+        """
+        self.adam()
+        return self
 
-    Raises:
-        ConfigError: ``bitsandbytes`` is not installed, or does not load here.
-    """
-    try:
-        from bitsandbytes.optim import AdamW8bit
-    except (ImportError, OSError) as error:  # the latter: its native library does not fit the machine
-        raise ConfigError(
-            f"optimizer.name must be adamw here, got adamw_8bit: bitsandbytes does not load ({error}); "
-            "pip install 'safelab[eight_bit]'"
-        ) from error
-    return AdamFactory(options, AdamW8bit)
+    def adam(self) -> Callable[..., torch.optim.Optimizer]:
+        """The library's.
+
+        Raises:
+            ConfigError: it does not load.
+        """
+        try:
+            from bitsandbytes.optim import AdamW8bit
+        except (ImportError, OSError) as error:  # the latter: its native library does not fit the machine
+            raise ConfigError(
+                f"optimizer.name must be adamw here, got adamw_8bit: bitsandbytes does not load ({error}); "
+                "pip install 'safelab[eight_bit]'"
+            ) from error
+        made: Callable[..., torch.optim.Optimizer] = AdamW8bit
+        return made

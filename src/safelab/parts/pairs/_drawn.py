@@ -1,38 +1,48 @@
 """What every source of pairs has: how many are taken and when is measured, and a list of pairs as an endless one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
 
+from safelab.contracts import PairSource, Part
 from safelab.maths.passes import drawn_rows
-from safelab.options import Options as BaseOptions
 from safelab.types import Pair
 
 
-class PairOptions(BaseOptions):
+class Drawn(Part):
     """``batch_size``: pairs per update. ``evaluate_every``: updates between measurements of what the policy writes.
 
     ``max_response_tokens``: longer answers lose their end, null for no bound. ``seed``: of the order.
     """
 
-    name: str
     batch_size: Annotated[int, Field(ge=1)]
     evaluate_every: Annotated[int, Field(ge=1)]
     max_response_tokens: Annotated[int, Field(ge=1)] | None
     seed: Annotated[int, Field(ge=0)]
 
+    def drawn(self, pairs: Iterable[Pair]) -> PairSource:
+        """Each of ``pairs`` once per pass."""
+        return DrawnPairs(
+            batch_size=self.batch_size,
+            evaluate_every=self.evaluate_every,
+            max_response_tokens=self.max_response_tokens,
+            items=tuple(pairs),
+            seed=self.seed,
+        )
 
-class DrawnPairs:
-    """``contracts.PairSource`` over a list: pass n is a permutation that depends on seed and n only."""
 
-    def __init__(self, pairs: Sequence[Pair], options: PairOptions) -> None:
-        self.batch_size = options.batch_size
-        self.evaluate_every = options.evaluate_every
-        self.max_response_tokens = options.max_response_tokens
-        self._pairs = tuple(pairs)
-        self._seed = options.seed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawnPairs(PairSource):
+    """A list whose pass n is a permutation that depends on seed and n only."""
+
+    batch_size: int
+    evaluate_every: int
+    max_response_tokens: int | None
+    items: tuple[Pair, ...]
+    seed: int
 
     def pairs(self, cursor: int, count: int) -> list[Pair]:
         """The pairs number ``cursor`` to ``cursor + count - 1``."""
-        return [self._pairs[row] for row in drawn_rows(self._seed, "pairs", len(self._pairs), cursor, count)]
+        return [self.items[row] for row in drawn_rows(self.seed, "pairs", len(self.items), cursor, count)]

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from safelab.contracts import Context
+from safelab.contracts import Context, PairSource
 from safelab.corpus.hh import locate, read_pairs
 from safelab.errors import DataError
-from safelab.parts.pairs._drawn import DrawnPairs, PairOptions
+from safelab.parts.pairs._drawn import Drawn
 
 
-class Options(PairOptions):
+class HhRlhf(Drawn):
     """``path``: a file, or the data set's name on the hub with its ``subset`` and ``split``.
 
     ``limit``: only the first records, null for all. ``held_out``: of these the last ones are not learnt from.
@@ -22,19 +22,18 @@ class Options(PairOptions):
     limit: Annotated[int, Field(ge=1)] | None
     held_out: Annotated[int, Field(ge=0)]
 
+    def build(self, context: Context) -> PairSource:
+        """The pairs, each once per pass.
 
-def build(options: Options, context: Context) -> DrawnPairs:
-    """The pairs, each once per pass.
-
-    Raises:
-        DataError: no such file or data set, or nothing is left to draw.
-    """
-    file = locate(options.path, options.subset, options.split, "pairs.path")
-    pairs = read_pairs(file, "pairs.path")[: options.limit]
-    kept = pairs[: max(0, len(pairs) - options.held_out)]
-    if not kept:
-        raise DataError(
-            f"pairs must leave some to learn from, got {len(pairs)} records with pairs.held_out={options.held_out}; "
-            "lower it, or raise pairs.limit"
-        )
-    return DrawnPairs(kept, options)
+        Raises:
+            DataError: no such file or data set, or nothing is left to draw.
+        """
+        file = locate(self.path, self.subset, self.split, "pairs.path")
+        pairs = read_pairs(file, "pairs.path")[: self.limit]
+        kept = pairs[: max(0, len(pairs) - self.held_out)]
+        if not kept:
+            raise DataError(
+                f"pairs must leave some to learn from, got {len(pairs)} records with pairs.held_out={self.held_out}; "
+                "lower it, or raise pairs.limit"
+            )
+        return self.drawn(kept)

@@ -2,25 +2,24 @@
 
 import json
 
-from safelab.contracts import Context
+from safelab.contracts import Context, PairSource
 from safelab.corpus.lines import read_lines
 from safelab.errors import DataError
-from safelab.parts.pairs._drawn import DrawnPairs, PairOptions
+from safelab.parts.pairs._drawn import Drawn
 from safelab.types import Pair
 
 FIELDS = ("prompt", "chosen", "rejected")
 
 
-class Options(PairOptions):
+class Jsonl(Drawn):
     """``path``: the file."""
 
     path: str
 
-
-def build(options: Options, context: Context) -> DrawnPairs:
-    """The file's pairs, endless; every answer counts as ended."""
-    lines = read_lines(options.path, "pairs.path")
-    return DrawnPairs([pair_of(line, f"{options.path}, line {n}") for n, line in lines], options)
+    def build(self, context: Context) -> PairSource:
+        """The file's pairs, endless; every answer counts as ended."""
+        lines = read_lines(self.path, "pairs.path")
+        return self.drawn(pair_of(line, f"{self.path}, line {n}") for n, line in lines)
 
 
 def pair_of(line: str, where: str) -> Pair:

@@ -1,15 +1,11 @@
 """No pairs: the run is online, and learns from what its policy writes."""
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
+from safelab.contracts import Context, Part
 
 
-class Options(BaseOptions):
+class NoPairs(Part):
     """Nothing to set."""
 
-    name: str
-
-
-def build(options: Options, context: Context) -> None:
-    """Nothing."""
-    return
+    def build(self, context: Context) -> None:
+        """Nothing."""
+        return

@@ -5,8 +5,8 @@ An arm that learns from the pairs and one that learns from the reward model have
 
 from typing import TYPE_CHECKING
 
-from safelab.contracts import Context
-from safelab.parts.pairs._drawn import DrawnPairs, PairOptions
+from safelab.contracts import Context, PairSource
+from safelab.parts.pairs._drawn import Drawn
 from safelab.types import Pair
 from safelab.world.artifacts import ensure_preferences
 from safelab.world.options import WorldOptions
@@ -15,18 +15,17 @@ if TYPE_CHECKING:
     from safelab.world.preferences import LabelledPair
 
 
-class Options(PairOptions):
+class World(Drawn):
     """``world``: how it is made, ``${world}``; ``world.reward_model.pairs`` are drawn by ``seed``."""
 
     world: WorldOptions
 
+    def build(self, context: Context) -> PairSource:
+        """The world's pairs, made on first use and cached."""
+        from safelab.world.preferences import load_preferences
 
-def build(options: Options, context: Context) -> DrawnPairs:
-    """The world's pairs, made on first use and cached."""
-    from safelab.world.preferences import load_preferences
-
-    directory = ensure_preferences(options.world, options.seed, context.cache, context.progress)
-    return DrawnPairs([as_pair(pair) for pair in load_preferences(directory)], options)
+        directory = ensure_preferences(self.world, self.seed, context.cache, context.progress)
+        return self.drawn(as_pair(preference) for preference in load_preferences(directory))
 
 
 def as_pair(pair: "LabelledPair") -> Pair:

@@ -6,6 +6,9 @@ The same random numbers are drawn in the same order, so the responses are those 
 """
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -14,38 +17,37 @@ from torch import Tensor
 
 from safelab.errors import Diverged
 
+Read = Callable[[Int[Tensor, "b n"], Int[Tensor, "b n"], int], Float[Tensor, "b vocab"]]
+"""``read(ids, positions, stop)``: logits after the next ``n`` columns, the last of which is column ``stop - 1``."""
+
 
 @runtime_checkable
 class Memory(Protocol):
-    """Keys and values of what was read so far, and how a model reads on with them."""
+    """Keys and values of what was read so far."""
 
-    def begin(self, mask: Int[Tensor, "b s"]) -> None:
-        """Forget the last rollout; ``mask`` covers the prompt's columns and all that may be written."""
-
-    def read(self, ids: Int[Tensor, "b n"], positions: Int[Tensor, "b n"], stop: int) -> Float[Tensor, "b vocab"]:
-        """Logits after the next ``n`` columns, the last of which is column ``stop - 1``."""
+    def begin(self, mask: Int[Tensor, "b s"]) -> Read:
+        """How a model reads a new rollout; ``mask`` covers the prompt's columns and all that may be written."""
 
 
+@dataclass(frozen=True, slots=True)
 class Growing:
     """``Memory`` that grows with each token: nothing is reserved, and attention reads no more than there is."""
 
-    def __init__(self, module: Any) -> None:
-        self._module = module
+    module: Any
 
-    def begin(self, mask: Int[Tensor, "b s"]) -> None:
-        """An empty cache."""
+    def begin(self, mask: Int[Tensor, "b s"]) -> Read:
+        """Reading with an empty cache."""
         from transformers import DynamicCache
 
-        self._mask = mask
-        self._cache = DynamicCache(config=self._module.config)
+        return partial(self._read, mask, DynamicCache(config=self.module.config))
 
-    def read(self, ids: Int[Tensor, "b n"], positions: Int[Tensor, "b n"], stop: int) -> Float[Tensor, "b vocab"]:
+    def _read(self, mask: Tensor, cache: Any, ids: Tensor, positions: Tensor, stop: int) -> Tensor:
         """One forward pass over the new columns."""
-        output = self._module(
+        output = self.module(
             input_ids=ids,
-            attention_mask=self._mask[:, :stop],
+            attention_mask=mask[:, :stop],
             position_ids=positions,
-            past_key_values=self._cache,
+            past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
         )
@@ -76,12 +78,12 @@ def sample(
     mask = torch.ones(len(prompt_ids), width + max_new_tokens, dtype=torch.long, device=prompt_ids.device)
     mask[:, :width] = prompt_mask
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    memory.begin(mask)
+    read = memory.begin(mask)
     columns: list[Tensor] = []
     ended = torch.zeros(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
     step_ids, start = prompt_ids, 0
     for stop in range(width, width + max_new_tokens):
-        logits = memory.read(step_ids, positions[:, start:stop], stop)
+        logits = read(step_ids, positions[:, start:stop], stop)
         tokens = chosen(logits.float(), sampling_temperature, greedy)
         tokens = torch.where(ended, pad, tokens)
         columns.append(tokens)

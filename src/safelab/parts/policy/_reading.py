@@ -16,8 +16,8 @@ from safelab.types import TokenStats, flat_sequences
 
 
 @dataclass(frozen=True, slots=True)
-class CausalReader:
-    """Reads a ``transformers`` causal model through its hidden states; see ``contracts.CausalModel``.
+class CausalReader(CausalModel):
+    """Reads a causal model of ``transformers`` through its hidden states.
 
     log pi(y | x) = log_softmax(logits / sampling_temperature), always in float32.
 

@@ -4,11 +4,14 @@ On a GPU a small batch's step is mostly launches of kernels; a captured graph ha
 whole cache, written or not, and memory that stays reserved between rollouts.
 """
 
+from functools import partial
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
+
+from safelab.parts.policy._decoding import Read
 
 
 class Reserved:
@@ -31,7 +34,7 @@ class Reserved:
             mode = "reduce-overhead" if module.device.type == "cuda" else "default"
             self._one_token = torch.compile(self._pass, mode=mode, dynamic=False)
 
-    def begin(self, mask: Int[Tensor, "b s"]) -> None:
+    def begin(self, mask: Int[Tensor, "b s"]) -> Read:
         """The same tensors again, or new ones where the number of rows changed."""
         from transformers import StaticCache
 
@@ -42,14 +45,14 @@ class Reserved:
         else:
             self._cache.reset()
         # Causality hides the columns that are not written yet.
-        self._mask = torch.nn.functional.pad(mask, (0, self._room - columns), value=1)
+        return partial(self._read, torch.nn.functional.pad(mask, (0, self._room - columns), value=1))
 
-    def read(self, ids: Int[Tensor, "b n"], positions: Int[Tensor, "b n"], stop: int) -> Float[Tensor, "b vocab"]:
+    def _read(self, mask: Tensor, ids: Tensor, positions: Tensor, stop: int) -> Tensor:
         """One forward pass over the new columns."""
         if ids.shape[1] > 1 or not self._compiled:
-            return self._pass(ids, positions, self._mask)
+            return self._pass(ids, positions, mask)
         torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
-        logits: Tensor = self._one_token(ids, positions, self._mask)
+        logits: Tensor = self._one_token(ids, positions, mask)
         return logits
 
     def _pass(self, ids: Tensor, positions: Tensor, mask: Tensor) -> Tensor:

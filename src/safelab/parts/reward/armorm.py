@@ -9,6 +9,7 @@ Ref: Wang et al. 2024, arXiv 2406.12845; checkpoint RLHFlow/ArmoRM-Llama3-8B-v0.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, Any, Literal
 
@@ -17,21 +18,19 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor, nn
 
-from safelab.contracts import Context
+from safelab.contracts import Context, Part, Reward
 from safelab.corpus.dialogue import Template, check_template, texts
 from safelab.errors import ConfigError, RunFailed
-from safelab.options import Options as BaseOptions
 from safelab.parts.reward._batches import by_length
 
 
-class Options(BaseOptions):
+class Armorm(Part):
     """``path``: a directory or hub name. ``template``: see ``dialogue``; the model was trained on chats.
 
     ``gate_at``: the text with whose last occurrence the assistant's turn begins; the gate reads its first token.
     ``max_tokens``: longer dialogues lose their beginning. ``batch_size``: dialogues per forward pass.
     """
 
-    name: str
     path: str
     template: Template
     gate_at: str
@@ -39,8 +38,24 @@ class Options(BaseOptions):
     max_tokens: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
 
+    def build(self, context: Context) -> Reward:
+        """Load model and tokenizer; nothing is trained if that fails.
 
-class Gate(nn.Module):
+        Raises:
+            ConfigError: nothing loadable there, or no chat template where one is asked for.
+        """
+        from transformers import AutoTokenizer
+
+        model = load(self.path, getattr(torch, self.dtype))
+        tokenizer = AutoTokenizer.from_pretrained(self.path, padding_side="right", truncation_side="left")
+        check_template("reward.template", self.template, tokenizer, self.path)
+        if tokenizer.pad_token_id is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        gate_at = tokenizer(self.gate_at, add_special_tokens=False)["input_ids"]
+        return ArmoReward(self, model.to(context.device).eval(), tokenizer, gate_at)
+
+
+class Gating(nn.Module):
     """MLP with ReLU between its layers, then softmax at a temperature, then one learnt scale."""
 
     def __init__(self, width: int, objectives: int, hidden: int, layers: int, gating_temperature: float) -> None:
@@ -77,7 +92,7 @@ def load(path: str, dtype: torch.dtype) -> Any:
             self.model = LlamaModel(config)
             self.regression_layer = nn.Linear(config.hidden_size, objectives, bias=False)
             self.reward_transform_matrix = nn.Parameter(torch.zeros(objectives, objectives), requires_grad=False)
-            self.gating = Gate(
+            self.gating = Gating(
                 config.hidden_size,
                 objectives,
                 int(getattr(config, "gating_hidden_dim", 1024)),
@@ -98,30 +113,14 @@ def load(path: str, dtype: torch.dtype) -> Any:
     return model
 
 
-def build(options: Options, context: Context) -> "ArmoReward":
-    """Load model and tokenizer; nothing is trained if that fails.
+@dataclass(frozen=True, slots=True)
+class ArmoReward(Reward):
+    """The model with its tokenizer, read as ``options`` say; ``gate_at`` as tokens."""
 
-    Raises:
-        ConfigError: nothing loadable there, or no chat template where one is asked for.
-    """
-    from transformers import AutoTokenizer
-
-    model = load(options.path, getattr(torch, options.dtype))
-    tokenizer = AutoTokenizer.from_pretrained(options.path, padding_side="right", truncation_side="left")
-    check_template("reward.template", options.template, tokenizer, options.path)
-    if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
-    return ArmoReward(model.to(context.device).eval(), tokenizer, options)
-
-
-class ArmoReward:
-    """``contracts.Reward``."""
-
-    def __init__(self, model: Any, tokenizer: Any, options: Options) -> None:
-        self._model = model
-        self._tokenizer = tokenizer
-        self._options = options
-        self._gate_at: list[int] = tokenizer(options.gate_at, add_special_tokens=False)["input_ids"]
+    options: Armorm
+    model: Any
+    tokenizer: Any
+    gate_at: list[int]
 
     @torch.no_grad()
     def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
@@ -130,36 +129,36 @@ class ArmoReward:
         Raises:
             RunFailed: a dialogue in which the assistant's turn is not found.
         """
-        options = self._options
-        shown = texts(options.template, self._tokenizer, prompts, responses)
+        options = self.options
+        shown = texts(options.template, self.tokenizer, prompts, responses)
         return by_length(shown, options.batch_size, self._rewards)
 
     def _rewards(self, shown: Sequence[str]) -> list[float]:
-        inputs = self._tokenizer(
+        inputs = self.tokenizer(
             list(shown),
             return_tensors="pt",
             padding=True,
             truncation=True,
-            max_length=self._options.max_tokens,
+            max_length=self.options.max_tokens,
             add_special_tokens=False,
             return_token_type_ids=False,
-        ).to(self._model.device)
-        hidden = self._model.model(**inputs, use_cache=False).last_hidden_state
+        ).to(self.model.device)
+        hidden = self.model.model(**inputs, use_cache=False).last_hidden_state
         rows = torch.arange(len(shown), device=hidden.device)
         last = inputs["attention_mask"].sum(dim=1) - 1
         begins = torch.tensor([self._begin(ids) for ids in inputs["input_ids"].tolist()], device=hidden.device)
-        objectives = self._model.regression_layer(hidden[rows, last]) @ self._model.reward_transform_matrix
-        gate = self._model.gating(hidden[rows, begins])
+        objectives = self.model.regression_layer(hidden[rows, last]) @ self.model.reward_transform_matrix
+        gate = self.model.gating(hidden[rows, begins])
         values: list[float] = (gate * objectives).sum(dim=-1).float().tolist()
         return values
 
     def _begin(self, ids: list[int]) -> int:
         """Where ``gate_at`` last occurs."""
-        wanted = self._gate_at
+        wanted = self.gate_at
         for start in range(len(ids) - len(wanted), -1, -1):
             if ids[start : start + len(wanted)] == wanted:
                 return start
         raise RunFailed(
-            f"reward.gate_at must occur in every dialogue, and {self._options.gate_at!r} is not in one of {len(ids)} "
+            f"reward.gate_at must occur in every dialogue, and {self.options.gate_at!r} is not in one of {len(ids)} "
             "tokens; mend reward.gate_at, or raise reward.max_tokens"
         )

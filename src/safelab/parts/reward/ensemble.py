@@ -7,25 +7,24 @@ Ref: Coste et al. 2023, arXiv 2310.02743, section 3 (mean, worst case, uncertain
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from safelab.contracts import Context, Reward
+from safelab.contracts import Context, Part, Reward
 from safelab.errors import ConfigError
-from safelab.options import Options as BaseOptions
 from safelab.plugins import build_option
 
 
-class Options(BaseOptions):
+class Ensemble(Part):
     """``members``: each a reward's configuration (``name`` and its keys).
 
     ``weights``: for the mean, null for equal ones. ``std_coef``: how much of the deviation over members
     ``mean_minus_std`` takes off.
     """
 
-    name: str
     members: Annotated[list[Mapping[str, Any]], Field(min_length=2)]
     combine: Literal["mean", "min", "mean_minus_std"]
     weights: list[Annotated[float, Field(gt=0)]] | None
@@ -37,33 +36,32 @@ class Options(BaseOptions):
             raise ValueError(f"must have one weight for each of {len(self.members)} members, got {len(self.weights)}")
         return self
 
+    def build(self, context: Context) -> Reward:
+        """Every member, each by its own option.
 
-def build(options: Options, context: Context) -> "Ensemble":
-    """Every member, each by its own option.
-
-    Raises:
-        ConfigError: a member is wrong, with its number.
-    """
-    members: list[Reward] = []
-    for number, member in enumerate(options.members):
-        try:
-            members.append(build_option("reward", member, context))
-        except ConfigError as error:
-            raise ConfigError(f"reward.members[{number}]: {error}") from error
-    return Ensemble(members, options)
+        Raises:
+            ConfigError: a member is wrong, with its number.
+        """
+        members: list[Reward] = []
+        for number, member in enumerate(self.members):
+            try:
+                members.append(build_option("reward", member, context))
+            except ConfigError as error:
+                raise ConfigError(f"reward.members[{number}]: {error}") from error
+        return Combined(self, tuple(members))
 
 
-class Ensemble:
-    """``contracts.Reward``."""
+@dataclass(frozen=True, slots=True)
+class Combined(Reward):
+    """The members, combined as ``options`` say."""
 
-    def __init__(self, members: Sequence[Reward], options: Options) -> None:
-        self._members = members
-        self._options = options
+    options: Ensemble
+    members: tuple[Reward, ...]
 
     def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
         """The members' rewards combined, response by response."""
-        table = np.array([member.score(prompts, responses, ended) for member in self._members])
-        options = self._options
+        table = np.array([member.score(prompts, responses, ended) for member in self.members])
+        options = self.options
         if options.combine == "min":
             combined = table.min(axis=0)
         elif options.combine == "mean":

@@ -9,25 +9,13 @@ Ref: SAFE's released ``reward_model.py``.
 
 from collections.abc import Sequence
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
+from safelab.contracts import Part, Reward
 
 CHEERFUL = ("help", "sure", "here")
 
 
-class Options(BaseOptions):
+class ReleasedHeuristic(Part, Reward):
     """Nothing to set: the numbers are the released ones."""
-
-    name: str
-
-
-def build(options: Options, context: Context) -> "ReleasedHeuristic":
-    """The reward; it holds no state."""
-    return ReleasedHeuristic()
-
-
-class ReleasedHeuristic:
-    """``contracts.Reward``."""
 
     def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
         """One number in [0, 0.75] per response."""

@@ -17,9 +17,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from safelab.contracts import Context
+from safelab.contracts import Context, Part, Reward
 from safelab.errors import RunFailed
-from safelab.options import Options as BaseOptions
 
 PASSING = {429, 500, 502, 503, 504}
 TOKEN = "SAFELAB_REWARD_TOKEN"
@@ -29,13 +28,12 @@ SHOWN = 200
 """Characters of an answer that a message quotes."""
 
 
-class Options(BaseOptions):
+class Remote(Part, Reward):
     """``url``: where to post. ``batch_size``: responses per request. ``timeout_s``: of one request.
 
     ``retries``: further tries of a request that may pass; ``pause_s``: before the first of them.
     """
 
-    name: str
     url: str
     batch_size: Annotated[int, Field(ge=1)]
     timeout_s: Annotated[float, Field(gt=0)]
@@ -52,23 +50,14 @@ class Options(BaseOptions):
             raise ValueError(f"must hold no password; put a token into ${TOKEN}, which is sent and never written")
         return url
 
+    def build(self, context: Context) -> Reward:
+        """Itself, once the server has answered one empty request.
 
-def build(options: Options, context: Context) -> "RemoteReward":
-    """The client, once the server has answered one empty request.
-
-    Raises:
-        RunFailed: it does not, so that nothing is trained first.
-    """
-    reward = RemoteReward(options)
-    reward.score([], [], [])
-    return reward
-
-
-class RemoteReward:
-    """``contracts.Reward``."""
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
+        Raises:
+            RunFailed: it does not, so that nothing is trained first.
+        """
+        self.score([], [], [])
+        return self
 
     def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
         """The server's rewards, in order.
@@ -76,7 +65,7 @@ class RemoteReward:
         Raises:
             RunFailed: it cannot be reached, or answers with something else than one number per response.
         """
-        size = self._options.batch_size
+        size = self.batch_size
         rewards: list[float] = []
         for start in range(0, max(1, len(responses)), size):
             part = slice(start, start + size)
@@ -91,35 +80,34 @@ class RemoteReward:
         except (ValueError, KeyError, TypeError) as error:
             shown = answer[:SHOWN].decode("utf-8", errors="replace")
             raise RunFailed(
-                f'the server of reward.url={self._options.url} must answer {{"rewards": [numbers]}}, got {shown!r}'
+                f'the server of reward.url={self.url} must answer {{"rewards": [numbers]}}, got {shown!r}'
             ) from error
         if len(rewards) != len(responses):
             raise RunFailed(
-                f"the server of reward.url={self._options.url} must give one reward per response, "
+                f"the server of reward.url={self.url} must give one reward per response, "
                 f"got {len(rewards)} for {len(responses)}"
             )
         return rewards
 
     def _post(self, body: bytes) -> bytes:
-        options = self._options
         headers = {"Content-Type": "application/json"}
         if token := os.environ.get(TOKEN):
             headers["Authorization"] = f"Bearer {token}"
-        request = urllib.request.Request(options.url, data=body, headers=headers)
-        for attempt in range(options.retries + 1):
+        request = urllib.request.Request(self.url, data=body, headers=headers)
+        for attempt in range(self.retries + 1):
             try:
-                with urllib.request.urlopen(request, timeout=options.timeout_s) as response:
+                with urllib.request.urlopen(request, timeout=self.timeout_s) as response:
                     content: bytes = response.read()
                     return content
             except urllib.error.HTTPError as error:
                 reason = f"status {error.code}"
                 if error.code not in PASSING:
-                    raise RunFailed(f"the server of reward.url={options.url} refused: {reason}") from error
+                    raise RunFailed(f"the server of reward.url={self.url} refused: {reason}") from error
             except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
                 reason = str(getattr(error, "reason", error)) or type(error).__name__
-            if attempt < options.retries:
-                time.sleep(options.pause_s * 2**attempt)
+            if attempt < self.retries:
+                time.sleep(self.pause_s * 2**attempt)
         raise RunFailed(
-            f"the server of reward.url={options.url} did not answer in {options.retries + 1} tries of at most "
-            f"{options.timeout_s:g} s ({reason}); start it, or raise reward.timeout_s or reward.retries"
+            f"the server of reward.url={self.url} did not answer in {self.retries + 1} tries of at most "
+            f"{self.timeout_s:g} s ({reason}); start it, or raise reward.timeout_s or reward.retries"
         )

@@ -4,16 +4,15 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from safelab.options import Options
+from safelab.contracts import Part
 
 
-class SamplingOptions(Options):
+class Sampling(Part):
     """``batch_size``: responses per update. ``sampling_temperature``: the policy scores with it too.
 
     ``samples_per_prompt``: responses to each prompt. ``staleness``: updates by which the writing policy lags.
     """
 
-    name: str
     batch_size: Annotated[int, Field(ge=2)]
     samples_per_prompt: Annotated[int, Field(ge=1)]
     staleness: Annotated[int, Field(ge=0)]

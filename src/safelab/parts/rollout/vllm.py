@@ -7,6 +7,8 @@ Never run on a GPU: its tests put a stand-in with vLLM's interface in the engine
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Protocol
@@ -15,60 +17,65 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from safelab.contracts import Context, Policy
+from safelab.contracts import Context, Policy, Sampler
 from safelab.errors import ConfigError
-from safelab.parts.rollout._sampling import SamplingOptions
+from safelab.parts.rollout._sampling import Sampling
 from safelab.types import Greedy, PromptBatch, Rollout
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
 """The bounds on an adapter's rank that vLLM has kernels for."""
 
 
-class Options(SamplingOptions):
+class Vllm(Sampling):
     """``memory_share``: of the GPU's memory, for the engine's own weights and cache. ``max_prompt_tokens``: longest."""
 
     memory_share: Annotated[float, Field(gt=0, lt=1)]
     max_prompt_tokens: Annotated[int, Field(ge=1)]
+
+    def build(self, context: Context) -> Sampler:
+        """Start the engine on the policy's base model.
+
+        Raises:
+            ConfigError: vLLM is not installed, or the policy has no LoRA adapter.
+        """
+        try:
+            import vllm  # noqa: F401  (whether it is there)
+        except ImportError as error:
+            raise ConfigError(
+                f"rollout.name must be hf here, got vllm: vLLM does not load ({error}); pip install 'safelab[vllm]'"
+            ) from error
+        adapters = getattr(getattr(context.policy, "module", None), "peft_config", None)
+        if adapters is None:
+            raise ConfigError(
+                "rollout=vllm must have a LoRA policy, whose adapter it loads anew; add policy/adapter=lora"
+            )
+        return VllmSampler(
+            batch_size=self.batch_size,
+            samples_per_prompt=self.samples_per_prompt,
+            staleness=self.staleness,
+            engine=VllmEngine(self, adapters["default"]),
+        )
 
 
 class Engine(Protocol):
     """What of vLLM is used, as plain values."""
 
     def write(
-        self, prompts: Sequence[list[int]], seeds: Sequence[int], greedy: bool, adapter: Path, number: int
+        self, prompts: Sequence[list[int]], seeds: Sequence[int], greedy: bool, adapter: Path
     ) -> list[tuple[list[int], list[float]]]:
         """Tokens of each response, the end token included, and the log-probability of each."""
 
 
-def build(options: Options, context: Context) -> "VllmSampler":
-    """Start the engine on the policy's base model.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VllmSampler(Sampler):
+    """A sampler over an ``Engine``."""
 
-    Raises:
-        ConfigError: vLLM is not installed, or the policy has no LoRA adapter.
-    """
-    try:
-        import vllm  # noqa: F401  (whether it is there)
-    except ImportError as error:
-        raise ConfigError(
-            f"rollout.name must be hf here, got vllm: vLLM does not load ({error}); pip install 'safelab[vllm]'"
-        ) from error
-    adapters = getattr(getattr(context.policy, "module", None), "peft_config", None)
-    if adapters is None:
-        raise ConfigError("rollout=vllm must have a LoRA policy, whose adapter it loads anew; add policy/adapter=lora")
-    return VllmSampler(options, VllmEngine(options, adapters["default"]))
+    batch_size: int
+    samples_per_prompt: int
+    staleness: int
+    engine: Engine
 
-
-class VllmSampler:
-    """``contracts.Sampler`` over an ``Engine``."""
-
-    def __init__(self, options: Options, engine: Engine) -> None:
-        self.batch_size = options.batch_size
-        self.samples_per_prompt = options.samples_per_prompt
-        self.staleness = options.staleness
-        self._engine = engine
-        self._rollouts = 0
-
-    def rollout(self, policy: Policy, prompts: PromptBatch) -> Rollout:
+    def sample(self, policy: Policy, prompts: PromptBatch) -> Rollout:
         """One response for each row of ``prompts``, with the engine's log-probabilities."""
         ids, mask, logp_tok = self._written(policy, prompts, greedy=False)
         return Rollout(
@@ -89,10 +96,9 @@ class VllmSampler:
         # A seed for each request, from the rollout's own stream: responses to one prompt must differ.
         seeds = [0] * len(prompts.ids) if greedy else torch.randint(2**31, (len(prompts.ids),)).tolist()
         rows = [row[keep].tolist() for row, keep in zip(prompts.ids.cpu(), prompts.mask.cpu(), strict=True)]
-        self._rollouts += 1  # the engine keeps what it has loaded under a number
         with TemporaryDirectory(prefix="safelab-adapter-") as folder:
             policy.save(Path(folder))
-            written = self._engine.write(rows, seeds, greedy, Path(folder), self._rollouts)
+            written = self.engine.write(rows, seeds, greedy, Path(folder))
         shape = len(rows), max(len(tokens) for tokens, _ in written)
         # What stands behind a row's end is masked and never read.
         ids, logp_tok = torch.zeros(shape, dtype=torch.long), torch.zeros(shape)
@@ -109,14 +115,15 @@ class VllmEngine:
     """``Engine`` by ``vllm.LLM``.
 
     Args:
-        options: of the sampler.
+        options: of the rollout.
         adapter: the policy's ``peft.LoraConfig``, which names the base model.
     """
 
-    def __init__(self, options: Options, adapter: Any) -> None:
+    def __init__(self, options: Vllm, adapter: Any) -> None:
         from vllm import LLM
 
         self._options = options
+        self._numbers = count(1)
         self._llm = LLM(
             model=adapter.base_model_name_or_path,
             enable_lora=True,
@@ -130,13 +137,13 @@ class VllmEngine:
         )
 
     def write(
-        self, prompts: Sequence[list[int]], seeds: Sequence[int], greedy: bool, adapter: Path, number: int
+        self, prompts: Sequence[list[int]], seeds: Sequence[int], greedy: bool, adapter: Path
     ) -> list[tuple[list[int], list[float]]]:
         """One request for each prompt, with the adapter that lies there."""
         from vllm import SamplingParams
         from vllm.lora.request import LoRARequest
 
-        options = self._options
+        options, number = self._options, next(self._numbers)  # vLLM keeps an adapter under its number
         plain = {"top_p": 1.0, "top_k": 0, "max_tokens": options.max_new_tokens, "logprobs": 0}
         temperature = 0.0 if greedy else options.sampling_temperature
         outputs = self._llm.generate(

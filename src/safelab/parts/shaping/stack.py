@@ -64,7 +64,7 @@ class ShapingStack(Shaping[ShapingState]):
             "reward/shaped_mean": float(shaped_seq.mean()),
             "reward/clip_fraction": float((shaped_seq != scaled_seq).float().mean()),
         }
-        return ShapingState(normaliser=after), Shaped(reward_seq=shaped_seq, metrics=self._present(metrics))
+        return ShapingState(normaliser=after), Shaped(shaped_seq=shaped_seq, metrics=self._present(metrics))
 
     def _charge(self, rollout: Rollout, reward_seq: Tensor) -> Tensor:
         unended = (~rollout.ended_seq).to(reward_seq)

@@ -4,26 +4,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
+from safelab.contracts import Mirror, Tracker
 
 
-class Options(BaseOptions):
+class NoTracker(Tracker):
     """No parameters."""
 
-    name: str
-
-
-def build(options: Options, context: Context) -> "NoTracker":
-    """A tracker that does nothing."""
-    return NoTracker()
-
-
-class NoTracker:
-    """``contracts.Tracker``."""
-
-    def start(self, directory: Path, config: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    def start(self, directory: Path, config: Mapping[str, Any], run: Mapping[str, Any]) -> Mirror:
         """Nothing to start."""
+        return Blind()
+
+
+class Blind(Mirror):
+    """A mirror that shows nothing."""
 
     def log(self, row: Mapping[str, Any]) -> None:
         """Nothing to log to."""

@@ -5,15 +5,15 @@ import netrc
 import os
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
-from safelab.contracts import Context
+from safelab.contracts import Context, Mirror, Tracker
 from safelab.errors import ConfigError
-from safelab.options import Options as BaseOptions
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -21,37 +21,27 @@ if TYPE_CHECKING:
 SERVER = "https://api.wandb.ai"
 
 
-class Options(BaseOptions):
+class Wandb(Tracker):
     """``mode``: offline writes files for ``wandb sync``, online needs a key and a server. ``connect_timeout`` in s."""
 
-    name: str
     mode: Literal["offline", "online"]
     project: Annotated[str, Field(min_length=1)]
     entity: str | None
     connect_timeout: Annotated[float, Field(gt=0)]
 
+    def build(self, context: Context) -> Tracker:
+        """Itself; what would make an online start ask or wait is found out here.
 
-def build(options: Options, context: Context) -> "WandbTracker":
-    """The tracker; what would make an online start ask or wait is found out here.
+        Raises:
+            ConfigError: online without a key, or without a server that answers.
+        """
+        if self.mode == "online":
+            server = os.environ.get("WANDB_BASE_URL", SERVER)
+            _need_key(server)
+            _need_answer(server, self.connect_timeout)
+        return self
 
-    Raises:
-        ConfigError: online without a key, or without a server that answers.
-    """
-    if options.mode == "online":
-        server = os.environ.get("WANDB_BASE_URL", SERVER)
-        _need_key(server)
-        _need_answer(server, options.connect_timeout)
-    return WandbTracker(options)
-
-
-class WandbTracker:
-    """``contracts.Tracker``."""
-
-    def __init__(self, options: Options) -> None:
-        self._options = options
-        self._run: Run | None = None
-
-    def start(self, directory: Path, config: Mapping[str, Any], run: Mapping[str, Any]) -> None:
+    def start(self, directory: Path, config: Mapping[str, Any], run: Mapping[str, Any]) -> Mirror:
         """Open the mirror in ``directory``; a run that is resumed goes on under its old id."""
         os.environ.setdefault("WANDB_ERROR_REPORTING", "false")  # wandb's own telemetry would reach for the network
         import wandb
@@ -61,15 +51,15 @@ class WandbTracker:
             console="off",
             disable_git=True,
             x_disable_stats=True,
-            init_timeout=self._options.connect_timeout,
+            init_timeout=self.connect_timeout,
         )
-        self._run = wandb.init(
+        opened = wandb.init(
             dir=directory,
-            mode=self._options.mode,
-            project=self._options.project,
-            entity=self._options.entity,
+            mode=self.mode,
+            project=self.project,
+            entity=self.entity,
             id=run_id(run),
-            resume="allow" if self._options.mode == "online" else None,
+            resume="allow" if self.mode == "online" else None,
             reinit="create_new",
             name=f"{run['arm']} seed {run['seed']}",
             group=run["experiment"],
@@ -77,17 +67,22 @@ class WandbTracker:
             config=dict(config),
             settings=settings,
         )
+        return WandbRun(opened)
+
+
+@dataclass(frozen=True, slots=True)
+class WandbRun(Mirror):
+    """The run as ``wandb`` holds it open."""
+
+    opened: "Run"
 
     def log(self, row: Mapping[str, Any]) -> None:
         """One row, at the step that is its update."""
-        if self._run is not None:
-            self._run.log({key: value for key, value in row.items() if value is not None}, step=row["update"])
+        self.opened.log({key: value for key, value in row.items() if value is not None}, step=row["update"])
 
     def finish(self, status: str) -> None:
         """Close the mirror; wandb marks a run with another exit code than 0 as failed."""
-        if self._run is not None:
-            self._run.finish(exit_code=0 if status == "finished" else 1)
-            self._run = None
+        self.opened.finish(exit_code=0 if status == "finished" else 1)
 
 
 def run_id(run: Mapping[str, Any]) -> str:

@@ -5,21 +5,10 @@ from collections.abc import Mapping, Sequence
 from safelab.results.model import Difference
 from safelab.results.runs.load import RunSet
 from safelab.results.runs.select import ABSENT, as_text
+from safelab.runlog.keys import MAKES_NO_ARM
 
-ALWAYS_DIFFERENT = (
-    "arm",
-    "seed",
-    "output_dir",
-    "experiment",
-    "device",
-    "threads",
-    "tracker",
-    "checkpoint",
-    "samples",
-    "resume",
-    "limit",
-)
-"""First parts of keys that tell runs apart without telling methods apart."""
+ALWAYS_DIFFERENT = tuple(key for key in MAKES_NO_ARM if key != "updates")
+"""First parts of keys that tell runs apart without telling methods apart; a run's length is worth telling."""
 
 
 def differences(loaded: RunSet) -> list[Difference]:

@@ -184,11 +184,12 @@ def _steadiness(arms: Sequence[ArmRow], base: ArmRow, measures: Sequence[Measure
     others = [(arm, mean) for arm in arms if arm is not base and (mean := arm.estimates[measure.key].mean)]
     if not others:
         return []
-    far = sorted((mean / own, arm.name) for arm, mean in others if not 1 / ALIKE < mean / own < ALIKE)
+    near = [arm.name for arm, mean in others if 1 / ALIKE < mean / own < ALIKE]
+    far = sorted((mean / own, arm.name) for arm, mean in others if arm.name not in near)
     shown = [f"{name} {text.number(ratio * own, measure.digits)} ({_times(ratio)})" for ratio, name in far]
-    rest = f"all {len(others)} others" if not far else f"the {len(others) - len(far)} others"
-    alike = f"{rest if len(others) > 1 else others[0][0].name} within {100 * (ALIKE - 1):.0f} % of that"
-    parts = [*shown[:NAMED], *([alike] if len(far) < len(others) else [])]
+    rest = f"all {len(others)} others" if not far else f"the {len(near)} others"
+    alike = f"{rest if len(near) > 1 else ''.join(near)} within {100 * (ALIKE - 1):.0f} % of that"
+    parts = [*shown[:NAMED], *([alike] if near else [])]
     level = text.number(own, measure.digits)
     own_part = f"reward varies around its rolling mean by {level} in {base.name}"
     return [f"From update to update, {own_part}; {text.listed(parts, NAMED + 1)}."]

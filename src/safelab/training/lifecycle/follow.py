@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from safelab.contracts import Mirror
 from safelab.errors import Diverged, RewardFailed, RunFailed, nearest
 from safelab.runlog.durable import persistently
 from safelab.runlog.model_card import policy_card
@@ -36,11 +37,11 @@ class End:
     expected: bool = False
 
 
-def follow(parts: Components, state: TrainState, writer: RunWriter) -> End:
+def follow(parts: Components, state: TrainState, writer: RunWriter, mirror: Mirror) -> End:
     """Write down what the loop yields until it ends, the guard objects, the time is up, a signal comes, or it fails."""
     title = f"{shortened(parts.settings.arm)} seed {parts.settings.seed}"
     with asked_to_stop() as signal_name, display(title, state.counters.update, parts.settings.updates) as show:
-        return Follower(parts, state, writer, signal_name, show).to_the_end()
+        return Follower(parts, state, writer, mirror, signal_name, show).to_the_end()
 
 
 class Follower:
@@ -51,12 +52,14 @@ class Follower:
         parts: Components,
         state: TrainState,
         writer: RunWriter,
+        mirror: Mirror,
         signal_name: Callable[[], str | None],
         show: Display,
     ) -> None:
         self._parts = parts
         self._state = state
         self._writer = writer
+        self._mirror = mirror
         self._checkpoints = writer.directory / CHECKPOINT_DIR
         self._signal_name = signal_name
         self._show = show
@@ -121,7 +124,7 @@ class Follower:
         self._writer.samples(step.row["update"], step.samples)
         for event in step.events:
             self._writer.event(event)
-        self._parts.tracker.log(step.row)
+        self._mirror.log(step.row)
         self._show(step.row)
         self._row = step.row
 

@@ -16,6 +16,7 @@ import yaml
 
 from safelab.errors import ConfigError, DataError, OutputFailed
 from safelab.runlog.flat import leaves
+from safelab.runlog.keys import HOW_RECORDED
 from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, RUN_FILE, RunInfo
 from safelab.runlog.writer import RunWriter, last_update, read_info, take
 from safelab.training.components import Components
@@ -28,7 +29,7 @@ from safelab.training.state import TrainState, initial_state
 
 LIBRARIES = ("safelab", "torch", "transformers", "peft", "hydra-core", "omegaconf", "numpy")
 
-MAY_CHANGE = ("updates", "checkpoint", "samples", "tracker", "threads", "output_dir", "resume", "limit")
+MAY_CHANGE = (*HOW_RECORDED, "updates")
 """Keys that a run may go on with changed: none of them moves a number of the rows that are there."""
 
 
@@ -66,9 +67,9 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
     state, writer = open_run(parts, config, overrides, command)
     end = End(status="failed", reason=None, row={})
     with writer:
-        parts.tracker.start(writer.directory, config, writer.info.model_dump())
+        mirror = parts.tracker.start(writer.directory, config, writer.info.model_dump())
         try:
-            end = follow(parts, state, writer)
+            end = follow(parts, state, writer, mirror)
         except KeyboardInterrupt:
             end = replace(end, status="interrupted", reason="stopped at once by a second signal")
         except BaseException as error:
@@ -76,7 +77,7 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
             raise
         finally:
             sign_off(writer, end, time.perf_counter() - started)
-            parts.tracker.finish(end.status)
+            mirror.finish(end.status)
     return Outcome(
         status=end.status,
         directory=writer.directory,

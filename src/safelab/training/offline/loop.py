@@ -72,7 +72,7 @@ def offline_update(parts: Components, state: TrainState) -> Step:
         **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
         **time_metrics(int(batch.mask.sum()) + counters.tokens - state.counters.tokens, clock),
     }
-    detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.sampler.batch_size)
+    detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.rollout.batch_size)
     return Step(
         state=replace(state, detectors=detectors, counters=counters),
         row={**row, **crashes},

@@ -136,7 +136,7 @@ def make_batch(parts: Components, scored: Scored, plan: Plan) -> TrainBatch:
     """The training data that an update would make of a rollout, with a fresh normaliser."""
     _, shaped = parts.shaping.step(parts.shaping.init(), scored.rollout, scored.reward_seq)
     greedy_seq = stages.score_greedy(parts, scored.rollout)
-    return stages.make_batch(parts, scored, shaped.reward_seq, plan, greedy_seq)
+    return stages.make_batch(parts, scored, shaped.shaped_seq, plan, greedy_seq)
 
 
 def judge(name: str, values: Mapping[str, float], parts: Components) -> TermAudit:

@@ -61,7 +61,7 @@ def evaluate(parts: Components, weights: Path, count: int, say: Callable[[str], 
 
 def written(parts: Components, side: str, prompts: Sequence[str], say: Callable[[str], None]) -> Written:
     """Responses of the policy as it is now, in batches of ``rollout.batch_size``."""
-    size = parts.sampler.batch_size
+    size = parts.rollout.batch_size
     rollouts: list[Rollout] = []
     rewards: list[float] = []
     gold: list[float] = []
@@ -71,7 +71,7 @@ def written(parts: Components, side: str, prompts: Sequence[str], say: Callable[
         rows = prompts[start : start + size]
         batch = parts.policy.encode(rows, range(start, start + len(rows)))
         with stream(parts.settings.seed, "evaluation", side, start):
-            rollout = parts.sampler.rollout(parts.policy, batch)
+            rollout = parts.rollout.sample(parts.policy, batch)
         reward_seq, gold_seq = stages.score_rewards(parts, rollout)
         rollouts.append(rollout)
         rewards += reward_seq.tolist()

@@ -15,40 +15,24 @@ from typing import Annotated, Any, cast
 
 from pydantic import Field
 
-from safelab.contracts import Context
+from safelab.contracts import Adapted, Adapter
 from safelab.errors import ConfigError
-from safelab.options import Options as BaseOptions
-from safelab.parts.policy._adapted import Adapted
 
 WEIGHTS = "adapter_model.safetensors"
 
 
-class Options(BaseOptions):
+class Lora(Adapter):
     """``rank``; ``alpha``: the update is scaled by alpha / rank; ``targets``: names of the projections, null for all.
 
     All means every linear layer but the language-model head.
     """
 
-    name: str
     rank: Annotated[int, Field(ge=1)]
     alpha: Annotated[float, Field(gt=0)]
     targets: Annotated[list[str], Field(min_length=1)] | None
 
-
-def build(options: Options, context: Context) -> "Lora":
-    """The adapter; nothing is loaded yet."""
-    return Lora(options, context.seed)
-
-
-class Lora:
-    """``policy._adapted.Adapter``."""
-
-    def __init__(self, options: Options, seed: int) -> None:
-        self._options = options
-        self._seed = seed
-
-    def adapt(self, module: Any) -> Adapted:
-        """Freeze ``module`` and put trainable low-rank updates beside its projections; A depends on the seed only.
+    def adapt(self, module: Any, seed: int) -> Adapted:
+        """Freeze ``module`` and put trainable low-rank updates beside its projections; A depends on ``seed`` only.
 
         Raises:
             ConfigError: a target that the model does not have.
@@ -58,24 +42,23 @@ class Lora:
 
         from safelab.maths.seeds import derive_seed
 
-        options = self._options
         config = LoraConfig(
             task_type="CAUSAL_LM",
-            r=options.rank,
-            lora_alpha=cast(int, options.alpha),
+            r=self.rank,
+            lora_alpha=cast(int, self.alpha),
             lora_dropout=0.0,
-            target_modules=options.targets or "all-linear",
+            target_modules=self.targets or "all-linear",
         )
         try:
             with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
                 # peft asks transformers by a name that has a newer one; nothing for a user to do.
                 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
-                torch.manual_seed(derive_seed(self._seed, "lora"))
+                torch.manual_seed(derive_seed(seed, "lora"))
                 adapted = get_peft_model(module, config)
         except ValueError as error:
             layers = sorted({name.rsplit(".", 1)[-1] for name, part in module.named_modules() if _is_linear(part)})
             raise ConfigError(
-                f"policy.adapter.targets must name linear layers of the model, got {options.targets}; "
+                f"policy.adapter.targets must name linear layers of the model, got {self.targets}; "
                 f"it has {', '.join(layers)}"
             ) from error
         adapted.eval()

@@ -7,32 +7,17 @@ from typing import Any, Literal
 
 import torch
 
-from safelab.contracts import Context
-from safelab.options import Options as BaseOptions
-from safelab.parts.policy._adapted import Adapted
+from safelab.contracts import Adapted, Adapter
 
 
-class Options(BaseOptions):
+class NoAdapter(Adapter):
     """``reference_dtype``: of the frozen copy, null for the policy's own; bfloat16 halves float32."""
 
-    name: str
     reference_dtype: Literal["float32", "bfloat16"] | None
 
-
-def build(options: Options, context: Context) -> "Full":
-    """The absent adapter."""
-    return Full(options.reference_dtype)
-
-
-class Full:
-    """``policy._adapted.Adapter``."""
-
-    def __init__(self, reference_dtype: str | None) -> None:
-        self._reference_dtype = reference_dtype
-
-    def adapt(self, module: Any) -> Adapted:
+    def adapt(self, module: Any, seed: int) -> Adapted:
         """The model itself, and a copy that never trains."""
-        dtype = module.dtype if self._reference_dtype is None else getattr(torch, self._reference_dtype)
+        dtype = module.dtype if self.reference_dtype is None else getattr(torch, self.reference_dtype)
         reference = copy.deepcopy(module).requires_grad_(False).eval().to(dtype)
 
         def restore(directory: Path) -> None:

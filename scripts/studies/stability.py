@@ -1,0 +1,32 @@
+"""The tuning of the stability study: every online method on one grid of learning rates, everything else as it ships.
+
+.venv/bin/python -m scripts.studies.stability             # prints the arms of conf/sweep/stability.yaml
+safelab train -m +sweep=stability               # every method at its best rate, five fresh seeds
+safelab train -m +sweep=stability_stale         # the best five, ten seeds, fresh and four updates stale
+"""
+
+from tuning import Grid, arguments, tune
+
+LEARNING_RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
+
+METHODS = (
+    "ppo", "ppo_matched", "safe", "dar", "grpo", "dr_grpo", "rloo", "reinforce_pp", "remax", "dapo", "gspo", "cispo",
+    "dppo", "minpro", "bapo", "r2vpo", "lco", "frpo", "dvpo", "clip_cov", "kl_cov",
+)  # fmt: skip
+
+
+def grid(methods: list[str]) -> Grid:
+    """Five rates for each method."""
+    return {
+        method: {
+            f"{method},lr={rate}": {"algorithm": method, "optimizer.lr": rate, "optimizer.critic_lr": rate}
+            for rate in LEARNING_RATES
+        }
+        for method in methods
+    }
+
+
+if __name__ == "__main__":
+    flags = arguments("Tune the arms of the stability study, and print them.", METHODS)
+    flags.overrides.append("samples.every=0")
+    tune(grid(flags.methods), "stability_tuning", flags)

@@ -1,0 +1,37 @@
+"""``policy/adapter``: which weights of a loaded model train."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from safelab.contracts.part import Part
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapted:
+    """What an adapter makes of a model.
+
+    ``trained`` is what the optimiser sees and what is saved; ``inner`` the ``transformers`` model that is read.
+    ``reference`` is read inside ``as_reference()``: a copy of the starting weights, or the same weights with the
+    adapter off. ``save`` and ``restore`` write and read the trained weights in the layout of their library.
+    """
+
+    trained: nn.Module
+    inner: Any
+    reference: Any
+    as_reference: Callable[[], AbstractContextManager[None]]
+    save: Callable[[Path], None]
+    restore: Callable[[Path], None]
+
+
+class Adapter(Part, ABC):
+    """``policy/adapter``: what trains, what is read, and what the frozen reference is."""
+
+    @abstractmethod
+    def adapt(self, module: Any, seed: int) -> Adapted:
+        """Decide what of ``module``, a causal model of ``transformers``, trains; ``seed`` is the run's."""

@@ -1,0 +1,118 @@
+"""A policy over a causal model of ``transformers``."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+
+from safelab.contracts import Adapted, CausalModel, Decoding, Policy
+from safelab.parts.policy._decoding import Growing, Memory, sample
+from safelab.parts.policy._static_cache import Reserved
+from safelab.parts.policy._texts import Texts
+from safelab.types import PromptBatch
+
+
+class CausalPolicy(Policy):
+    """What an adapter made of a model, how it and its reference are read, and its texts."""
+
+    def __init__(
+        self, adapted: Adapted, model: CausalModel, reference: CausalModel, texts: Texts, sampling_temperature: float
+    ) -> None:
+        self.module = adapted.trained
+        self.model = model
+        self.reference = reference
+        self.hidden_size = int(adapted.inner.config.hidden_size)
+        self.texts = texts
+        self._adapted = adapted
+        self._temperature = sampling_temperature
+        # A cache of fixed size stays for the next rollout, until one of another size is asked for.
+        self._reserved = lru_cache(maxsize=1)(partial(Reserved, adapted.inner))
+        texts.tokenizer.pad_token_id = texts.pad
+        # Saved with the weights: the checkpoint's own sampling defaults (top-k, penalties) would make what
+        # ``generate`` samples from them elsewhere another distribution than the trained one.
+        adapted.inner.generation_config = plain_sampling(texts, sampling_temperature)
+
+    def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:
+        """Prompts as tokens, padded on the left; a prompt that is too long keeps its end."""
+        ids, mask = self.texts.prompts(texts)
+        device = self._adapted.inner.device
+        group_seq = torch.tensor(groups, device=device)
+        return PromptBatch(texts=tuple(texts), ids=ids.to(device), mask=mask.to(device), group_seq=group_seq)
+
+    def encode_responses(
+        self, texts: Sequence[str], ended: Sequence[bool], max_tokens: int | None
+    ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """Responses as tokens, padded on the right; one without any token has the end token, so that it has one."""
+        ids, mask = self.texts.responses(texts, ended, max_tokens)
+        device = self._adapted.inner.device
+        return ids.to(device), mask.to(device)
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of ``text`` as a prompt, before any cut."""
+        return self.texts.count(text)
+
+    def vocabulary(self) -> Mapping[str, int]:
+        """Number of each token, special ones included."""
+        numbers: dict[str, int] = self.texts.tokenizer.get_vocab()
+        return numbers
+
+    def decode(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
+        """Response text without special tokens."""
+        return self.texts.decode(ids, mask)
+
+    def generate(
+        self, prompts: PromptBatch, max_new_tokens: int, *, greedy: bool = False, decoding: Decoding = "dynamic"
+    ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """Plain sampling (or the likeliest tokens) with a key-value cache: no top-k, no top-p, no penalty."""
+        end = self.texts.end
+        ids = sample(
+            self._memory(decoding, max_new_tokens),
+            prompts.ids,
+            prompts.mask,
+            max_new_tokens=max_new_tokens,
+            sampling_temperature=self._temperature,
+            end=end,
+            pad=self.texts.pad,
+            greedy=greedy,
+        )
+        # Not "ids != pad": where padding is the end token, that would drop the end from loss and KL.
+        ends_before = (ids == end).long().cumsum(dim=1) - (ids == end).long()
+        return ids, ends_before == 0
+
+    def _memory(self, decoding: Decoding, max_new_tokens: int) -> Memory:
+        """The cache to decode with."""
+        if decoding == "dynamic":
+            return Growing(self._adapted.inner)
+        return self._reserved(room=self.texts.max_prompt_tokens + max_new_tokens, compiled=decoding == "compiled")
+
+    def ended(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b"]:
+        """Whether the end token is among the response tokens."""
+        return ((ids == self.texts.end) & mask).any(dim=1)
+
+    def save(self, directory: Path) -> None:
+        """Weights or adapter, and tokenizer, as ``from_pretrained`` of ``transformers`` or ``peft`` reads them."""
+        self._adapted.save(directory)
+        self.texts.tokenizer.save_pretrained(directory)
+
+    def restore(self, directory: Path) -> None:
+        """The weights of a directory that ``save`` wrote."""
+        self._adapted.restore(directory)
+
+
+def plain_sampling(texts: Texts, sampling_temperature: float) -> Any:
+    """The distribution that is trained, in the terms of ``transformers``."""
+    from transformers import GenerationConfig
+
+    return GenerationConfig(
+        do_sample=True,
+        temperature=sampling_temperature,
+        top_k=0,
+        top_p=1.0,
+        eos_token_id=texts.end,
+        pad_token_id=texts.pad,
+        bos_token_id=texts.tokenizer.bos_token_id,
+    )

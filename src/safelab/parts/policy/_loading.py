@@ -1,0 +1,93 @@
+"""From a directory or hub name to a policy: what every language model's options share, and how it is loaded."""
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+
+from safelab.contracts import Adapter, Context, Part
+from safelab.corpus.dialogue import Template, check_template
+from safelab.errors import ConfigError
+from safelab.parts.policy._causal_policy import CausalPolicy
+from safelab.parts.policy._checkpointing import checkpointing
+from safelab.parts.policy._reading import CausalReader, compiled_reader, head_is_plain
+from safelab.parts.policy._texts import Texts
+from safelab.plugins import build_option
+
+
+class LanguageModel(Part):
+    """``max_prompt_tokens``: longer prompts lose their beginning. ``adapter``: which weights train.
+
+    ``attention``: the implementation that ``transformers`` runs. ``gradient_checkpointing``: layers are computed
+    again in the backward pass instead of kept.
+    """
+
+    dtype: Literal["float32", "bfloat16"]
+    attention: Literal["sdpa", "eager", "flash_attention_2"]
+    gradient_checkpointing: bool
+    max_prompt_tokens: Annotated[int, Field(ge=1)]
+    sampling_temperature: Annotated[float, Field(gt=0)]
+    adapter: Mapping[str, Any]
+
+    def load(self, path: str, context: Context, *, prompt_template: Template, compiled: bool) -> CausalPolicy:
+        """A policy from a directory or hub name.
+
+        Raises:
+            ConfigError: nothing loadable there, or a tokenizer without an end token or without the chat template that
+                is asked for, or a model whose logits are not a plain linear map of its last hidden states.
+        """
+        module, tokenizer = self._loaded(path)
+        if tokenizer.eos_token_id is None:
+            raise ConfigError(f"policy.path must have a tokenizer with an end token, got {path!r}; set eos_token in it")
+        check_template("policy.prompt_template", prompt_template, tokenizer, path)
+        # eval() for good: dropout would make the ratio differ from 1 before any update.
+        module = module.to(context.device).eval()
+        if not head_is_plain(module, context.device):
+            raise ConfigError(f"policy.path must have logits that are head(hidden), and {path!r} scales or caps them")
+        return self.over(module, tokenizer, context, prompt_template=prompt_template, compiled=compiled)
+
+    def over(
+        self, module: Any, tokenizer: Any, context: Context, *, prompt_template: Template, compiled: bool
+    ) -> CausalPolicy:
+        """A policy over a model that is there already."""
+        adapter: Adapter = build_option("policy/adapter", self.adapter, context)
+        adapted = adapter.adapt(module, context.seed)
+        around = checkpointing(module) if self.gradient_checkpointing else nullcontext
+        reader = compiled_reader if compiled else CausalReader
+        return CausalPolicy(
+            adapted,
+            reader(adapted.inner, self.sampling_temperature, around),
+            reader(adapted.reference, self.sampling_temperature, adapted.as_reference),
+            Texts(tokenizer, prompt_template, self.max_prompt_tokens),
+            self.sampling_temperature,
+        )
+
+    def _loaded(self, path: str) -> tuple[Any, Any]:
+        """Weights and tokenizer."""
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
+            module = AutoModelForCausalLM.from_pretrained(
+                path,
+                dtype=getattr(torch, self.dtype),
+                attn_implementation=self.attention,
+                use_safetensors=True,  # never a pickle
+            )
+        except ImportError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ConfigError(
+                f"policy.attention must be an implementation that is installed, got {self.attention!r}: {reason}; "
+                "use sdpa"
+            ) from error
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ConfigError(
+                f"policy.path must be a directory or hub name of a causal language model, got {path!r}: {reason}; "
+                "give a directory with config.json, model.safetensors and a tokenizer"
+            ) from error
+        return module, tokenizer

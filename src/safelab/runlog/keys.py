@@ -1,0 +1,18 @@
+"""Which keys of a configuration say which run it is and how it is recorded, and so make no other method of it.
+
+The one list of them: the arm's name, the report's differences and the check before a run goes on all read it.
+"""
+
+WHICH_RUN = ("experiment", "arm", "seed")
+"""They name the run's folder."""
+
+HOW_RECORDED = ("output_dir", "threads", "tracker", "checkpoint", "samples", "resume", "limit")
+"""A key, or the first part of one. None of them moves a number of the rows, so a run may go on with them changed."""
+
+MAKES_NO_ARM = (*WHICH_RUN, *HOW_RECORDED, "device", "updates")
+"""What two runs of one arm may differ in: also where they run and how long they are to be."""
+
+
+def makes_no_arm(key: str) -> bool:
+    """Whether ``key``, dotted or a group with slashes, leaves the method as it is."""
+    return key.replace("/", ".").split(".")[0] in MAKES_NO_ARM

@@ -1,0 +1,145 @@
+"""A user's sweep with arms, composed by Hydra over the real groups: names, precedence, seeds, and what is refused."""
+
+from collections.abc import Callable, Iterator
+from itertools import product
+from pathlib import Path
+
+import pytest
+from hydra._internal.hydra import Hydra
+
+from safelab.app.config.compose import compose, opened
+from safelab.app.config.jobs import Job, to_job
+from safelab.app.sweep.expand import expand, is_sweep, jobs_of, shared, the_one
+from safelab.errors import ConfigError
+
+BODY = """
+experiment: mine
+updates: 7
+optimizer: {epochs: 3}
+arms:
+  safe: {algorithm: safe}
+  no_gate: {algorithm: safe, controller/gate: none}
+  tuned_ppo: {algorithm: ppo, optimizer.lr: 1.0e-4, optimizer.epochs: 5}
+seed: range(2)
+"""
+GLOBAL = "# @package _global_\n"
+FILES = {
+    "sweep/mine.yaml": GLOBAL + BODY,
+    "mine.yaml": "defaults:\n  - config\n  - _self_\n" + BODY,
+    "sweep/common.yaml": GLOBAL + "defaults:\n  - override /controller: fixed_kl\narms: {a: {algorithm: safe}}\n",
+    "sweep/free.yaml": GLOBAL + "arms: {a: {}, b: {optimizer.lr: 1.0e-4}}\nseed: [3]\n",
+    "sweep/odd.yaml": GLOBAL + "arms: {good: {}, bad: {controller/gat: none}, worse: {optimizer.lrr: 1}}\nseed: 0,1\n",
+    "sweep/old.yaml": GLOBAL + "hydra: {mode: MULTIRUN, sweeper: {params: {algorithm: 'ppo,safe', seed: '0,1'}}}\n",
+}
+
+
+@pytest.fixture(scope="module")
+def hydra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hydra]:
+    folder = tmp_path_factory.mktemp("conf")
+    for name, text in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    with opened(str(folder)) as opened_hydra:
+        yield opened_hydra
+
+
+Jobs = Callable[..., dict[tuple[str, int], Job]]
+
+
+@pytest.fixture
+def jobs(hydra: Hydra) -> Jobs:
+    def make(*overrides: str, name: str = "config") -> dict[tuple[str, int], Job]:
+        found = jobs_of(hydra, overrides, name)
+        keyed = {(job.config["arm"], job.config["seed"]): job for job in found}
+        assert len(keyed) == len(found)
+        return keyed
+
+    return make
+
+
+@pytest.mark.parametrize(("overrides", "name"), [(["+sweep=mine"], "config"), ([], "mine")], ids=["+sweep", "-cn"])
+def test_every_arm_with_every_seed(jobs: Jobs, hydra: Hydra, overrides: list[str], name: str) -> None:
+    made = jobs(*overrides, name=name)
+    assert list(made) == [(arm, seed) for arm in ("safe", "no_gate", "tuned_ppo") for seed in (0, 1)]
+    safe, no_gate, ppo = (made[arm, 1].config for arm in ("safe", "no_gate", "tuned_ppo"))
+    assert made["no_gate", 1].directory == Path("outputs/mine/no_gate/seed_1")
+    assert (safe["controller"]["gate"]["name"], no_gate["controller"]["gate"]["name"]) == ("entropy", "none")
+    assert no_gate["data"]["seed"] == 1
+    # What stands beside arms wins over the algorithm's preset (4 epochs in ppo, 2 in safe), and an arm's own over that.
+    assert [one["optimizer"]["epochs"] for one in (safe, no_gate, ppo)] == [3, 3, 5]
+    assert (ppo["optimizer"]["lr"], ppo["updates"]) == (1e-4, 7)
+    assert all("arms" not in job.config for job in made.values())
+    assert is_sweep(hydra, overrides, name)
+
+
+def test_the_command_line_wins(jobs: Jobs) -> None:
+    made = jobs("+sweep=mine", "arms=[tuned_ppo,safe]", "seed=5", "optimizer.lr=1e-3", "updates=9", "experiment=e")
+    assert list(made) == [("tuned_ppo", 5), ("safe", 5)]
+    for job in made.values():
+        assert (job.config["optimizer"]["lr"], job.config["updates"], job.config["experiment"]) == (1e-3, 9, "e")
+
+
+def test_what_the_command_line_says_several_values_of_is_in_the_arms_name(jobs: Jobs) -> None:
+    made = jobs("+sweep=free", "optimizer.lr=1e-4,1e-3", "algorithm=ppo,safe", "updates=3")
+    choices = product("ab", ("ppo", "safe"), ("0.0001", "0.001"))
+    assert {arm for arm, _ in made} == {f"{arm},algorithm={one},optimizer.lr={rate}" for arm, one, rate in choices}
+    job = made["a,algorithm=safe,optimizer.lr=0.001", 3]
+    assert (job.config["critic"]["name"], job.config["optimizer"]["lr"]) == ("double_soft_min", 1e-3)
+
+
+def test_a_choice_beside_arms_wins_over_the_presets_own(jobs: Jobs) -> None:
+    assert jobs("+sweep=common")["a", 0].config["controller"]["penalty"]["name"] == "linear"
+
+
+def test_a_run_can_be_repeated_from_its_own_overrides(jobs: Jobs, hydra: Hydra) -> None:
+    job = jobs("+sweep=mine", "arms=no_gate", "seed=1")["no_gate", 1]
+    again = [*job.overrides]
+    assert not is_sweep(hydra, again, "config")
+    assert to_job(compose(hydra, again)).config == job.config
+
+
+def test_batches_are_as_large_as_the_sweeper_says(hydra: Hydra) -> None:
+    batches = expand(hydra, *shared(hydra, ["+sweep=mine", "hydra.sweeper.max_batch_size=4"], "config"))
+    assert [len(batch) for batch in batches] == [4, 2]
+
+
+def test_a_sweep_in_hydras_own_words_goes_on_working(jobs: Jobs, hydra: Hydra) -> None:
+    assert is_sweep(hydra, ["+sweep=old"], "config")
+    assert sorted(jobs("+sweep=old")) == [("ppo", 0), ("ppo", 1), ("safe", 0), ("safe", 1)]
+
+
+def test_one_run_is_no_sweep(hydra: Hydra) -> None:
+    assert not is_sweep(hydra, ["algorithm=safe"], "config")
+
+
+def test_a_flag_that_looks_at_one_run_takes_the_first_seed(hydra: Hydra) -> None:
+    assert "seed=0" in the_one(hydra, ["+sweep=mine", "arms=safe"], "config", "dry_run=true")
+    with pytest.raises(ConfigError, match="dry_run=true looks at one run, got 3 different ones; choose one"):
+        the_one(hydra, ["+sweep=mine"], "config", "dry_run=true")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (["+sweep=mine", "arms=[no_gat]"], "arms has no 'no_gat': did you mean 'no_gate'?"),
+        (["+sweep=mine", "arms=[safe"], "'arms=[safe' must be a valid override"),
+        (["+sweep=mine", "arm=x"], "arm must be left out where a sweep has arms"),
+        (["arms=safe"], "arms=[...] must come with a sweep that has arms, got none"),
+        (["+sweep=mine,free"], "arms are many runs, and this is about one"),
+    ],
+)
+def test_a_mistake_is_one_message(jobs: Jobs, overrides: list[str], told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        jobs(*overrides)
+    assert told in str(error.value)
+
+
+def test_an_override_that_leads_nowhere_is_told_with_its_arm(jobs: Jobs) -> None:
+    with pytest.raises(ConfigError) as error:
+        jobs("+sweep=odd")
+    head, *lines = str(error.value).splitlines()
+    assert head == "2 things are wrong:"
+    assert "did you mean 'controller/gate'?" in lines[0]
+    assert lines[0].endswith("(in arm=bad)")
+    assert lines[1].startswith("  optimizer.lrr must be a key of the configuration, and is none: did you mean 'lr'?")
+    assert lines[1].endswith("(in arm=worse)")
