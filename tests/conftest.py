@@ -14,6 +14,8 @@ import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
+from support import quick_hydra
+
 
 def tensor_modules() -> list[str]:
     """Modules of safelab with shapes in their signatures, found without importing any.
@@ -33,6 +35,7 @@ def tensor_modules() -> list[str]:
 install_import_hook(tensor_modules(), "beartype.beartype")
 
 torch.set_num_threads(1)
+quick_hydra.install()
 
 # The same examples every time: a failure is found by whoever changed the code, not by chance later.
 settings.register_profile(

@@ -6,9 +6,10 @@
 The grid is learning rate times strength of the KL penalty, as ``tuning.py`` says.
 """
 
+from collections.abc import Sequence
 from itertools import product
 
-from tuning import Grid, arguments, tune
+from scripts.studies.tuning import Grid, flags_of, tune
 
 LEARNING_RATES = (1e-4, 3e-4, 1e-3)
 STRENGTHS = (1.0, 5.0)
@@ -42,6 +43,11 @@ def grid(methods: list[str]) -> Grid:
     return settings
 
 
-if __name__ == "__main__":
-    flags = arguments("Tune the arms of the fair comparison, and print them.", tuple(PENALTIES))
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Tune and print."""
+    flags = flags_of("Tune the arms of the fair comparison, and print them.", tuple(PENALTIES), arguments)
     tune(grid(flags.methods), "baselines_tuning", flags)
+
+
+if __name__ == "__main__":
+    main()

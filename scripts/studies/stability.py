@@ -5,7 +5,9 @@ safelab train -m +sweep=stability               # every method at its best rate,
 safelab train -m +sweep=stability_stale         # the best five, ten seeds, fresh and four updates stale
 """
 
-from tuning import Grid, arguments, tune
+from collections.abc import Sequence
+
+from scripts.studies.tuning import Grid, flags_of, tune
 
 LEARNING_RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 
@@ -26,7 +28,12 @@ def grid(methods: list[str]) -> Grid:
     }
 
 
-if __name__ == "__main__":
-    flags = arguments("Tune the arms of the stability study, and print them.", METHODS)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Tune and print."""
+    flags = flags_of("Tune the arms of the stability study, and print them.", METHODS, arguments)
     flags.overrides.append("samples.every=0")
     tune(grid(flags.methods), "stability_tuning", flags)
+
+
+if __name__ == "__main__":
+    main()

@@ -25,7 +25,7 @@ WIDTH = 120
 """Longest line of a sweep's file; an arm that does not fit gets a line for each override."""
 
 
-def arguments(description: str, methods: Sequence[str]) -> argparse.Namespace:
+def flags_of(description: str, methods: Sequence[str], arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The flags of a tuning script, whose methods are ``methods``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--output", type=Path, default=Path("outputs"), help="output_dir of the runs (outputs)")
@@ -34,7 +34,7 @@ def arguments(description: str, methods: Sequence[str]) -> argparse.Namespace:
         "--methods", nargs="+", default=list(methods), choices=methods, metavar="NAME", help="only these"
     )
     parser.add_argument("--overrides", nargs="+", default=[], metavar="KEY=VALUE", help="for every run, as updates=50")
-    return parser.parse_args()
+    return parser.parse_args(arguments)
 
 
 def tune(grid: Grid, experiment: str, flags: argparse.Namespace) -> None:

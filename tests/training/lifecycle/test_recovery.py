@@ -11,7 +11,7 @@ import pytest
 
 from safelab.contracts import Remedy
 from safelab.training.lifecycle import checkpoint, recovery
-from safelab.training.lifecycle.run import train
+from safelab.training.lifecycle.run import Outcome, train
 from safelab.training.state import Recovery, initial_state
 from support.pairs import offline
 from support.runs import numbers, parts_of, run, small
@@ -79,27 +79,41 @@ def test_the_penalty_grows_and_stays_so(tmp_path: Path) -> None:
     assert risen["policy/lr"] == plain["policy/lr"]
 
 
-@pytest.mark.parametrize("lost", ["nothing", "the event", "the newest checkpoint", "rows were not cut"])
-def test_a_run_with_rollbacks_goes_on_to_the_rows_of_an_uninterrupted_one(lost: str, tmp_path: Path) -> None:
-    for name in ("whole", "cut"):
-        (tmp_path / name).mkdir()
-    settings = (*TOUCHY, "algorithm=safe", "guard.max_rollbacks=9")
-    whole, rows = run(small(tmp_path / "whole", *settings))
+ROLLING = (*TOUCHY, "algorithm=safe", "guard.max_rollbacks=9")
+
+
+@pytest.fixture(scope="module")
+def rolled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Outcome, list[dict[str, Any]], Path]:
+    """A run with rollbacks, its rows, and the outputs of the same run cut short after its last rollback."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("whole", "cut")}
+    whole, rows = run(small(folders["whole"], *ROLLING))
     assert len(events_of(whole.directory)) >= 2
     at = events_of(whole.directory)[-1]["restored"]
-    outcome, _ = run(small(tmp_path / "cut", *settings, f"updates={at + 1}"))
-    assert events_of(outcome.directory)
-    checkpoints = outcome.directory / "checkpoints"
+    cut, _ = run(small(folders["cut"], *ROLLING, f"updates={at + 1}"))
+    assert events_of(cut.directory)
+    return whole, rows, cut.directory
+
+
+@pytest.mark.parametrize("lost", ["nothing", "the event", "the newest checkpoint", "rows were not cut"])
+def test_a_run_with_rollbacks_goes_on_to_the_rows_of_an_uninterrupted_one(
+    lost: str, rolled: tuple[Outcome, list[dict[str, Any]], Path], tmp_path: Path
+) -> None:
+    whole, rows, cut = rolled
+    directory = tmp_path / cut.relative_to(cut.parents[3])
+    shutil.copytree(cut, directory)
+    checkpoints = directory / "checkpoints"
     if lost == "the event":
-        (outcome.directory / "events.jsonl").write_text("")
+        (directory / "events.jsonl").write_text("")
     elif lost == "the newest checkpoint":
         shutil.rmtree(checkpoint.checkpoints_in(checkpoints)[-1])
     elif lost == "rows were not cut":
         newest = checkpoint.checkpoints_in(checkpoints)[-1]
         shutil.rmtree(newest)
-        with (outcome.directory / "metrics.jsonl").open("a") as file:
+        with (directory / "metrics.jsonl").open("a") as file:
             file.write('{"update":99}\n')
-    resumed, again = run(small(tmp_path / "cut", *settings))
+    # The configuration of the run that was cut, in a place of its own.
+    resumed, again = run({**small(cut.parents[3], *ROLLING), "output_dir": str(tmp_path / "outputs")})
+    assert resumed.directory == directory
     assert resumed.status == whole.status
     assert numbers(again) == numbers(rows)
     assert events_of(resumed.directory) == events_of(whole.directory)

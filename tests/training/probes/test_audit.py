@@ -8,11 +8,15 @@ from safelab.training.probes.audit import Audit, audit
 from support.runs import algorithms, parts_of, small
 
 ALGORITHMS = algorithms(offline=False)
+DONE: dict[tuple[str, ...], Audit] = {}
 
 
 def audited(tmp_path: Path, *overrides: str) -> Audit:
-    parts = parts_of(small(tmp_path, "rollout.batch_size=32", *overrides))
-    return audit(parts, target_kl=1.0, batches=32, say=lambda text: None)
+    """One audit of each configuration, whatever tests ask of it."""
+    if overrides not in DONE:
+        parts = parts_of(small(tmp_path, "rollout.batch_size=32", *overrides))
+        DONE[overrides] = audit(parts, target_kl=1.0, batches=32, say=lambda text: None)
+    return DONE[overrides]
 
 
 def penalty(result: Audit):

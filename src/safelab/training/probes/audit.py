@@ -64,20 +64,21 @@ class Audit:
 
 
 def audit(parts: Components, target_kl: float, batches: int, say: Callable[[str], None]) -> Audit:
-    """Audit a run's loss on ``batches`` rollouts of a policy ``target_kl`` nats per token from the reference."""
+    """Audit a run's loss on rollouts of a policy ``target_kl`` nats per token from the reference.
+
+    A penalty is judged on ``batches`` of them and on as many others; any other term on one.
+    """
     torch.set_num_threads(parts.settings.threads)
     move_away(parts, target_kl)
-    say("rollouts")
-    scored = [score(parts, number) for number in range(2 * batches)]
-    controller = settle(parts, scored[0])
-    plan = parts.controller.plan(controller)
-    judged, others = scored[:batches], scored[batches:]
-    batch = make_batch(parts, judged[0], plan)
+    first = score(parts, 0)
+    plan = parts.controller.plan(settle(parts, first))
+    batch = make_batch(parts, first, plan)
     terms = [judge(name, values, parts) for name, values in step_zero(parts, plan, batch).items() if name != "kl"]
     if plan.penalty != 0.0 or plan.kl_coef != 0.0:
         say("penalty")
-        terms.append(judge_penalty(parts, plan, judged, others))
-    return Audit(kl=mean_kl(scored[0]), terms=tuple(terms))
+        scored = [first, *(score(parts, number) for number in range(1, 2 * batches))]
+        terms.append(judge_penalty(parts, plan, scored[:batches], scored[batches:]))
+    return Audit(kl=mean_kl(first), terms=tuple(terms))
 
 
 def move_away(parts: Components, target_kl: float) -> None:

@@ -1,0 +1,1 @@
+"""What a study does besides its sweep: the tunings from which the arms of ``conf/sweep`` have their numbers."""

@@ -1,0 +1,19 @@
+"""The shortened Hydra of the tests composes what Hydra does."""
+
+import pytest
+from omegaconf import OmegaConf
+
+from safelab.app.config.compose import compose, opened
+from support import quick_hydra
+
+
+@pytest.mark.parametrize("overrides", [["algorithm=safe"], ["algorithm=dapo", "hydra/launcher=basic", "seed=3"], []])
+def test_it_composes_the_same(overrides: list[str]) -> None:
+    with opened() as hydra:
+        quick = [OmegaConf.to_yaml(compose(hydra, overrides)) for _ in range(2)]
+        quick_hydra.uninstall()
+        try:
+            slow = OmegaConf.to_yaml(compose(hydra, overrides))
+        finally:
+            quick_hydra.install()
+    assert quick == [slow, slow]

@@ -1,0 +1,32 @@
+"""Five rates for each method, and what was chosen lies in the sweep."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from scripts.studies import stability
+
+CONF = Path(__file__).parents[3] / "conf"
+
+
+def test_each_method_has_its_rates_and_is_a_preset() -> None:
+    grids = stability.grid(list(stability.METHODS))
+    assert all(len(settings) == len(stability.LEARNING_RATES) for settings in grids.values())
+    assert all((CONF / "algorithm" / f"{method}.yaml").is_file() for method in grids)
+
+
+def test_the_arms_of_the_sweep_come_from_the_grid() -> None:
+    arms = yaml.safe_load((CONF / "sweep" / "stability.yaml").read_text())["arms"]
+    grids = stability.grid(list(stability.METHODS))
+    assert arms.keys() == grids.keys()
+    assert [name for name, settings in grids.items() if arms[name] not in settings.values()] == []
+
+
+def test_it_writes_no_samples(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr(stability, "tune", lambda *arguments: asked.append(arguments))
+    stability.main(["--methods", "ppo", "--overrides", "updates=5"])
+    ((grid, experiment, flags),) = asked
+    assert (grid.keys(), experiment) == ({"ppo"}, "stability_tuning")
+    assert flags.overrides == ["updates=5", "samples.every=0"]
