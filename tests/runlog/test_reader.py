@@ -87,6 +87,12 @@ def test_a_configuration_is_data_and_makes_no_objects(tmp_path: Path) -> None:
     assert read_run(tmp_path).config == {}
 
 
+def test_a_route_that_an_older_run_wrote_as_text_is_a_group(tmp_path: Path) -> None:
+    write(tmp_path, [])
+    (tmp_path / "config.yaml").write_text("controller: {route: loss_k2, kl_signal: exact}\nseed: 3\n")
+    assert read_run(tmp_path).config == {"controller": {"route": {"name": "loss_k2"}, "kl_signal": "exact"}, "seed": 3}
+
+
 @pytest.mark.parametrize("content", [None, "{", '{"status": "done"}', '{"status": "finished", "seed": "x"}'])
 def test_what_is_no_run_raises(tmp_path: Path, content: str | None) -> None:
     if content is not None:

@@ -25,6 +25,7 @@ from safelab.runlog.schema import (
     RUN_FILE,
     SAMPLES_FILE,
     RunInfo,
+    config_today,
 )
 from safelab.runlog.writer import read_info
 
@@ -84,7 +85,7 @@ def read_run(directory: str | Path, cache: Path | None = None) -> RunRecord:
     return RunRecord(
         directory=directory,
         info=info,
-        config=_yaml(directory / CONFIG_FILE, dict, damaged) or {},
+        config=config_today(_yaml(directory / CONFIG_FILE, dict, damaged) or {}),
         overrides=[str(item) for item in _yaml(directory / OVERRIDES_FILE, list, damaged) or []],
         metrics=metrics.frame,
         samples=[row for _, row in _lines(directory / SAMPLES_FILE, damaged)],

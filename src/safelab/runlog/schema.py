@@ -8,6 +8,7 @@
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any, Literal
 
@@ -28,6 +29,18 @@ LINE_FILES = (METRICS_FILE, SAMPLES_FILE, EVENTS_FILE)
 
 RENAMED = {"controller/coef": "controller/kl_slope"}
 """Metrics that older runs wrote under another name: old -> today's, under which every reader here gives them."""
+
+
+def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A recorded configuration under today's keys, so that runs of older versions are read and go on.
+
+    Up to 0.1.0 ``controller.route`` was text; it is a group since.
+    """
+    controller = config.get("controller")
+    if isinstance(controller, Mapping) and isinstance(controller.get("route"), str):
+        return {**config, "controller": {**controller, "route": {"name": controller["route"]}}}
+    return dict(config)
+
 
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 """How a value that JSON cannot hold is written: as this text."""

@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from safelab.errors import DataError
-from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE
+from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, config_today
 
 
 def config_of(run: Path) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def config_of(run: Path) -> dict[str, Any]:
         raise DataError(f"{run / CONFIG_FILE} must be the run's configuration, and cannot be read") from error
     if not isinstance(config, dict):
         raise DataError(f"{run / CONFIG_FILE} must hold a mapping, got {type(config).__name__}")
-    return config
+    return config_today(config)
 
 
 def weights_of(run: Path, name: str | None = None) -> Path:

@@ -17,7 +17,7 @@ import yaml
 from safelab.errors import ConfigError, DataError, OutputFailed
 from safelab.runlog.flat import leaves
 from safelab.runlog.keys import HOW_RECORDED
-from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, RUN_FILE, RunInfo
+from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, RUN_FILE, RunInfo, config_today
 from safelab.runlog.writer import RunWriter, last_update, read_info, take
 from safelab.training.components import Components
 from safelab.training.lifecycle import checkpoint
@@ -175,7 +175,7 @@ def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[A
             f"resume must be auto or must, got never: {directory} holds a run; choose another arm, experiment or "
             "output_dir, or remove it"
         )
-    there, here = leaves(yaml.safe_load((directory / CONFIG_FILE).read_text())), leaves(config)
+    there, here = leaves(config_today(yaml.safe_load((directory / CONFIG_FILE).read_text()))), leaves(config)
     changed = sorted(
         key
         for key in there.keys() | here.keys()
