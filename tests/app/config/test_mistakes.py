@@ -52,6 +52,9 @@ MISTAKES = {
     "flags that exclude each other": (["--cfg", "job", "-m"], "exclude each other"),
     "config directory": (["--config-dir", "nowhere"], "--config-dir must be an existing directory, got nowhere"),
     "config name": (["-cn", "nope"], "there is no configuration named 'nope'"),
+    "an arm that is not there": (["+sweep=demo", "arms=[saef]"], "arms has no 'saef': did you mean 'safe'? known: "),
+    "arms of no sweep": (["-m", "arms=safe"], "arms=[...] must come with a sweep that has arms, got none"),
+    "one run of a sweep": (["+sweep=demo", "arm=x"], "arm must be left out where a sweep has arms"),
     "sweep preset": (["+sweep=dmeo"], "sweep must be one of its options, got 'dmeo': did you mean 'demo'?"),
 }
 
