@@ -1,12 +1,13 @@
 # Everything a newcomer needs: `make demo` and `make test` set themselves up. CI runs `make check` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check audit format clean
+.PHONY: help setup demo quick test check audit format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 AUDIT := .venv-audit
 CODE := src tests scripts
+QUICK := $(addprefix tests/,maths crash contracts parts)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 # The first Python that is new enough; name another with `make setup PYTHON=...`.
@@ -34,15 +35,17 @@ demo: setup  ## train SAFE against PPO on three seeds and write the comparison
 	$(BIN)/safelab report outputs/demo
 	@echo "$(CURDIR)/outputs/demo/report/index.html"
 
-test: setup  ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+quick: setup  ## run the tests of parts and formulas, in under a minute: for while you edit
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(QUICK)
 
-check: setup  ## lint, formatting, types, layers, the law of the groups
+test: setup  ## run all tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: setup  ## lint, formatting, types, who may import whom
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests/architecture
 
 audit:  ## look for known vulnerabilities in the locked versions
 	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet pip-audit; }

@@ -1,4 +1,4 @@
-"""What may import what: the contracts of pyproject.toml, and the two rules that import-linter cannot say."""
+"""What import-linter cannot say; the contracts of pyproject.toml are held by `make check`."""
 
 import ast
 import subprocess
@@ -9,13 +9,6 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MATHS = sorted((ROOT / "src" / "safelab" / "maths").glob("*.py"))
-
-
-def test_the_layers_hold() -> None:
-    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "0 broken" in done.stdout
 
 
 def imported(path: Path) -> set[str]:

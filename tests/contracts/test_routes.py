@@ -97,6 +97,7 @@ def test_a_key_set_where_an_option_is_chosen_is_told_once(override: str, told: s
     assert problems(small(tmp_path, override)) == [told]
 
 
+@pytest.mark.slow
 def test_the_reference_in_each_pass_takes_memory(tmp_path: Path) -> None:
     def logits(*route: str) -> int:
         return need(small(tmp_path, *route)).logits

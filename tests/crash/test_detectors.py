@@ -32,6 +32,7 @@ def runs_with(events, key):
     return sum(any(row[key] for row in run) for run in events)
 
 
+@pytest.mark.slow
 def test_false_alarms_on_null_runs():
     """Learning rate 0: 150 updates of 32 responses. 2,000 such runs gave 0.95 % reward crashes and none of the rest."""
     rng = numpy.random.default_rng(0)

@@ -114,7 +114,7 @@ table.KINDS += (
 import pandas
 
 from safelab.crash.detectors import DetectorOptions, detect, detect_init, detect_step
-from safelab.parts.guard._watch import WatchOptions
+from safelab.parts.guard.stop import Stop
 from safelab.results.page.plots import timeline
 from safelab.results.runs.metrics import crash_updates
 from safelab.results.words.definitions import definitions
@@ -133,7 +133,7 @@ crashes = crash_updates(pandas.DataFrame({"update": [0, 1, 2], "crash/silence": 
 run = SimpleNamespace(updates_done=3, duplicate=False, crashes=crashes, arm="ppo", seed=0, key="ppo/0")
 (figure,) = timeline(SimpleNamespace(runs=[run], arms=[SimpleNamespace(name="ppo")]))
 mark = figure["traces"][-1]
-guard = WatchOptions(name="stop", metrics=["policy/loss"], crashes=["silence"], kl_ceiling=None)
+guard = Stop(name="stop", metrics=["policy/loss"], crashes=["silence"], kl_ceiling=None)
 told = {
     "missing": missing,
     "flags": [flags["crash/silence"] for flags in detect(options, rows, 8)],
@@ -147,6 +147,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.slow
 def test_all_that_lists_the_kinds_follows_a_new_row() -> None:
     """In a process of its own, in which the row is there before anything else reads the table."""
     script = NEW_KIND.replace("constants = CONSTANTS", f"constants = {CONSTANTS!r}")

@@ -6,13 +6,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
 from safelab.runlog.lock import Lock
-from support.commands import CALL, call, call_here, environment, small_overrides
+from support.commands import CALL, Done, call_here, environment, small_overrides
 from support.runs import numbers
 
 # A reward that raises for one seed only: the function sees no seed, so the sweep names the function.
@@ -32,16 +34,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def safelab(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
+    """The launcher in this process; its jobs have processes of their own, as always."""
+    return partial(call_here, folder, monkeypatch, capfd)
+
+
 def info(run: Path) -> dict:
     return json.loads((run / "run.json").read_text())
 
 
-def test_a_sweep_goes_on_past_a_failed_job_and_does_nothing_twice(folder: Path) -> None:
+def test_a_sweep_goes_on_past_a_failed_job_and_does_nothing_twice(folder: Path, safelab: Callable[..., Done]) -> None:
     sweep = [
         "train", "-m", *small_overrides(folder), "experiment=e",
         "reward.name='rewards:good','rewards:broken'", "seed=0,1", "hydra.launcher.workers=2",
     ]  # fmt: skip
-    first = call(folder, *sweep)
+    first = safelab(*sweep)
     assert first.code == 1, first
     assert first.out.count(" started\n") == 4
     assert first.out.count(" finished in ") == 2
@@ -60,13 +68,13 @@ def test_a_sweep_goes_on_past_a_failed_job_and_does_nothing_twice(folder: Path) 
     (good,) = {run.parent for run in runs if info(run)["status"] == "finished"}
     before = {path: path.stat().st_mtime_ns for path in good.rglob("*")}
     only_good = [word if not word.startswith("reward.name") else "reward.name='rewards:good'" for word in sweep]
-    second = call(folder, *only_good)
+    second = safelab(*only_good)
     assert (second.code, second.err) == (0, "")
     assert second.out.count("finished already: ") == 2
     assert {path: path.stat().st_mtime_ns for path in good.rglob("*")} == before
 
 
-def test_ctrl_c_saves_every_job_and_the_same_command_goes_on(folder: Path) -> None:
+def test_ctrl_c_saves_every_job_and_the_same_command_goes_on(folder: Path, safelab: Callable[..., Done]) -> None:
     words = [word for word in small_overrides(folder) if not word.startswith("updates=")]
     sweep = ["train", "-m", *words, "reward.name='rewards:good'", "seed=0,1,2", "arm=x", "hydra.launcher.workers=2"]
     command = [sys.executable, "-c", CALL, *sweep, "updates=4000"]
@@ -89,17 +97,17 @@ def test_ctrl_c_saves_every_job_and_the_same_command_goes_on(folder: Path) -> No
     assert not runs[0].with_name("seed_2").exists()
 
     reached = min(info(run)["last_update"] for run in runs)
-    resumed = call(folder, *sweep, f"updates={reached + 40}")
+    resumed = safelab(*sweep, f"updates={reached + 40}")
     assert resumed.code == 0, resumed
     rows = [json.loads(line)["update"] for line in (runs[0] / "metrics.jsonl").read_text().splitlines()]
     assert rows == list(range(len(rows)))
     assert info(runs[0])["status"] == "finished"
 
 
-def test_a_job_that_cannot_be_built_makes_no_directory(folder: Path) -> None:
+def test_a_job_that_cannot_be_built_makes_no_directory(folder: Path, safelab: Callable[..., Done]) -> None:
     words = small_overrides(folder)
     words[words.index(next(word for word in words if word.startswith("data.path=")))] = "data.path=absent.txt"
-    done = call(folder, "train", "-m", *words, "seed=0,1")
+    done = safelab("train", "-m", *words, "seed=0,1")
     assert done.code == 1
     assert "absent.txt" in done.err
     assert not (folder / "outputs").exists()
@@ -115,11 +123,11 @@ seed: range(2)
 """
 
 
-def test_arms_of_a_users_file_by_the_launcher_of_hydra_itself(folder: Path) -> None:
+def test_arms_of_a_users_file_by_the_launcher_of_hydra_itself(folder: Path, safelab: Callable[..., Done]) -> None:
     (folder / "conf" / "sweep").mkdir(parents=True)
     (folder / "conf" / "sweep" / "mine.yaml").write_text(ARMS)
     words = [*small_overrides(folder), "updates=1", "hydra/launcher=basic"]
-    done = call(folder, "train", "--config-dir", "conf", "+sweep=mine", "arms=[ppo,no_gate]", *words)
+    done = safelab("train", "--config-dir", "conf", "+sweep=mine", "arms=[ppo,no_gate]", *words)
     assert done.code == 0, done
     assert "4 of 4 jobs are done" in done.out
     runs = [folder / "outputs" / "mine" / arm / f"seed_{seed}" for arm in ("ppo", "no_gate") for seed in (0, 1)]
@@ -130,18 +138,16 @@ def test_arms_of_a_users_file_by_the_launcher_of_hydra_itself(folder: Path) -> N
     assert (config["seed"], config["arm"], config["optimizer"]["lr"]) == (1, "no_gate", 1e-4)
     assert config["controller"]["gate"]["name"] == "none"
 
-    report = call(folder, "report", "outputs/mine", "--baseline", "ppo")
+    report = safelab("report", "outputs/mine", "--baseline", "ppo")
     assert report.code == 0, report
     assert "no_gate" in report.out
 
 
-def test_a_run_is_the_same_alone_and_beside_others(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_is_the_same_alone_and_beside_others(folder: Path, safelab: Callable[..., Done]) -> None:
     words = [*small_overrides(folder), "reward.name='rewards:good'", "arm=x", "algorithm=safe"]
-    assert call(folder, "train", "-m", *words, "seed=0,1", "hydra.launcher.workers=2").code == 0
+    assert safelab("train", "-m", *words, "seed=0,1", "hydra.launcher.workers=2").code == 0
     for seed in (0, 1):
-        assert call_here(folder, monkeypatch, capfd, "train", *words, f"seed={seed}", "experiment=alone").code == 0
+        assert safelab("train", *words, f"seed={seed}", "experiment=alone").code == 0
         together, alone = (
             numbers([json.loads(line) for line in (folder / "outputs" / name / "x" / f"seed_{seed}" / "metrics.jsonl")
                      .read_text().splitlines()]) for name in ("default", "alone")
@@ -150,10 +156,10 @@ def test_a_run_is_the_same_alone_and_beside_others(
         assert together == alone
 
 
-def test_two_sweeps_of_one_experiment_are_one_too_many(folder: Path) -> None:
+def test_two_sweeps_of_one_experiment_are_one_too_many(folder: Path, safelab: Callable[..., Done]) -> None:
     (folder / "outputs" / "default").mkdir(parents=True)
     lock = Lock.take(folder / "outputs" / "default", "")
-    second = call(folder, "train", "-m", *small_overrides(folder), "seed=0,1")
+    second = safelab("train", "-m", *small_overrides(folder), "seed=0,1")
     assert second.code == 2
     assert f"process {os.getpid()} on" in second.err
     assert "wait for that sweep, or give this one another experiment or output_dir" in second.err

@@ -84,6 +84,7 @@ def resumed_as_uninterrupted(tmp_path: Path) -> None:
     assert numbers(resumed) == numbers(whole)
 
 
+@pytest.mark.slow
 def test_its_state_comes_back_from_a_checkpoint_to_the_bit(stand_in: None, tmp_path: Path) -> None:
     resumed_as_uninterrupted(tmp_path)
 

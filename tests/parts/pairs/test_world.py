@@ -16,6 +16,7 @@ def source(seed: int = 0, **world):
     return build_option("pairs", {**options, **numbers}, world_context())
 
 
+@pytest.mark.slow
 def test_they_are_the_pairs_of_the_runs_reward_model(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
 

@@ -38,6 +38,7 @@ def drawn(policy, decoding: str, texts=("a b c", "d", "e f"), seed: int = 5):
     return policy.generate(policy.encode(list(texts), range(len(texts))), 12, decoding=decoding)[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("adapter", [{}, {"name": "lora", "rank": 4, "alpha": 8.0, "targets": None}])
 def test_a_cache_of_fixed_size_draws_the_same(adapter) -> None:
     policy = tiny_policy(**adapter)
@@ -57,6 +58,7 @@ def test_a_fixed_cache_reads_the_weights_as_they_are_now() -> None:
     assert not torch.equal(drawn(policy, "static", ["a b"] * 8), before)
 
 
+@pytest.mark.slow
 def test_a_compiled_step_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     # Traced as for a GPU; the code generator, which takes a minute here, is torch's own affair.
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))

@@ -90,6 +90,7 @@ def test_a_frozen_head_gets_no_gradient_and_the_hidden_states_do(monkeypatch) ->
     assert hidden.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_kl", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_peak_memory_is_below_the_bfloat16_logits(dtype, with_kl) -> None:

@@ -1,3 +1,5 @@
+import pytest
+
 from safelab.plugins import build_option
 from support.worlds import OPTIONS, world_context
 
@@ -8,6 +10,7 @@ def build(seed: int):
     return build_option("reward", {"name": "tiny_rm", "world": OPTIONS, "seed": seed}, world_context())
 
 
+@pytest.mark.slow
 def test_rewards_lie_between_0_and_1_and_do_not_depend_on_the_batch() -> None:
     reward = build(0)
     texts = ["the lamp is great", "the lamp is great great great", "i hate the lamp"]

@@ -155,6 +155,7 @@ def test_greedy_responses(stand_in: list[LLM]) -> None:
     assert torch.equal(found.ended_seq, policy.ended(ids, mask))
 
 
+@pytest.mark.slow
 def test_a_run_takes_its_ratios_to_the_engine(stand_in: list[LLM], tmp_path: Path) -> None:
     changes = ["policy/adapter=lora", "rollout=vllm", "rollout.batch_size=8", "rollout.max_new_tokens=6"]
     config = small(tmp_path, *changes, "algorithm=ppo_matched", "updates=2", "policy.max_prompt_tokens=16")

@@ -69,16 +69,16 @@ def test_charges_come_before_the_normaliser():
     stack = preset("none", missing_end_penalty=1.0, normaliser=whiten)
     reward = torch.tensor([2.0, 1.0, 1.0])
     # All equal to 1 after the charge: nothing is left to whiten.
-    assert stack.step(stack.init(), rollout(), reward)[1].reward_seq.tolist() == [0, 0, 0]
+    assert stack.step(stack.init(), rollout(), reward)[1].shaped_seq.tolist() == [0, 0, 0]
 
 
 def test_running_measures_a_batch_on_those_before():
     stack = preset("running")
     state, first = stack.step(stack.init(), rollout(), torch.tensor([1.0, 2.0, 3.0]))
-    torch.testing.assert_close(first.reward_seq, torch.tensor([-1.0, 0.0, 1.0]))
+    torch.testing.assert_close(first.shaped_seq, torch.tensor([-1.0, 0.0, 1.0]))
     _, second = stack.step(state, rollout(), torch.tensor([4.0, 2.0, 99.0]))
     # Deviations of 1 around 2; 97 is cut to 10.
-    torch.testing.assert_close(second.reward_seq, torch.tensor([2.0, 0.0, 10.0]))
+    torch.testing.assert_close(second.shaped_seq, torch.tensor([2.0, 0.0, 10.0]))
 
 
 def test_released_is_updated_before_use():
@@ -94,8 +94,8 @@ def test_a_state_in_flight_goes_on_after_json_as_if_uninterrupted(name):
     saved = json.loads(json.dumps(state.model_dump()))
     again = restored(stack.init(), saved)
     assert again == state
-    expected = stack.step(state, rollout(), REWARD)[1].reward_seq
-    assert torch.equal(stack.step(again, rollout(), REWARD)[1].reward_seq, expected)
+    expected = stack.step(state, rollout(), REWARD)[1].shaped_seq
+    assert torch.equal(stack.step(again, rollout(), REWARD)[1].shaped_seq, expected)
 
 
 @pytest.mark.parametrize("name", ["none", "running", "released"])
@@ -111,14 +111,14 @@ def test_a_step_edits_neither_state_nor_rewards(name):
 def test_permuting_responses_permutes_rewards():
     stack = preset("running", missing_end_penalty=0.5, repetition_penalty=1.0)
     order = torch.tensor([2, 0, 1])
-    straight = stack.step(stack.init(), rollout(), REWARD)[1].reward_seq
+    straight = stack.step(stack.init(), rollout(), REWARD)[1].shaped_seq
     ended = tuple(torch.tensor([False, True, True])[order].tolist())
-    permuted = stack.step(stack.init(), rollout(IDS[order], MASK[order], ended), REWARD[order])[1].reward_seq
+    permuted = stack.step(stack.init(), rollout(IDS[order], MASK[order], ended), REWARD[order])[1].shaped_seq
     torch.testing.assert_close(permuted, straight[order])
 
 
 def test_padding_tokens_do_not_count_as_repetition():
     stack = preset("none", repetition_penalty=1.0)
     longer = rollout(torch.cat([IDS, torch.full((3, 6), 9)], 1), torch.cat([MASK, torch.zeros(3, 6).bool()], 1))
-    expected = stack.step(stack.init(), rollout(), REWARD)[1].reward_seq
-    assert torch.equal(stack.step(stack.init(), longer, REWARD)[1].reward_seq, expected)
+    expected = stack.step(stack.init(), rollout(), REWARD)[1].shaped_seq
+    assert torch.equal(stack.step(stack.init(), longer, REWARD)[1].shaped_seq, expected)

@@ -52,6 +52,7 @@ mirror.finish("finished")
 """
 
 
+@pytest.mark.slow
 def test_offline_needs_no_key_says_nothing_and_stays_in_the_runs_directory(tmp_path: Path) -> None:
     place, elsewhere = tmp_path / "run", tmp_path / "cwd"
     place.mkdir()

@@ -81,6 +81,7 @@ def test_the_adapter_comes_back_to_the_bit_and_loads_elsewhere(tmp_path: Path) -
     assert not (tmp_path / "model.safetensors").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["safe", "ppo"])
 def test_a_run_starts_sane_learns_and_moves_no_frozen_weight(algorithm: str, tmp_path: Path) -> None:
     overrides = [f"algorithm={algorithm}", "policy/adapter=lora", "updates=15", "optimizer.lr=1e-2"]
@@ -94,6 +95,7 @@ def test_a_run_starts_sane_learns_and_moves_no_frozen_weight(algorithm: str, tmp
             assert torch.equal(weight, start[name.replace(".base_layer", "")])
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_to_the_bit(tmp_path: Path) -> None:
     def config(updates: int, where: str) -> dict:
         overrides = ["algorithm=safe", "policy/adapter=lora", f"updates={updates}", "checkpoint.every=2"]
