@@ -61,7 +61,7 @@ CONTRACT_OF: Mapping[str, type] = {
     "shaping/normaliser": Normaliser,
     "tracker": Tracker,
 }
-"""What the object must be that a group's part builds. Only messages and tests read it: a new option needs no entry."""
+"""The class of the object that each group's parts must yield; ``plugins.misfit`` refuses others."""
 
 __all__ = [
     "CONTRACT_OF",

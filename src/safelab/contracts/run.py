@@ -27,9 +27,9 @@ class OptimizerFactory(Part, ABC):
     """``optimizer``: how often and how far an update moves the weights.
 
     ``epochs``: passes over a rollout. ``minibatches``: optimiser steps per pass. ``micro_batch_size``: sequences
-    per forward pass, null for the whole minibatch; it changes memory, not numbers. ``target_kl``: KL between the
-    policy that is updated and the one that sampled (k3, nats per response token) above which an update ends after the
-    pass that found it; null for no such end.
+    per forward pass, null for the whole minibatch; it changes memory, not numbers. ``target_kl``: in nats per
+    response token; an update ends after the first pass whose KL from the policy before it (k3) is above this; null:
+    every update makes all its epochs.
     """
 
     epochs: Annotated[int, Field(ge=1)]

@@ -1,4 +1,4 @@
-"""Which keys of a configuration say which run it is and how it is recorded, and so make no other method of it.
+"""The keys of a configuration that only name or record a run: changing one of them makes no new arm.
 
 The one list of them: the arm's name, the report's differences and the check before a run goes on all read it.
 """

@@ -1,4 +1,7 @@
-"""What one update is made of: ``loop`` is the way from prompt to row, the others are its stages.
+"""What one update is made of.
+
+``loop`` is the way from prompt to row; ``stages``, ``losses``, ``update`` and ``rows`` are its steps; ``components``,
+``settings`` and ``state`` are what a run consists of; ``fit`` says which parts work together.
 
 Parts are handed in, built. How a run begins, is saved and goes on lies in ``lifecycle/``, learning from pairs in
 ``offline/``, what is asked of a run from outside the loop in ``probes/``. Nothing here reads a YAML file.

@@ -135,7 +135,7 @@ def start_audit(parts: Components, plan: Plan, batch: TrainBatch, first_pass: Pa
 
 
 def check_start(signals: Signals, stats: UpdateStats) -> None:
-    """Before anything was learnt the policy is the reference and its own past: most broken set-ups show here.
+    """Before the first step the policy equals the reference and the policy that sampled: most broken set-ups show here.
 
     Raises:
         RunFailed: KL to the reference or the ratio's distance from 1 is beyond rounding.

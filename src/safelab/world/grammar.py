@@ -78,8 +78,7 @@ POLITE_CLOSING_SHARE = 0.5
 SECOND_REMARK_SHARE = 0.6
 
 MAX_WORDS = 31
-MAX_RESPONSE_TOKENS = MAX_WORDS + 1
-"""Of a review with its end token."""
+"""Of the longest review; its end token is not counted."""
 
 
 def sample_prompt(rng: random.Random) -> str:

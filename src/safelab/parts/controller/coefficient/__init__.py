@@ -1,1 +1,1 @@
-"""``controller/coefficient``: one part of the controller stack; its contract stands in ``safelab.contracts``."""
+"""``controller/coefficient``: how strong the penalty is. It knows no shape of the penalty."""

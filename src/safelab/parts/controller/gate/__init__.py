@@ -1,1 +1,1 @@
-"""``controller/gate``: one part of the controller stack; its contract stands in ``safelab.contracts``."""
+"""``controller/gate``: what multiplies the penalty. It sets no threshold."""

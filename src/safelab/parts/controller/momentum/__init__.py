@@ -1,1 +1,1 @@
-"""``controller/momentum``: one part of the controller stack; its contract stands in ``safelab.contracts``."""
+"""``controller/momentum``: what a growing KL costs. It knows no threshold."""

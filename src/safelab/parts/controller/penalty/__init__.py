@@ -1,1 +1,1 @@
-"""``controller/penalty``: one part of the controller stack; its contract stands in ``safelab.contracts``."""
+"""``controller/penalty``: what a KL above, or beside, the threshold costs. It remembers nothing."""

@@ -1,1 +1,1 @@
-"""``controller/phase``: one part of the controller stack; its contract stands in ``safelab.contracts``."""
+"""``controller/phase``: which phase training is in, and its factor on the threshold. It hears the reward alone."""

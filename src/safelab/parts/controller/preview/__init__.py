@@ -1,1 +1,1 @@
-"""``controller/preview``: one part of the controller stack; its contract stands in ``safelab.contracts``."""
+"""``controller/preview``: how far one update may move the policy. It changes no loss."""

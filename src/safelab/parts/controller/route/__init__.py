@@ -1,1 +1,1 @@
-"""``controller/route``: one part of the controller stack; its contract stands in ``safelab.contracts``."""
+"""``controller/route``: how the penalty reaches the policy. It decides no strength."""

@@ -1,1 +1,1 @@
-"""``controller/threshold``: one part of the controller stack; its contract stands in ``safelab.contracts``."""
+"""``controller/threshold``: the KL from which the penalty acts. It knows no penalty."""
