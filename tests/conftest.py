@@ -1,8 +1,6 @@
 """What holds for every test: run-time shape checks, one thread, no network, Hypothesis without deadlines."""
 
 import os
-from importlib.util import find_spec
-from pathlib import Path
 
 # Before any other import: libraries read these when they are first imported.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -14,25 +12,10 @@ import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
 
-from support import quick_hydra
-
-
-def tensor_modules() -> list[str]:
-    """Modules of safelab with shapes in their signatures, found without importing any.
-
-    Those that name a Protocol of ``contracts`` are left out: beartype cannot check one.
-    """
-    root = Path(next(iter(find_spec("safelab").submodule_search_locations)))
-    texts = {path.relative_to(root.parent): path.read_text(encoding="utf-8") for path in root.rglob("*.py")}
-    return [
-        ".".join(path.with_suffix("").parts)
-        for path, text in sorted(texts.items())
-        if "from jaxtyping import" in text and "safelab.contracts" not in text and path.name != "contracts.py"
-    ]
-
+from support import quick_hydra, shapes
 
 # Shapes and types are checked at run time. Nothing of safelab may be imported before this line.
-install_import_hook(tensor_modules(), "beartype.beartype")
+install_import_hook(shapes.checked_modules(), "beartype.beartype")
 
 torch.set_num_threads(1)
 quick_hydra.install()

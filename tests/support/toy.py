@@ -20,6 +20,7 @@ from safelab.options import State
 from safelab.training.components import Components
 from safelab.training.state import Best, Counters, Recovery, TrainState
 from safelab.types import Plan, PolicyLoss, PromptBatch, Rollout, TokenStats, TrainBatch
+from support.controllers import part
 from support.objectives import component
 
 VOCABULARY, WIDTH = 7, 3
@@ -105,8 +106,8 @@ def objective(**changes: Any) -> SimpleNamespace:
 
 
 def controller(route: str = "constant", **changes: Any) -> SimpleNamespace:
-    """Only the route of the KL, by its name in ``conf/controller``."""
-    return SimpleNamespace(route=route, preview_max_kl=None, **changes)
+    """Only the route of the KL, by its name in ``conf/controller/route``."""
+    return SimpleNamespace(route=part("route", route), preview_max_kl=None, **changes)
 
 
 def parts(sampler: SimpleNamespace | None = None, **given: Any) -> Components:

@@ -39,7 +39,7 @@ class Writer:
     def __init__(self, batch_size: int = 4, samples_per_prompt: int = 1, staleness: int = 0) -> None:
         self.batch_size, self.samples_per_prompt, self.staleness = batch_size, samples_per_prompt, staleness
 
-    def rollout(self, policy: object, prompts: PromptBatch) -> Rollout:
+    def sample(self, policy: object, prompts: PromptBatch) -> Rollout:
         ids = torch.randint(toy.VOCABULARY, (len(prompts.ids), 4))
         return toy.rollout([4] * len(ids), prompts=prompts, ids=ids)
 

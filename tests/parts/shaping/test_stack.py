@@ -8,6 +8,7 @@ import yaml
 from safelab.options import restored
 from safelab.plugins import build_option
 from safelab.types import PromptBatch, Rollout
+from support.models import context
 
 CONF = Path(__file__).parents[3] / "conf" / "shaping"
 
@@ -33,7 +34,7 @@ def preset(name, **changes):
     config = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     normaliser = config.pop("defaults")[0]["normaliser"]
     nested = yaml.safe_load((CONF / "normaliser" / f"{normaliser}.yaml").read_text())
-    return build_option("shaping", {**config, "normaliser": nested, **changes}, None)
+    return build_option("shaping", {**config, "normaliser": nested, **changes}, context())
 
 
 def test_none_changes_nothing_to_the_last_bit():

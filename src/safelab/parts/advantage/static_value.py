@@ -15,7 +15,7 @@ response tokens, so that neither padding nor the cut into passes changes a numbe
 Ref: DVPO, arXiv 2502.16944, stage 2; authors' code microsoft/DKI_LLM, dvpo.
 """
 
-from typing import Annotated, ClassVar, Literal, Protocol, Self
+from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -32,6 +32,7 @@ from safelab.world.artifacts import ensure_value_model
 from safelab.world.options import WorldOptions
 
 
+@runtime_checkable
 class ReadsValues(Protocol):
     """What the estimator asks of the value model."""
 
@@ -59,7 +60,7 @@ class StaticValue(AdvantageEstimator):
     micro_batch_size: Annotated[int, Field(ge=1)] | None
     _model: ReadsValues = PrivateAttr()
 
-    def build(self, context: Context) -> Self:
+    def build(self, context: Context) -> "StaticValue":
         """The estimator with its value model, which the embedded world makes on first use.
 
         Raises:
@@ -68,7 +69,7 @@ class StaticValue(AdvantageEstimator):
         path = self.path or self._embedded(context)
         return self.reading(load_value_model(path, self.dtype, self.micro_batch_size, context))
 
-    def reading(self, model: ReadsValues) -> Self:
+    def reading(self, model: ReadsValues) -> "StaticValue":
         """The same, with the model whose values it reads."""
         made = self.model_copy()
         made._model = model

@@ -2,7 +2,7 @@
 
 import copy
 from abc import ABC, abstractmethod
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Bool, Float
@@ -43,7 +43,7 @@ class HeadOptions(Part, ABC):
         """One value of the heads'."""
 
     @model_validator(mode="after")
-    def _target_is_read(self) -> Self:
+    def _target_is_read(self) -> "HeadOptions":
         if self.polyak_rate is not None and self.read_at != "per_token":
             raise ValueError(
                 f"must have polyak_rate=null unless read_at=per_token, got {self.polyak_rate} with {self.read_at}: "

@@ -6,7 +6,7 @@ Ref: BAPO, arXiv 2510.18927, and its authors' code, which differ: see ``form``.
 """
 
 from dataclasses import fields
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import Field, model_validator
@@ -40,7 +40,7 @@ class BalancedClip(StatelessObjective):
     dual_clip: Annotated[float, Field(gt=1)] | None
 
     @model_validator(mode="after")
-    def _limits_lie_beyond(self) -> Self:
+    def _limits_lie_beyond(self) -> "BalancedClip":
         if self.low_limit < self.low_start or self.high_limit < self.high_start:
             raise ValueError(
                 "must have low_limit >= low_start and high_limit >= high_start, got "

@@ -6,7 +6,7 @@
 Ref: Cui et al. 2025, arXiv 2505.22617, eq. 11 to 13; authors' code PRIME-RL/Entropy-Mechanism-of-RL.
 """
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Bool
@@ -33,7 +33,7 @@ class ClipCov(StatelessObjective):
     cov_high: float
 
     @model_validator(mode="after")
-    def _bounds_in_order(self) -> Self:
+    def _bounds_in_order(self) -> "ClipCov":
         if self.cov_low >= self.cov_high:
             raise ValueError(f"must have cov_low below cov_high, got {self.cov_low} and {self.cov_high}: none is drawn")
         return self

@@ -7,7 +7,7 @@ is REINFORCE's, -A grad log p / beta, times the sampled token's own probability,
 Ref: arXiv 2603.00963, from public notes.
 """
 
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -29,7 +29,7 @@ class LogitsConvex(StatelessObjective):
     beta: Annotated[float, Field(gt=0)]
 
     @model_validator(mode="after")
-    def _starts_from_old(self) -> Self:
+    def _starts_from_old(self) -> "LogitsConvex":
         if self.anchor != "old":
             raise ValueError(f"must have anchor=old, got {self.anchor}: whole distributions are kept of no other")
         return self

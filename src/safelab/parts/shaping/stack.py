@@ -46,7 +46,8 @@ class ShapingStack(Shaping[ShapingState]):
     """See the module's docstring."""
 
     options: Stack
-    normaliser: Normaliser[Any]
+    # Normaliser[Any] would be a class of its own to pydantic, from which no normaliser derives.
+    normaliser: Normaliser  # type: ignore[type-arg]
 
     def init(self) -> ShapingState:
         """State before any reward was seen."""

@@ -2,10 +2,11 @@ import pytest
 import torch
 
 from safelab.plugins import build_option
+from support.models import context
 
 
 def build(eps=1e-12):
-    return build_option("shaping/normaliser", {"name": "running", "eps": eps}, None)
+    return build_option("shaping/normaliser", {"name": "running", "eps": eps}, context())
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -1,10 +1,11 @@
 import torch
 
 from safelab.plugins import build_option
+from support.models import context
 
 
 def build(eps=1e-8):
-    return build_option("shaping/normaliser", {"name": "running_released", "eps": eps}, None)
+    return build_option("shaping/normaliser", {"name": "running_released", "eps": eps}, context())
 
 
 def test_by_hand():

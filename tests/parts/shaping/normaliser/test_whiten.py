@@ -2,10 +2,11 @@ import pytest
 import torch
 
 from safelab.plugins import build_option
+from support.models import context
 
 
 def whiten(reward, shift_mean, eps=1e-12):
-    part = build_option("shaping/normaliser", {"name": "whiten", "eps": eps, "shift_mean": shift_mean}, None)
+    part = build_option("shaping/normaliser", {"name": "whiten", "eps": eps, "shift_mean": shift_mean}, context())
     state, scaled = part.step(part.init(), torch.tensor(reward))
     assert state == part.init()
     return scaled.tolist()
