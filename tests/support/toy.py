@@ -110,7 +110,7 @@ def controller(route: str = "constant", **changes: Any) -> SimpleNamespace:
     return SimpleNamespace(route=part("route", route), preview_max_kl=None, **changes)
 
 
-def parts(sampler: SimpleNamespace | None = None, **given: Any) -> Components:
+def parts(**given: Any) -> Components:
     """Components with ``given`` and these for what is not: the policy, critic and objective above, sums over tokens."""
     made = {
         "settings": SimpleNamespace(seed=3),
@@ -121,8 +121,6 @@ def parts(sampler: SimpleNamespace | None = None, **given: Any) -> Components:
         "aggregation": component("aggregation", "token_mean"),
         "optimizer": SimpleNamespace(minibatches=1, micro_batch_size=None),
         "advantage": SimpleNamespace(needs=frozenset()),
-        "sampler": sampler or SimpleNamespace(),
-        "rollout": sampler or SimpleNamespace(),
         **given,
     }
     return Components(**{field.name: made.get(field.name, SimpleNamespace()) for field in fields(Components)})

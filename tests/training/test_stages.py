@@ -57,7 +57,7 @@ def encoding(**changes) -> SimpleNamespace:
 
 
 def writing(**sizes: int) -> Components:
-    return toy.parts(sampler=Writer(**sizes), data=Counting(), policy=encoding())
+    return toy.parts(rollout=Writer(**sizes), data=Counting(), policy=encoding())
 
 
 def test_each_prompt_is_drawn_as_often_as_it_is_answered() -> None:
