@@ -26,7 +26,7 @@ def job(**config) -> Job:
     [
         ([], "safe"),
         (["controller/gate=none"], "safe,controller-gate=none"),
-        (["+change=huber"], "safe,change=huber"),
+        (["critic.value_loss=huber"], "safe,critic.value_loss=huber"),
         (["optimizer.lr=1e-4"], "safe,optimizer.lr=0.0001"),
         (["optimizer.lr=0.0001"], "safe,optimizer.lr=0.0001"),
         (["critic.detach=True"], "safe,critic.detach=true"),

@@ -55,6 +55,21 @@ MISTAKES = {
     "an arm that is not there": (["+sweep=demo", "arms=[saef]"], "arms has no 'saef': did you mean 'safe'? known: "),
     "arms of no sweep": (["-m", "arms=safe"], "arms=[...] must come with a sweep that has arms, got none"),
     "one run of a sweep": (["+sweep=demo", "arm=x"], "arm must be left out where a sweep has arms"),
+    "a key that an arm sets": (
+        ["-m", "+sweep=ablate_controller", "controller/gate=entropy"],
+        "error: controller/gate must be left to the arms of this sweep, which set it (no_controller: controller=none, "
+        "fixed_kl: controller=fixed_kl, no_gate: none and 2 more); choose arms without it, as arms=[...], or write an ",
+    ),
+    "a former group": (
+        ["-m", "+sweep=ablate_controller", "+change=no_gate"],
+        "error: change is no group any more: write the override itself (controller/gate=none), or an arm of a sweep: "
+        "+sweep=ablate_controller arms=no_gate\n",
+    ),
+    "a former group, several": (
+        ["-m", "+tuned=safe,ppo"],
+        "error: tuned is no group any more: its settings are the arms of a sweep: +sweep=baselines arms=safe\n",
+    ),
+    "a former group, one run": (["stability=safe"], "error: stability is no group any more: "),
     "sweep preset": (["+sweep=dmeo"], "sweep must be one of its options, got 'dmeo': did you mean 'demo'?"),
 }
 

@@ -73,18 +73,22 @@ def test_every_arm_with_every_seed(jobs: Jobs, hydra: Hydra, overrides: list[str
 
 
 def test_the_command_line_wins(jobs: Jobs) -> None:
-    made = jobs("+sweep=mine", "arms=[tuned_ppo,safe]", "seed=5", "optimizer.lr=1e-3", "updates=9", "experiment=e")
+    made = jobs(
+        "+sweep=mine", "arms=[tuned_ppo,safe]", "seed=5", "optimizer.critic_lr=1e-3", "updates=9", "experiment=e"
+    )
     assert list(made) == [("tuned_ppo", 5), ("safe", 5)]
     for job in made.values():
-        assert (job.config["optimizer"]["lr"], job.config["updates"], job.config["experiment"]) == (1e-3, 9, "e")
+        assert (job.config["optimizer"]["critic_lr"], job.config["updates"], job.config["experiment"]) == (1e-3, 9, "e")
 
 
 def test_what_the_command_line_says_several_values_of_is_in_the_arms_name(jobs: Jobs) -> None:
-    made = jobs("+sweep=free", "optimizer.lr=1e-4,1e-3", "algorithm=ppo,safe", "updates=3")
+    made = jobs("+sweep=free", "optimizer.critic_lr=1e-4,1e-3", "algorithm=ppo,safe", "updates=3")
     choices = product("ab", ("ppo", "safe"), ("0.0001", "0.001"))
-    assert {arm for arm, _ in made} == {f"{arm},algorithm={one},optimizer.lr={rate}" for arm, one, rate in choices}
-    job = made["a,algorithm=safe,optimizer.lr=0.001", 3]
-    assert (job.config["critic"]["name"], job.config["optimizer"]["lr"]) == ("double_soft_min", 1e-3)
+    assert {arm for arm, _ in made} == {
+        f"{arm},algorithm={one},optimizer.critic_lr={rate}" for arm, one, rate in choices
+    }
+    job = made["a,algorithm=safe,optimizer.critic_lr=0.001", 3]
+    assert (job.config["critic"]["name"], job.config["optimizer"]["critic_lr"]) == ("double_soft_min", 1e-3)
 
 
 def test_a_choice_beside_arms_wins_over_the_presets_own(jobs: Jobs) -> None:
@@ -125,6 +129,11 @@ def test_a_flag_that_looks_at_one_run_takes_the_first_seed(hydra: Hydra) -> None
         (["+sweep=mine", "arms=[safe"], "'arms=[safe' must be a valid override"),
         (["+sweep=mine", "arm=x"], "arm must be left out where a sweep has arms"),
         (["arms=safe"], "arms=[...] must come with a sweep that has arms, got none"),
+        (
+            ["+sweep=mine", "+critc=single"],
+            "critc is not a key of the configuration, got 'single': did you mean 'critic'?",
+        ),
+        (["+sweep=mine", "+critc=a,b"], "critc is not a key of the configuration, got 'a,b': "),
         (["+sweep=mine,free"], "arms are many runs, and this is about one"),
     ],
 )
@@ -132,6 +141,42 @@ def test_a_mistake_is_one_message(jobs: Jobs, overrides: list[str], told: str) -
     with pytest.raises(ConfigError) as error:
         jobs(*overrides)
     assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "which"),
+    [
+        ("controller/gate=entropy", "no_gate: none"),
+        ("controller/gate=entropy,none", "no_gate: none"),
+        ("controller.gate.floor=1.0", "no_gate: controller/gate=none"),
+        ("controller=fixed_kl", "no_gate: controller/gate=none"),
+        ("optimizer.lr=1e-3", "tuned_ppo: 0.0001"),
+        ("optimizer=adamw", "tuned_ppo: optimizer.lr=0.0001, tuned_ppo: optimizer.epochs=5"),
+        ("~optimizer.lr", "tuned_ppo: 0.0001"),
+        ("algorithm=ppo", "safe: safe, no_gate: safe, tuned_ppo: ppo"),
+    ],
+)
+def test_what_an_arm_sets_itself_cannot_be_told(hydra: Hydra, override: str, which: str) -> None:
+    # ~optimizer.lr and the like may not fit the shared configuration; arms are asked for before any job is composed.
+    master, arms = shared(hydra, ["+sweep=mine"], "config")
+    master.hydra.overrides.task.append(override)
+    with pytest.raises(ConfigError) as error:
+        expand(hydra, master, arms)
+    key = override.lstrip("~").split("=")[0]
+    assert str(error.value) == (
+        f"{key} must be left to the arms of this sweep, which set it ({which}); "
+        "choose arms without it, as arms=[...], or write an arm of your own"
+    )
+
+
+def test_arms_that_set_more_are_counted(hydra: Hydra) -> None:
+    with pytest.raises(ConfigError, match=r"which set it \(ppo_released: ppo_released, .*, ppo: ppo and 2 more\);"):
+        jobs_of(hydra, ["+sweep=demo", "algorithm=ppo"])
+
+
+def test_what_only_other_arms_set_can_be_told(jobs: Jobs) -> None:
+    (job,) = jobs("+sweep=mine", "arms=safe", "seed=0", "controller=fixed_kl", "optimizer.lr=1e-3").values()
+    assert (job.config["controller"]["coefficient"]["name"], job.config["optimizer"]["lr"]) == ("fixed", 1e-3)
 
 
 def test_an_override_that_leads_nowhere_is_told_with_its_arm(jobs: Jobs) -> None:

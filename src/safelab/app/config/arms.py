@@ -6,7 +6,7 @@
     seed: range(10)
 
 What stands beside ``arms`` holds for all of them, and Hydra composes it as ever. An arm's overrides come after that,
-and those of the command line come last.
+and those of the command line come last. They may not touch what an arm sets itself: its name would no longer be true.
 """
 
 import re
@@ -14,12 +14,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.override_parser.types import Override, Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
 from safelab.app.config.jobs import ARMS, folder_fault
 from safelab.app.config.preflight import listed
 from safelab.errors import ConfigError, nearest
+from safelab.runlog.keys import makes_no_arm
+
+ARMS_SHOWN = 3
+"""Overrides of arms that a message shows before it counts the others."""
 
 WITHOUT_ARMS = f"~{ARMS}"
 """Given with an arm's overrides, it leaves one run of the sweep's file."""
@@ -79,6 +83,30 @@ def arms_of(config: DictConfig, chosen: Sequence[str] | None) -> Arms | None:
     return {name: [as_override(str(key), value) for key, value in given[name].items()] for name in names}
 
 
+def check_left_to_arms(arms: Mapping[str, Sequence[Override]], told: Sequence[Override]) -> None:
+    """Refuse to be told what an arm sets itself: the arm's folder would hold something else than its name says.
+
+    Args:
+        arms: name of an arm -> its own overrides.
+        told: what the command line says for all of them.
+
+    Raises:
+        ConfigError: every key of ``told`` that an arm sets, or that lies above or below one that an arm sets.
+    """
+    lines = []
+    for key in dict.fromkeys(override.key_or_group for override in told if not makes_no_arm(override.key_or_group)):
+        setting = [f"{name}: {_seen_from(key, one)}" for name, own in arms.items() for one in own if _touches(key, one)]
+        if setting:
+            more = f" and {len(setting) - ARMS_SHOWN} more" if len(setting) > ARMS_SHOWN else ""
+            which = ", ".join(setting[:ARMS_SHOWN]) + more
+            lines.append(
+                f"{key} must be left to the arms of this sweep, which set it ({which}); "
+                "choose arms without it, as arms=[...], or write an arm of your own"
+            )
+    if lines:
+        raise ConfigError(listed(lines))
+
+
 def seeds_of(config: DictConfig) -> list[str]:
     """An override for the seeds in a sweep's file: ``range(10)``, ``0,1,2`` or a list; none for a single seed."""
     seed = _as_it_stands(config, "seed")
@@ -106,6 +134,22 @@ def written(value: Any) -> str:
         return str(value)
     is_name = re.fullmatch(r"[A-Za-z_/][\w./@-]*", value, re.ASCII) and value.lower() not in RESERVED
     return value if is_name else QuotedString(text=value, quote=Quote.single).with_quotes()
+
+
+def _parts(key: str) -> list[str]:
+    """The steps of a key or of a group: ``controller/gate`` and ``controller.gate`` are one place."""
+    return re.split(r"[./]", key)
+
+
+def _touches(key: str, own: Override) -> bool:
+    """Whether ``key`` is what ``own`` sets, or lies above or below it."""
+    return all(one == other for one, other in zip(_parts(key), _parts(own.key_or_group), strict=False))
+
+
+def _seen_from(key: str, own: Override) -> str:
+    """What ``own`` sets ``key`` to; the whole override where it sets another key, or deletes."""
+    text = str(own.input_line)
+    return text.partition("=")[2] or text if key == own.key_or_group else text
 
 
 def _as_it_stands(config: DictConfig, key: str) -> Any:

@@ -35,12 +35,7 @@ def validate(config: Mapping[str, Any]) -> None:
 def problems(config: Mapping[str, Any]) -> list[str]:
     """All that is wrong with ``config``, one line each; parts are asked to fit together once each is sound."""
     settings = tuple(Settings.model_fields)
-    known = {*settings, "world", "detectors", *GROUPS}
-    lines = [
-        f"{key} is not a key of the configuration, got {value!r}: {nearest(str(key), known)}"
-        for key, value in config.items()
-        if key not in known
-    ]
+    lines = unknown(config)
     lines += _model(Settings, {key: config[key] for key in settings if key in config}, "")
     lines += _model(DetectorOptions, config.get("detectors"), "detectors")
     lines += _model(WorldOptions, config.get("world"), "world")
@@ -48,6 +43,16 @@ def problems(config: Mapping[str, Any]) -> list[str]:
         # Parts that read ${seed} or ${world} repeat their faults.
         lines += [line for line in _option(group, config.get(group)) if line.removeprefix(f"{group}.") not in lines]
     return lines or _device(config["device"]) + misfits(config)
+
+
+def unknown(config: Mapping[str, Any]) -> list[str]:
+    """The keys of ``config`` that no run has, one line each."""
+    known = {*Settings.model_fields, "world", "detectors", *GROUPS}
+    return [
+        f"{key} is not a key of the configuration, got {value!r}: {nearest(str(key), known)}"
+        for key, value in config.items()
+        if key not in known
+    ]
 
 
 def build(config: Mapping[str, Any], context: Context) -> Components:

@@ -92,6 +92,8 @@ def compose(hydra: Hydra, overrides: Sequence[str], *, multirun: bool = False, n
         ConfigError: it cannot be composed.
     """
     mode = RunMode.MULTIRUN if multirun else RunMode.RUN
+    if lines := mistakes.outdated(hydra, overrides):
+        raise ConfigError("\n".join(lines))
     with explained(hydra, overrides, name):
         return hydra.compose_config(config_name=name, overrides=[renamed(one) for one in overrides], run_mode=mode)
 

@@ -14,6 +14,22 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from safelab.errors import nearest
 
+NO_LONGER = {
+    "change": "write the override itself (controller/gate=none), or an arm of a sweep: "
+    "+sweep=ablate_controller arms=no_gate",
+    "tuned": "its settings are the arms of a sweep: +sweep=baselines arms=safe",
+    "stability": "its settings are the arms of a sweep: +sweep=stability arms=safe",
+}
+"""Groups that there were once, each with what stands in its place."""
+
+
+def outdated(hydra: Hydra, overrides: Sequence[str]) -> list[str]:
+    """One line for each former group in ``overrides``; a group of the user's own may have such a name."""
+    given = dict.fromkeys(re.split("[=@]", text.lstrip("+"))[0] for text in overrides)
+    old = [key for key in given if key in NO_LONGER]
+    groups = _groups(hydra) if old else []
+    return [f"{key} is no group any more: {NO_LONGER[key]}" for key in old if key not in groups]
+
 
 def explain(error: Exception, hydra: Hydra, overrides: Sequence[str], name: str) -> str:
     """One message for what went wrong while ``overrides`` were composed onto the configuration ``name``."""

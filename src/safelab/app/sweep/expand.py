@@ -1,5 +1,6 @@
 """From what was asked for to the jobs of a sweep, each composed by itself."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -9,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from safelab.app.config.arms import WITHOUT_ARMS, Arms, arms_of, as_override, seeds_of, split
+from safelab.app.config.arms import WITHOUT_ARMS, Arms, arms_of, as_override, check_left_to_arms, seeds_of, split
 from safelab.app.config.compose import CONFIG_NAME, compose, explained
 from safelab.app.config.jobs import ARMS, Job, arm_name, merged, overrides_of, to_job
 from safelab.app.config.preflight import listed
@@ -48,7 +49,21 @@ def shared(hydra: Hydra, overrides: Overrides, name: str) -> tuple[DictConfig, A
     with explained(hydra, overrides, name):
         chosen, others = split(overrides)
     master = compose(hydra, others, multirun=True, name=name)
+    check_added(hydra, others)
     return master, arms_of(master, chosen)
+
+
+def check_added(hydra: Hydra, overrides: Overrides) -> None:
+    """Refuse a ``+key=value`` that no run knows, once and before its many jobs are composed."""
+    groups = {*hydra.list_all_config_groups()}
+    parsed = OverridesParser.create(hydra.config_loader).parse_overrides([*overrides])
+    added = [one for one in parsed if (one.is_add() or one.is_force_add()) and one.key_or_group not in groups]
+    values = {one.key_or_group: one.get_value_string() for one in added if re.fullmatch(r"\w+", one.key_or_group)}
+    if values:
+        from safelab.app.config.build import unknown  # its imports are slow, and this is rare
+
+        if lines := unknown(values):
+            raise ConfigError(listed(lines))
 
 
 def expand(hydra: Hydra, master: DictConfig, arms: Arms | None) -> list[list[Overrides]]:
@@ -65,8 +80,10 @@ def expand(hydra: Hydra, master: DictConfig, arms: Arms | None) -> list[list[Ove
             jobs = BasicSweeper.split_arguments(told, None)[0]
         elif any(override.key_or_group == "arm" for override in told):
             raise ConfigError("arm must be left out where a sweep has arms: their names are given in its file")
-        for name, own in (arms or {}).items():
-            jobs += arm_jobs(name, parser.parse_overrides([*own]), told)
+        parsed = {name: parser.parse_overrides([*own]) for name, own in (arms or {}).items()}
+        check_left_to_arms(parsed, told)
+        for name, own in parsed.items():
+            jobs += arm_jobs(name, own, told)
         return [[*chunk] for chunk in BasicSweeper.split_overrides_to_chunks(jobs, sweeper.max_batch_size)]
 
 
@@ -75,7 +92,7 @@ def arm_jobs(name: str, own: Sequence[Override], told: Sequence[Override]) -> li
     swept = [override for override in told if override.is_sweep_override()]
     many = {override.get_key_element() for override in swept if not makes_no_arm(override.key_or_group)}
     jobs = []
-    # Of two overrides of one key the later holds, so what was told wins.
+    # Of two overrides of one key the later holds, so a number of updates that was told wins.
     for job in BasicSweeper.split_arguments([*own, *told], None)[0]:
         full = arm_name(name, [text for text in job if text.split("=")[0] in many]) if many else name
         jobs.append([*job, as_override("arm", full), WITHOUT_ARMS])
