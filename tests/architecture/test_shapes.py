@@ -38,7 +38,7 @@ def test_every_module_of_a_group_goes_through_the_hook(group: str) -> None:
         assert type(sys.modules[name].__loader__).__module__.startswith("jaxtyping"), name
 
 
-def test_a_wrong_shape_is_refused_in_a_part() -> None:
+def test_a_wrong_shape_is_refused() -> None:
     aggregation = component("aggregation", "token_mean")
     whole = Counts(sequences=2, tokens=6, columns=6, values=6)
     with pytest.raises(TypeCheckError):
