@@ -17,3 +17,10 @@ def test_it_composes_the_same(overrides: list[str]) -> None:
         finally:
             quick_hydra.install()
     assert quick == [slow, slow]
+
+
+def test_it_parses_a_file_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with opened() as hydra:
+        compose(hydra, ["algorithm=safe"])
+        monkeypatch.setattr(quick_hydra, "LOAD", lambda *arguments: pytest.fail("parsed again"))
+        compose(hydra, ["algorithm=safe"])

@@ -10,9 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra._internal import defaults_list
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult
 
+Plugins.instance()  # imports its sources anew, so it must come before one of them is named
+FileConfigSource: Any = SourcesRegistry.instance().resolve("file")
 CONF = Path(__file__).resolve().parents[2] / "conf"
 MAP = defaults_list._create_interpolation_map
 LOAD = FileConfigSource.load_config
@@ -34,7 +37,7 @@ def _map_if_needed(overrides: Any, defaults: list[Any], self_added: bool) -> Any
     return MAP(overrides, defaults, self_added) if any(one.is_interpolation() for one in defaults) else None
 
 
-def _load_once(source: FileConfigSource, config_path: str) -> ConfigResult:
+def _load_once(source: Any, config_path: str) -> ConfigResult:
     file = Path(source.path, source._normalize_file_name(config_path))
     if not (file.is_relative_to(CONF) and file.is_file()):
         return LOAD(source, config_path)

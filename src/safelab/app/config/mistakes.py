@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import yaml
 from hydra._internal.hydra import Hydra
@@ -156,4 +157,9 @@ def _without(key: str, hydra: Hydra, overrides: Sequence[str], name: str) -> Dic
 
 
 def _groups(hydra: Hydra) -> list[str]:
-    return [group for group in hydra.list_all_config_groups() if group.split("/")[0] != "hydra"]
+    if hydra not in _FOUND:  # Hydra reads every folder, which takes a third of a second
+        _FOUND[hydra] = [group for group in hydra.list_all_config_groups() if group.split("/")[0] != "hydra"]
+    return _FOUND[hydra]
+
+
+_FOUND: WeakKeyDictionary[Hydra, list[str]] = WeakKeyDictionary()
