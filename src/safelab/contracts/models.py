@@ -37,7 +37,7 @@ class CausalModel(ABC):
         """Log-probability, entropy and (given a reference) exact KL of each response token, in float32."""
 
     @abstractmethod
-    def log_probs(self, hidden: Float[Tensor, "b t d"]) -> Float[Tensor, "b t vocab"]:
+    def log_probs(self, hidden: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows vocab"]:
         """Next-token log-probabilities at the sampling temperature, in float32."""
 
 

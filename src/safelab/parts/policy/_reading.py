@@ -49,7 +49,7 @@ class CausalReader(CausalModel):
         states: Tensor = output.last_hidden_state
         return states[:, prompt_ids.shape[1] - 1 :]
 
-    def log_probs(self, hidden: Float[Tensor, "b t d"]) -> Float[Tensor, "b t vocab"]:
+    def log_probs(self, hidden: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows vocab"]:
         """log_softmax of the logits over the temperature, in float32."""
         with self.inside():
             return log_probs(self.module.get_output_embeddings(), hidden, self.sampling_temperature)
