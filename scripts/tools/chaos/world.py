@@ -23,7 +23,7 @@ from scripts.tools.preset_rows import MEASURED
 UPDATES = 10
 SETTINGS = (
     "algorithm=safe", f"updates={UPDATES}", "checkpoint.every=2", "samples.every=3", "optimizer.lr=3e-3",
-    "guard=rollback", "guard.kl_ceiling=0.1", "guard.lr_factor=0.25", "guard.max_rollbacks=9", "arm=x",
+    "guard=rollback", "guard.kl_ceiling=0.13", "guard.lr_factor=0.25", "guard.max_rollbacks=9", "arm=x",
 )  # fmt: skip
 """Rollbacks on the way, so that they are under fire, too."""
 
