@@ -54,6 +54,13 @@ class CausalReader(CausalModel):
         with self.inside():
             return log_probs(self.module.get_output_embeddings(), hidden, self.sampling_temperature)
 
+    def sampled_logit(self, hidden: Float[Tensor, "b t d"], ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t"]:
+        """The head's logit of each token, in float32."""
+        with self.inside():
+            logits = self.module.get_output_embeddings()(hidden)
+        chosen: Tensor = logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1).float()
+        return chosen
+
     def token_stats(
         self,
         hidden: Float[Tensor, "b t d"],
