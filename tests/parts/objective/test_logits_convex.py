@@ -41,7 +41,7 @@ def test_the_first_authors_code_hardly_learns_from_losses() -> None:
         answer = told(made, now(LOGP[..., 0], torch.log_softmax(leaf, -1)), given)
         old = LOGP[0, 0].exp().tolist()
         expected = sum(p * math.log(p / q) for p, q in zip(goal, old, strict=True))
-        assert answer.loss_tok[0, 0].item() == pytest.approx(expected, abs=1e-7)
+        assert answer.loss_tok[0, 0].item() == pytest.approx(expected, abs=1e-6)
         answer.loss_tok[0, 0].backward()
         assert leaf.grad[0, 0].tolist() == pytest.approx([q - p for p, q in zip(goal, old, strict=True)], abs=1e-6)
 
