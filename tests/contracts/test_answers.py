@@ -15,6 +15,11 @@ from safelab.types import PolicyLoss
 from support import toy
 
 
+def objective(loss: Any) -> SimpleNamespace:
+    """The toy objective under a user's name, with another loss."""
+    return SimpleNamespace(**{**vars(toy.objective()), "name": "mine", "loss": loss})
+
+
 def refused(said: str, **given: Any) -> None:
     """One pass with toy parts of which one answers wrongly."""
     parts = toy.parts(**given)
@@ -40,7 +45,7 @@ def test_a_loss_that_is_none_per_token_is_refused(spoil: Any, said: str) -> None
         # Not checked by the annotations of PolicyLoss, as in a run.
         return unlooked_at(spoil(right.loss(*given).loss_tok))
 
-    refused(said, objective=toy.objective(name="mine", loss=loss))
+    refused(said, objective=objective(loss))
 
 
 def unlooked_at(loss_tok: Any) -> PolicyLoss:
@@ -54,7 +59,7 @@ def unlooked_at(loss_tok: Any) -> PolicyLoss:
 def test_an_objective_that_returns_a_bare_tensor_is_told_what_it_owes() -> None:
     refused(
         "objective=mine must return a PolicyLoss from loss",
-        objective=toy.objective(name="mine", loss=lambda *given: torch.zeros(3, 4)),
+        objective=objective(lambda *given: torch.zeros(3, 4)),
     )
 
 
