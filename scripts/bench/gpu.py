@@ -121,7 +121,7 @@ def first_ratio(directory: Path, device) -> float:
 
     seen = []
     # The loop's own check, with what it saw.
-    loop.check_start = lambda signals, stats: seen.append(stats.first_ratio_error)
+    loop.check_first_pass = lambda stats: seen.append(stats.first_ratio_error)
     next(train(parts_of(config_for(
         directory, f"device={device.type}", "policy.dtype=bfloat16", "algorithm=safe", "updates=1",
         "optimizer.micro_batch_size=4",

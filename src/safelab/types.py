@@ -206,11 +206,13 @@ class Current:
     """What the policy that is being trained says of a minibatch's response tokens, with its graph; in nats.
 
     ``logp_vocab``: the whole distributions, where the objective needs them. ``seed``: of what the objective draws.
+    ``logit_tok``: the sampled tokens' logits before any normalisation, likewise.
     """
 
     logp_tok: Float[Tensor, "b t"]
     logp_vocab: Float[Tensor, "b t vocab"] | None
     seed: int
+    logit_tok: Float[Tensor, "b t"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,7 +91,7 @@ MARKS: dict[str, dict[str, Any]] = {
     "kl_cov": {"objective.share": 2e-3, "objective.pull": 1.0},
     "dpo": {"preference.beta": 0.1, "preference.label_smoothing": 0.0},
     "cdpo": {"preference.beta": 0.1, "preference.label_smoothing": 0.1},
-    "ipo": {"preference.beta": 0.1},
+    "ipo": {"preference.beta": 0.1, "preference.over": "sum"},
     "chi_po": {"preference.beta": 0.05, "preference.reward_max": 2.0},
     "var": {"preference.beta": 0.1, "preference.normalise_over": "pair", "preference.include_ref_prob": False},
 }  # fmt: skip

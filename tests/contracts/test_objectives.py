@@ -14,9 +14,11 @@ from support.objectives import current as now
 
 WHOLE = {name for name in OBJECTIVES if objective(name).needs & {"whole_minibatch", "whole_groups"}}
 # Objectives whose gradient is not REINFORCE's at policy = old, each with a test of its own gradient there.
-OTHER_AT_OLD = {"weighted_sft", "robust_group", "logits_convex", "clip_cov"}
+OTHER_AT_OLD = {
+    "weighted_sft", "robust_group", "logits_convex", "logits_convex_released", "logits_convex_sampled", "clip_cov",
+}  # fmt: skip
 # Those that hold the policy near the old one, so that they have a gradient without any advantage.
-REGULARISED = {"weighted_sft", "logits_convex", "ratio_variance", "kl_cov", "robust_group"}
+REGULARISED = {"weighted_sft", "logits_convex", "logits_convex_released", "ratio_variance", "kl_cov", "robust_group"}
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def world(shift: float = 0.5, advantage: float = 1.0, rows: int = 6, columns: in
 
 def present(logits: torch.Tensor, batch: TrainBatch) -> Current:
     logp = logits.log_softmax(-1)
-    return now(logp.gather(-1, batch.ids.unsqueeze(-1)).squeeze(-1), logp)
+    sampled, logit = (x.gather(-1, batch.ids.unsqueeze(-1)).squeeze(-1) for x in (logp, logits))
+    return replace(now(sampled, logp), logit_tok=logit)
 
 
 def aggregation_of(name: str) -> str:

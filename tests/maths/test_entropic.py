@@ -68,9 +68,7 @@ def test_the_value_is_the_worst_expectation_near_the_policy(risk: float) -> None
         assert value.tolist() == pytest.approx([expected] * int(rows.sum()), abs=1e-6)
 
 
-# What is left of a group is a difference of sums there, so where one weight is e^36 times the others together (e^16 in
-# float32) nothing of them is left: smaller risks than these are beyond it.
-@pytest.mark.parametrize("risk", [0.3, 0.7, 50.0])
+@pytest.mark.parametrize("risk", [0.001, 0.03, 0.3, 0.7, 50.0])
 def test_the_jackknife_is_one_log_sum_left_out_after_another(risk: float) -> None:
     ratio, advantage, group = drawn(2)
     loss = robust_loss_seq(ratio, advantage, group, risk, jackknife=True)
@@ -81,6 +79,22 @@ def test_the_jackknife_is_one_log_sum_left_out_after_another(risk: float) -> Non
         value = n * special.logsumexp(x, b=s / n) - (n - 1) * np.mean(left_out)
         expected = max(risk, 1.0) * (value - s)
         assert loss[torch.tensor(rows)].tolist() == pytest.approx(expected.tolist(), rel=1e-9)
+
+
+@pytest.mark.parametrize("gap", [10.0, 20.0, 80.0, 600.0])
+def test_a_weight_that_dominates_its_group_leaves_the_others_to_float32(gap: float) -> None:
+    """The sum of the others as the whole less the greatest loses all digits from 16 nats on (gap 20: 55.9)."""
+    advantage, ratio = [-gap, 0.0, 0.1], [1.0, 0.9, 1.1]
+    weight = [special.logsumexp([-a], b=[s]) for a, s in zip(advantage, ratio, strict=True)]
+    left_out = [special.logsumexp([w for j, w in enumerate(weight) if j != i]) - np.log(2) for i in range(3)]
+    expected = 3 * (special.logsumexp(weight) - np.log(3)) - 2 * np.mean(left_out)
+    leaf = torch.tensor(ratio, requires_grad=True)
+    loss = robust_loss_seq(leaf, torch.tensor(advantage), torch.zeros(3, dtype=torch.long), 1.0, True, offset=False)
+    assert loss.tolist() == pytest.approx([expected] * 3, rel=1e-6)
+    loss.sum().backward()
+    # d value / d s_0 = 3 w_0 / sum w - 2 mean_i (w_0 / sum of the others of i), the greatest being in two of three.
+    assert leaf.grad[0].item() == pytest.approx(3 * (3 - 4 / 3), rel=1e-3)
+    assert torch.isfinite(leaf.grad).all()
 
 
 @pytest.mark.parametrize("risk", [0.5, 2.0])

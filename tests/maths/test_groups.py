@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelab.maths.groups import group_deviation, group_mean, group_softmax, leave_one_out, less_group_mean
+from safelab.maths.groups import group_deviation, group_mean, group_softmax, leave_one_out, less_group_mean, places
 
 numbers = st.floats(-5, 5, width=32)
 
@@ -25,6 +25,10 @@ def test_against_a_loop_over_the_groups(rows: list[tuple[float, int]]) -> None:
 def test_shares_of_a_group_add_up_to_one_at_any_size() -> None:
     share = group_softmax(torch.tensor([900.0, 0.0, -900.0, 3.0]), torch.tensor([0, 0, 1, 1]))
     assert share.tolist() == [1.0, 0.0, 0.0, 1.0]
+
+
+def test_places_count_from_zero_in_each_group() -> None:
+    assert places(torch.tensor([7, 2, 7, 7, 2, 9])).tolist() == [0, 0, 1, 2, 1, 0]
 
 
 def test_ids_need_not_be_small_or_sorted() -> None:

@@ -87,9 +87,13 @@ class Preference(Part, ABC):
     def loss_pair(self, logp: Float[Tensor, "b a"], batch: PairBatch) -> Float[Tensor, "b"]:
         """Loss of each pair (minimised), not yet averaged."""
 
+    def as_read(self, log_ratio: Float[Tensor, "b a"], batch: PairBatch) -> Float[Tensor, "b a"]:
+        """``log_ratio`` as the loss reads it: summed over an answer's tokens, as here."""
+        return log_ratio
+
     @abstractmethod
     def implied_reward(self, log_ratio: Float[Tensor, "b a"]) -> Float[Tensor, "b a"]:
-        """The reward whose optimum the policy is, up to a constant of the prompt; log_ratio = logp - logp_ref."""
+        """The reward whose optimum the policy is, up to a constant of the prompt; log_ratio is ``as_read``."""
 
     def clipped_pair(self, log_ratio: Float[Tensor, "b a"]) -> Bool[Tensor, "b"]:
         """Where a bound of the loss stops a pair's gradient; nowhere, as here, where the loss has no bound."""

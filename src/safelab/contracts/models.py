@@ -40,6 +40,10 @@ class CausalModel(ABC):
     def log_probs(self, hidden: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows vocab"]:
         """Next-token log-probabilities at the sampling temperature, in float32."""
 
+    def sampled_logit(self, hidden: Float[Tensor, "b t d"], ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t"]:
+        """The head's logit of each token of ``ids``, neither normalised nor over a temperature, in float32."""
+        raise NotImplementedError(f"{type(self).__name__} tells no raw logits")
+
 
 Decoding = Literal["dynamic", "static", "compiled"]
 """The key-value cache of sampling: it grows, or has a fixed size, or that and a compiled step."""

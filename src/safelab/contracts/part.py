@@ -14,7 +14,7 @@ Need = Literal[
     "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward", "unread_reward",
     "sequence_advantage",
     "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "sequence_mean",
-    "moved_ratio",
+    "sampled_logit", "moved_ratio",
 ]  # fmt: skip
 """What a part may need of the rest of the run. It says so in ``needs``; a run that cannot give it is refused.
 
@@ -34,6 +34,7 @@ Read by an objective:
   policy before this update.
 - ``reference``: the log-probabilities of the tokens under the reference.
 - ``full_logits``: the distributions over the whole vocabulary, now and before this update.
+- ``sampled_logit``: the logit of each sampled token as the head gives it, not normalised.
 - ``sequence_advantage``: the advantage gives all tokens of a response the same number.
 - ``whole_minibatch``: a minibatch goes through the model in one piece.
 - ``whole_groups``: a batch is one minibatch, in one piece, so that the responses to a prompt stay together.

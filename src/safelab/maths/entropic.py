@@ -8,11 +8,13 @@ At policy = old its gradient is c (w_i / mean_g w - 1) grad log pi: less likely 
 Limit: lam -> infinity gives -A_i, GRPO without deviation. Ref: arXiv 2602.08813; authors' code Helloworld10011/FRPO.
 """
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from safelab.maths.groups import group_max, group_mean, group_sum, groups
+from safelab.maths.groups import group_max, group_mean, groups, places
 
 
 def robust_loss_seq(
@@ -33,16 +35,35 @@ def robust_loss_seq(
         jackknife: corrects the bias of log of a mean.
         offset: subtract s_i; without it the gradient has no baseline.
     """
-    # The greatest weight of a group is taken out of the logarithms: exp(-A / lam) overflows at small lam.
-    log_weight = -advantage_seq / risk
+    # In float64, less the greatest weight of a group: exp(-A / lam) overflows at small lam.
+    wide, log_weight = ratio_seq.double(), -advantage_seq.double() / risk
     shift = group_max(log_weight, group_seq)
-    part = torch.exp(log_weight - shift) * ratio_seq
-    log_u = torch.log(group_mean(part, group_seq)) + shift
+    log_u = torch.log(group_mean(torch.exp(log_weight - shift) * wide, group_seq)) + shift
     value = log_u
     if jackknife:
         size = groups(group_seq).size_seq
-        rest = (group_sum(part, group_seq) - part) / (size - 1).clamp(min=1)
-        # The weight that was taken out may be the one left out, so what stays can be tiny: no log of 0.
-        log_rest = torch.log(rest.clamp(min=torch.finfo(rest.dtype).tiny)) + shift
-        value = torch.where(size > 1, size * log_u - (size - 1) * group_mean(log_rest, group_seq), log_u)
-    return max(risk, 1.0) * (value - ratio_seq if offset else value)
+        left_out = group_mean(_log_mean_of_others(wide, log_weight, group_seq), group_seq)
+        value = torch.where(size > 1, size * log_u - (size - 1) * left_out, log_u)
+    return (max(risk, 1.0) * (value - wide if offset else value)).to(ratio_seq.dtype)
+
+
+def _log_mean_of_others(
+    ratio_seq: Float[Tensor, "b"], log_weight: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]
+) -> Float[Tensor, "b"]:
+    """``log mean_{j != i} w_j s_j`` over the group of each i; 0 in a group of one.
+
+    Each sum is made anew, less the greatest weight of its own: the whole sum less a weight that dominates it is noise.
+    """
+    found, place = groups(group_seq), places(group_seq)
+    rows = (found.index_seq, place)
+    size = int(found.size_seq.max())
+    weights = log_weight.new_full((found.count, size), -math.inf).index_put(rows, log_weight)
+    ratios = ratio_seq.new_zeros(found.count, size).index_put(rows, ratio_seq)
+    itself = torch.eye(size, dtype=torch.bool, device=weights.device)
+    table = weights.unsqueeze(1).masked_fill(itself, -math.inf)[rows]
+    alone = found.size_seq == 1
+    shift = table.amax(dim=1).masked_fill(alone, 0.0)
+    mean = (torch.exp(table - shift.unsqueeze(1)) * ratios[found.index_seq]).sum(dim=1) / (found.size_seq - 1).clamp(
+        min=1
+    )
+    return torch.log(torch.where(alone, torch.ones_like(shift), mean)) + shift

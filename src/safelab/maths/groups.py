@@ -26,6 +26,15 @@ def groups(group_seq: Int[Tensor, "b"]) -> Groups:
     return Groups(index_seq=index_seq, size_seq=sizes[index_seq], count=len(ids))
 
 
+def places(group_seq: Int[Tensor, "b"]) -> Int[Tensor, "b"]:
+    """Each response's place within its group, from 0."""
+    index_seq = groups(group_seq).index_seq
+    order = torch.argsort(index_seq, stable=True)
+    counted = torch.arange(len(order), device=order.device)
+    starts = torch.searchsorted(index_seq[order], index_seq[order])
+    return torch.empty_like(order).index_put((order,), counted - starts)
+
+
 def group_sum(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
     """Sum over each response's group, at each response."""
     return _wide_sum(x_seq, group_seq).to(x_seq.dtype)

@@ -14,7 +14,7 @@ def prefix_min(
 ) -> Float[Tensor, "b t"]:
     """``min_{s<t} log ratio_s``, 0 at the first token; with ``inclusive`` the token itself takes part.
 
-    Ref: MinPRO, arXiv 2601.22718; the exclusive form with m_1 = 1 is implied by public notes, not read in the paper.
+    Ref: MinPRO, arXiv 2601.22718; the exclusive form with m_1 = 1 is that of its objective, as quoted.
     """
     seen = log_ratio_tok.masked_fill(~mask, math.inf)
     least = torch.cummin(seen, dim=1).values

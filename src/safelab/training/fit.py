@@ -124,6 +124,7 @@ PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
     "old_logp": _always,
     "reference": _always,
     "full_logits": _always,
+    "sampled_logit": _always,
     "whole_minibatch": _whole_minibatch,
     "whole_groups": _whole_groups,
     "sequence_mean": _sequence_mean,

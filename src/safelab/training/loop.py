@@ -7,12 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from safelab.crash.detectors import detect_step
-from safelab.errors import RunFailed
 from safelab.training import stages
 from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.losses import step_zero
 from safelab.training.rows import metric_row, sample_records
+from safelab.training.start import check_first_pass, check_start
 from safelab.training.state import Counters, TrainState
 from safelab.training.update import (
     UpdateStats,
@@ -64,13 +64,15 @@ def train_update(parts: Components, state: TrainState) -> Step:
             state = replace(state, controller=parts.controller.step(state.controller, signals))
         plan = planned(parts, state)
         shaping, shaped = parts.shaping.step(state.shaping, rollout, reward_seq)
+        if update == 0:
+            check_start(parts, scored, signals)
         batch = stages.make_batch(parts, scored, shaped.shaped_seq, plan, greedy_seq)
         events = start_audit(parts, plan, batch, first_pass) if update == 0 else []
         state, stats = optimise(parts, state, batch, plan, signals, first_pass)
         check_weights(parts, state)
         del first_pass  # with its graph, before the next rollout
     if update == 0:
-        check_start(signals, stats)
+        check_first_pass(stats)
 
     plan = planned(parts, state) if parts.controller.step_every == "epoch" else plan
     state = replace(state, shaping=shaping, counters=advance(state.counters, rollout))
@@ -133,22 +135,3 @@ def start_audit(parts: Components, plan: Plan, batch: TrainBatch, first_pass: Pa
     piece = next(micro_batches(batch, parts.optimizer.micro_batch_size))
     terms = step_zero(parts, plan, piece, first_pass)
     return [{"update": 0, "kind": "audit", "kl_route": parts.controller.route.name, "terms": terms}]
-
-
-def check_start(signals: Signals, stats: UpdateStats) -> None:
-    """Before the first step the policy equals the reference and the policy that sampled: most broken set-ups show here.
-
-    Raises:
-        RunFailed: KL to the reference or the ratio's distance from 1 is beyond rounding.
-    """
-    kl = abs(signals.kl_ref_token_exact or 0.0)
-    if kl > START_TOLERANCE or stats.first_ratio_error > START_TOLERANCE:
-        raise RunFailed(
-            f"at update 0 KL to the reference must be 0 and the ratio 1 (within {START_TOLERANCE}), "
-            f"got KL {kl:.2g} nats per token and ratio off by {stats.first_ratio_error:.2g}: "
-            "policy, reference and rollout do not score alike (dropout, precision or masks)"
-        )
-
-
-START_TOLERANCE = 1e-3
-"""float32 rounding stays below 1e-5 here; the margin is for bfloat16 policies."""

@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from safelab.contracts.answers import check_tensor, check_type
 from safelab.maths.divergence import clamp_log_ratio, k1, k3
 from safelab.maths.masked import masked_sum
 from safelab.options import State
 from safelab.training.components import Components
-from safelab.types import Counts, Current, Pass, Plan, TokenStats, TrainBatch
+from safelab.types import Counts, Current, Pass, Plan, PolicyLoss, TokenStats, TrainBatch
 
 
 def counts(batch: TrainBatch) -> Counts:
@@ -73,18 +74,21 @@ def loss_terms(
     log_ratio_tok = stats.logp_tok - batch.logp_old_tok
     log_ratio_ref_tok = stats.logp_tok - batch.logp_ref_tok
 
-    told = parts.objective.loss(objective, current(parts, hidden, stats, seed), batch)
+    told = objective_loss(parts, objective, current(parts, hidden, stats, batch.ids, seed), batch)
     policy = parts.aggregation.reduce(told.loss_tok, batch.mask, whole)
     exact_tok = k1(log_ratio_ref_tok) if stats.kl_exact_tok is None else stats.kl_exact_tok
     # The ratio to whoever wrote the tokens: on stale rollouts, or another engine's, that is not the old policy.
-    log_ratio_rollout_tok = stats.logp_tok - batch.logp_rollout_tok
-    kl = masked_sum(route.kl_tok(exact_tok, log_ratio_ref_tok, log_ratio_rollout_tok), batch.mask) / whole.tokens
+    kl_tok = route.kl_tok(exact_tok, log_ratio_ref_tok, stats.logp_tok - batch.logp_rollout_tok)
+    check_tensor("controller/route", route, "kl_tok", kl_tok, tuple(batch.mask.shape))
+    kl = masked_sum(kl_tok, batch.mask) / whole.tokens
     entropy = _entropy(parts.objective.entropy_positions, stats.entropy_tok, batch, whole)
 
     weighted, value = {}, torch.zeros((), device=policy.device)
     if parts.critic.grain is not None:
         heads = parts.critic.heads(hidden if train_policy else hidden.detach(), batch.mask)
-        value = masked_sum(parts.critic.loss(heads, batch.heads_old, batch.returns), batch.value_mask) / whole.values
+        error = parts.critic.loss(heads, batch.heads_old, batch.returns)
+        check_tensor("critic", parts.critic, "loss", error, tuple(batch.returns.shape), learns=heads.requires_grad)
+        value = masked_sum(error, batch.value_mask) / whole.values
         weighted["value"] = parts.critic.coef * value
     if train_policy:
         weighted["policy"] = policy
@@ -111,11 +115,31 @@ def loss_terms(
         )
 
 
-def current(parts: Components, hidden: Tensor, stats: TokenStats, seed: int) -> Current:
-    """What the objective sees of the policy as it is now; whole distributions only where it needs them."""
-    full = "full_logits" in parts.objective.needs
+def objective_loss(parts: Components, state: State, now: Current, batch: TrainBatch) -> PolicyLoss:
+    """What the objective answers.
+
+    Raises:
+        ConfigError: it is no loss per token with a gradient.
+    """
+    made, shape = parts.objective, tuple(batch.mask.shape)
+    told = made.loss(state, now, batch)
+    check_type("objective", made, "loss", told, PolicyLoss)
+    check_tensor("objective", made, "loss_tok", told.loss_tok, shape, learns=now.logp_tok.requires_grad)
+    if told.clipped_tok is not None:
+        check_tensor("objective", made, "clipped_tok", told.clipped_tok, shape)
+    for name, metric_tok in told.metrics_tok.items():
+        check_tensor("objective", made, f"metrics_tok[{name!r}]", metric_tok, shape)
+    return told
+
+
+def current(parts: Components, hidden: Tensor, stats: TokenStats, ids: Tensor, seed: int) -> Current:
+    """What the objective sees of the policy as it is now; distributions and logits only where it needs them."""
+    model, needs = parts.policy.model, parts.objective.needs
     return Current(
-        logp_tok=stats.logp_tok, logp_vocab=parts.policy.model.log_probs(hidden[:, :-1]) if full else None, seed=seed
+        logp_tok=stats.logp_tok,
+        logp_vocab=model.log_probs(hidden[:, :-1]) if "full_logits" in needs else None,
+        logit_tok=model.sampled_logit(hidden[:, :-1], ids) if "sampled_logit" in needs else None,
+        seed=seed,
     )
 
 

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Evidence, Route
+from safelab.contracts import Advantages, Evidence, Route
+from safelab.contracts.answers import check_tensor, check_type
 from safelab.errors import RewardFailed, RunFailed
 from safelab.maths.divergence import k1
 from safelab.maths.masked import masked_mean
@@ -226,6 +227,7 @@ def make_batch(
     """Advantages and returns, with all that the losses read. ``greedy_seq``: rewards of the greedy responses."""
     rollout = scored.rollout
     values = parts.critic.combine(scored.heads_old)
+    check_tensor("critic", parts.critic, "combine", values, tuple(scored.heads_old.shape[:-1]))
     estimates = parts.advantage.estimate(
         Evidence(
             rollout=rollout,
@@ -236,6 +238,11 @@ def make_batch(
             greedy_reward_seq=greedy_seq,
         )
     )
+    check_type("advantage", parts.advantage, "estimate", estimates, Advantages)
+    shape = tuple(rollout.mask.shape)
+    check_tensor("advantage", parts.advantage, "advantage_tok", estimates.advantage_tok, shape)
+    if estimates.returns is not None:
+        check_tensor("advantage", parts.advantage, "returns", estimates.returns, tuple(values.shape))
     return TrainBatch(
         prompt_ids=rollout.prompts.ids,
         prompt_mask=rollout.prompts.mask,

@@ -88,6 +88,16 @@ def test_sign_flip_has_a_floor(n: int, floor: float) -> None:
     assert sign_flip_p([1.0 + index for index in range(n)]) == floor
 
 
+@pytest.mark.parametrize("n", [15, 16, 17, 18, 20, 40, 100])
+def test_the_floor_is_what_the_test_reaches_however_many_pairs(n: int) -> None:
+    floor = sign_flip_floor(n)
+    assert sign_flip_p([1.0 + index for index in range(n)]) == floor
+    assert floor >= 1 / 2**16, "of 65,536 patterns the observed one is one"
+    # What no drawn pattern may fall below: any other differences.
+    drawn = np.random.default_rng(n)
+    assert all(sign_flip_p(drawn.normal(2.0, 1.0, n).tolist()) >= floor for _ in range(3))
+
+
 @given(st.lists(REAL, min_size=2, max_size=7))
 def test_sign_flip_is_scipys_permutation_test(differences: list[float]) -> None:
     oracle = stats.permutation_test(

@@ -28,6 +28,7 @@ from safelab.contracts import (
     Route,
     Threshold,
 )
+from safelab.contracts.answers import check_number
 from safelab.errors import ConfigError
 from safelab.options import State
 from safelab.plugins import build_option, find
@@ -182,7 +183,8 @@ class ControllerStack(Controller[ControllerState]):
         momentum = self.momentum.term(state.momentum)
         active = base.slope != 0.0
         # A gate on nothing is 1: the released telemetry says so too.
-        gate = self.gate.factor(state.gate) if active or momentum.value > 0 else 1.0
+        found = self.gate.factor(state.gate) if active or momentum.value > 0 else 1.0
+        gate = check_number("controller/gate", self.gate, "factor", found)
         # d kl_short / d K: the average passes on only this share of the newest KL.
         share = 1 - self.options.kl_short_decay if smoothed else 1.0
         return Plan(

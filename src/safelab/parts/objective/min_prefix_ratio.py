@@ -3,7 +3,7 @@
     loss_t = - sg(clip(m_t r_t, 1 - low, 1 + high)) A log p,   m_t = min_{s<t} r_s,  m_1 = 1
 
 The exact correction of stale data is the product of all ratios before a token, which explodes or vanishes.
-Ref: arXiv 2601.22718, from public notes; the bounds, and whether the minimum takes in the token, are not verified.
+Ref: arXiv 2601.22718, its objective as quoted (the token itself left out, token mean); the bounds are not verified.
 """
 
 from typing import Annotated, ClassVar, Literal

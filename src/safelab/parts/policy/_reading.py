@@ -57,6 +57,13 @@ class CausalReader(CausalModel):
         with self.inside():
             return log_probs(self.module.get_output_embeddings(), hidden, self.sampling_temperature)
 
+    def sampled_logit(self, hidden: Float[Tensor, "b t d"], ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t"]:
+        """The head's logit of each token, in float32."""
+        with self.inside():
+            logits = self.module.get_output_embeddings()(hidden)
+        chosen: Tensor = logits.gather(-1, ids.unsqueeze(-1)).squeeze(-1).float()
+        return chosen
+
     def token_stats(
         self,
         hidden: Float[Tensor, "b t d"],
@@ -116,7 +123,40 @@ def backbone(module: Any) -> nn.Module:
 
 @torch.no_grad()
 def head_is_plain(module: Any, device: torch.device) -> bool:
-    """Whether logits = head(hidden): models that scale or cap their logits are not read right from hidden states."""
+    """Whether logits = head(hidden): models that scale or cap their logits are not read right from hidden states.
+
+    A cap is the identity on small logits, and those of fresh weights are small. So the head is given larger states
+    than the model's own, which make logits of up to ``PROBE_LOGIT``, and the model's logits must be the head's.
+    """
     ids = torch.tensor([[0, 1, 2]], device=device)
-    hidden = backbone(module)(input_ids=ids, use_cache=False).last_hidden_state
-    return torch.allclose(module.get_output_embeddings()(hidden), module(input_ids=ids).logits, atol=1e-4)
+    head = module.get_output_embeddings()
+    states = backbone(module)(input_ids=ids, use_cache=False).last_hidden_state
+    scale = PROBE_LOGIT / float(head(states).abs().max().clamp(min=1e-3))
+    received, answered = [], []
+
+    def enlarge(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        received.append(given[0])
+        return (scale * given[0], *given[1:])
+
+    def keep(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
+        answered.append(output)
+
+    hooks = (head.register_forward_pre_hook(enlarge), head.register_forward_hook(keep))
+    try:
+        logits = module(input_ids=ids, use_cache=False).logits
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if len(answered) != 1 or answered[0].shape != logits.shape:
+        return False
+    return _same(received[0], states) and _same(answered[0], logits)
+
+
+PROBE_LOGIT = 1000.0
+"""Far above any cap that is in use (30 to 50)."""
+
+
+def _same(x: Tensor, y: Tensor) -> bool:
+    """Equal but for rounding, which is relative to the largest value."""
+    tolerance = 2e-2 if x.dtype in (torch.bfloat16, torch.float16) else 1e-4
+    return bool((x - y).abs().max() <= tolerance * y.abs().max())

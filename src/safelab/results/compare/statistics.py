@@ -1,6 +1,7 @@
 """The statistics of a comparison of few runs: functions of numbers, each with its reference."""
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import product
 
 import numpy as np
@@ -77,9 +78,14 @@ def sign_flip_p(differences: Sequence[float], seed: int = 0) -> float:
     return float(np.mean(sums >= sums[0] * (1 - 1e-12)))
 
 
+@cache
 def sign_flip_floor(n: int) -> float:
-    """The least two-sided p that ``n`` pairs can give: ``2 / 2^n`` (all of one sign)."""
-    return min(1.0, 2.0 ** (1 - n))
+    """The least two-sided p that ``sign_flip_p`` can give for ``n`` pairs, which is that of pairs all of one sign.
+
+    To 16 pairs it is ``2 / 2^n``; beyond, the share of the drawn patterns that are all of one sign: at least the
+    observed one, 1 of 65,536, however many pairs there are.
+    """
+    return sign_flip_p([1.0] * n)
 
 
 def improvement(arm: Sequence[float], baseline: Sequence[float], higher_is_better: bool = True) -> float:

@@ -14,7 +14,7 @@ from safelab.crash.detectors import detect_step
 from safelab.training import stages
 from safelab.training.clock import Clock
 from safelab.training.components import Components
-from safelab.training.loop import START_TOLERANCE, Step, train_update
+from safelab.training.loop import Step, train_update
 from safelab.training.losses import gradient
 from safelab.training.offline.stages import (
     PairTerms,
@@ -34,6 +34,7 @@ from safelab.training.rows import (
     sample_records,
     time_metrics,
 )
+from safelab.training.start import START_TOLERANCE
 from safelab.training.state import Counters, TrainState
 from safelab.training.update import check_weights, limit_gradient, refuse_non_finite
 from safelab.types import PairBatch, Rollout, Scored

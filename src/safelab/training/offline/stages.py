@@ -111,7 +111,7 @@ def preference_metrics(parts: Components, terms: Sequence[PairTerms], batch: Pai
     _, preference = offline_parts(parts)
     logp = torch.cat([piece.logp for piece in terms])
     log_ratio = torch.cat([piece.log_ratio for piece in terms])
-    implied = preference.implied_reward(log_ratio)
+    implied = preference.implied_reward(preference.as_read(log_ratio, batch))
     metrics = {
         "preference/loss": float(torch.stack([piece.loss.detach() for piece in terms]).sum()),
         "preference/accuracy": float((margin(log_ratio) > 0).float().mean()),
