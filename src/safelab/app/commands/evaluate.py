@@ -49,7 +49,7 @@ def held_out(config: Mapping[str, Any], prompts: Path | None) -> dict[str, Any]:
 
     data = dict(config["data"])
     if prompts is not None:
-        data = {"name": "text", "path": str(prompts), "seed": config["seed"]}
+        data = {"name": "text", "path": str(prompts), "skip_unfit": False, "seed": config["seed"]}
     elif data["name"] == "reviews":
         data["seed"] = derive_seed(data["seed"], "held_out")
     elif data.get("held_out"):

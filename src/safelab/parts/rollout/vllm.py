@@ -83,14 +83,14 @@ class VllmSampler(Sampler):
             ids=ids,
             mask=mask,
             ended_seq=policy.ended(ids, mask),
-            responses=policy.decode(ids, mask),
+            responses=policy.decode(prompts, ids, mask),
             logp_rollout_tok=logp_tok,
         )
 
     def greedy(self, policy: Policy, prompts: PromptBatch) -> Greedy:
         """The likeliest response to each row of ``prompts``, token by token."""
         ids, mask, _ = self._written(policy, prompts, greedy=True)
-        return Greedy(responses=policy.decode(ids, mask), ended_seq=policy.ended(ids, mask))
+        return Greedy(responses=policy.decode(prompts, ids, mask), ended_seq=policy.ended(ids, mask))
 
     def _written(self, policy: Policy, prompts: PromptBatch, greedy: bool) -> tuple[Tensor, Tensor, Tensor]:
         # A seed for each request, from the rollout's own stream: responses to one prompt must differ.
