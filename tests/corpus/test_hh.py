@@ -26,7 +26,7 @@ def test_answers_to_two_dialogues_are_counted_and_left_out(tmp_path: Path) -> No
     ] * 2
     assert said == ["pairs.path: 1 of 3 pairs answer two different dialogues and are left out"]
     assert [record.agree for record in read_dialogues(path)] == [True, False, True]
-    with pytest.raises(DataError, match=r"pairs\.path must hold pairs of answers to one dialogue, got none in 1"):
+    with pytest.raises(DataError, match=r"pairs\.path must hold pairs of answers to one dialogue, got 1 records"):
         read_pairs(write(tmp_path / "b.jsonl", OTHER), "pairs.path")
 
 

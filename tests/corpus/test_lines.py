@@ -75,7 +75,8 @@ def test_a_table_of_json_lines_is_read_by_the_same_rules(tmp_path: Path) -> None
 
 
 PIECES = (
-    *BREAKS_NOT, "\n", "\r\n", "\ufeff", "\0", "a", " ", "é", "\U0001f600", "\u202e", "\\ud83d", '"', "{", "}", "[", "]", ":",
+    *BREAKS_NOT, "\n", "\r\n", "\ufeff", "\0", "a", " ", "é", "\U0001f600", "\u202e", "\\ud83d",
+    '"', "{", "}", "[", "]", ":",
     "\n\nHuman: a", "\n\nAssistant: b", '{"prompt": "a"}', '{"prompt": "a", "chosen": "b", "rejected": "c"}\n', "1e999",
     '{"chosen": "\\n\\nHuman: a\\n\\nAssistant: b", "rejected": "\\n\\nHuman: a\\n\\nAssistant: c"}\n', "null", "NaN",
 )  # fmt: skip
