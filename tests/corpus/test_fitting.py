@@ -19,11 +19,13 @@ def test_they_are_refused_or_left_out_and_counted() -> None:
     texts = ["a", "bb", "c", "dd"]
     assert readable(["a", "c"], short, "data", False, said.append) == ["a", "c"]
     assert said == []
-    with pytest.raises(DataError, match=r"and 2 of 4 prompts are none: bb is long \(data\.skip_unfit=true leaves out"):
+    with pytest.raises(
+        DataError, match=r"and 2 of 4 prompts cannot be read: bb is long; data\.skip_unfit=true leaves out"
+    ):
         readable(texts, short, "data", False, said.append)
     assert readable(texts, short, "data", True, said.append) == ["a", "c"]
     assert said == ["data: 2 of 4 prompts cannot be read and are left out; the first: bb is long"]
-    with pytest.raises(DataError, match=r"2 of 2 prompts are none: bb is long$"):
+    with pytest.raises(DataError, match=r"2 of 2 prompts cannot be read: bb is long$"):
         readable(["bb", "dd"], short, "data", True, said.append)
 
 
@@ -54,5 +56,5 @@ def test_policy_and_reward_read_each_prompt_once(tmp_path) -> None:
     path.write_text("a\nb c\n")
     options = {"name": "text", "path": str(path), "skip_unfit": True, "seed": 0}
     assert build_option("data", options, around).prompts(0, 2) == ["a", "a"]
-    with pytest.raises(DataError, match="1 of 2 prompts are none: b c is long"):
+    with pytest.raises(DataError, match="1 of 2 prompts cannot be read: b c is long"):
         build_option("data", {**options, "skip_unfit": False}, around)

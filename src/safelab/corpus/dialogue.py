@@ -55,12 +55,12 @@ def chat_text(
         DataError: there is no message, or the template refuses them.
     """
     if not any(turn["role"] == "user" for turn in chat):
-        raise DataError(f"prompts must hold a turn of the user with {key}={template}, and {prompt!r:.80} has none")
+        raise DataError(f"prompts must hold a turn of the user with {key}={template}, and {prompt[:80]!r} has none")
     try:
         return str(tokenizer.apply_chat_template(list(chat), tokenize=False, add_generation_prompt=opened))
     except TemplateError as error:
         raise DataError(
-            f"prompts must suit the chat template ({key}={template}), and it refuses {prompt!r:.80}: {error}; "
+            f"prompts must suit the chat template ({key}={template}), and it refuses {prompt[:80]!r}: {error}; "
             f"use {key}=plain, or leave that prompt out"
         ) from error
 

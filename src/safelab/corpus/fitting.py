@@ -41,8 +41,10 @@ def readable(
         return kept
     count = f"{len(reasons)} of {len(items)} prompts"
     if not skip_unfit or not kept:
-        remedy = "" if skip_unfit else f" ({group}.skip_unfit=true leaves out and counts such prompts)"
-        raise DataError(f"{group} must have prompts that the run can read, and {count} are none: {reasons[0]}{remedy}")
+        remedy = "" if skip_unfit else f"; {group}.skip_unfit=true leaves out and counts them all"
+        raise DataError(
+            f"{group} must have prompts that the run can read, and {count} cannot be read: {reasons[0]}{remedy}"
+        )
     say(f"{group}: {count} cannot be read and are left out; the first: {reasons[0]}")
     return kept
 

@@ -31,7 +31,7 @@ def answer_row(tokenizer: Any, prompt: str, answer: str, max_tokens: int) -> Row
     """
     start = prompt_ids(tokenizer, prompt)
     if not start:
-        raise DataError(f"prompts must have at least one token of the model's tokenizer, and {prompt!r:.80} has none")
+        raise DataError(f"prompts must have at least one token of the model's tokenizer, and {prompt[:80]!r} has none")
     rest = [*answer_ids(tokenizer, prompt, answer), tokenizer.eos_token_id][: max_tokens - 1]
     return Row(start[-(max_tokens - len(rest)) :], rest)
 

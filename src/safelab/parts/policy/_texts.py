@@ -70,7 +70,7 @@ class Texts:
         row = prompt_ids(self.tokenizer, written) if self.template == "plain" else plain_ids(self.tokenizer, written)
         if not row:
             raise DataError(
-                f"prompts must have at least one token of the policy's tokenizer, and {prompt!r:.80} has none"
+                f"prompts must have at least one token of the policy's tokenizer, and {prompt[:80]!r} has none"
             )
         return row
 
