@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from safelab.app.config.from_run import config_of, parts_of, weights_of
-from safelab.corpus.hh import read_pairs
+from safelab.corpus.hh import agreeing, read_dialogues
 from safelab.maths.preference import margin
 from safelab.training.offline.stages import make_pairs, pair_terms
 
@@ -23,7 +23,8 @@ def main() -> None:
     flags = parser.parse_args()
     parts = parts_of(config_of(flags.run), print)
     parts.policy.restore(weights_of(flags.run))
-    pairs, size = read_pairs(flags.file)[-flags.last :], parts.pairs.batch_size
+    pairs = agreeing(read_dialogues(flags.file, "FILE")[-flags.last :], "FILE", print)
+    size = parts.pairs.batch_size
     margins = []
     for start in range(0, len(pairs), size):
         batch = make_pairs(parts, pairs[start : start + size])

@@ -57,7 +57,16 @@ def printable(text: str) -> str:
 
 def printable_lines(text: str) -> str:
     """The same, its line breaks kept."""
-    return "\n".join(map(printable, text.splitlines()))
+    return "\n".join(map(printable, lines_of(text)))
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of ``text``, without the empty one after a last line break.
+
+    They end at ``\\n`` or ``\\r\\n`` only: ``str.splitlines`` would also cut inside a record, at U+2028 for one.
+    """
+    lines = [line.removesuffix("\r") for line in text.split("\n")]
+    return lines if lines[-1] else lines[:-1]
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

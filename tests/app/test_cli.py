@@ -34,6 +34,14 @@ def test_no_command_is_a_mistake_that_shows_the_help(capsys) -> None:
     assert "usage: safelab" in capsys.readouterr().out
 
 
+def test_a_current_folder_that_is_gone_is_one_message(monkeypatch, capsys, tmp_path) -> None:
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert cli.main(["--version"]) == 2
+    assert capsys.readouterr().err == "error: the current folder must exist, and was removed: change to another\n"
+
+
 def test_version(capsys) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"safelab {__version__}\n"

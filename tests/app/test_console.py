@@ -1,4 +1,29 @@
-from safelab.app.console import progress
+import io
+import sys
+
+import pytest
+
+from safelab.app.console import progress, speak_anywhere
+
+
+def test_a_terminal_that_is_ascii_is_written_to_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(written, encoding="ascii", write_through=True))
+    with pytest.raises(UnicodeEncodeError):
+        print("ü")
+    speak_anywhere()
+    table = Table("arm \udcff")
+    table.add_row("ü 日本")
+    Console().print(table)
+    print("ü", "é", sep="\n", file=sys.stderr)
+    shown = written.getvalue().decode("ascii")
+    assert "\\xfc \\u65e5\\u672c" in shown
+    assert "\\udcff" in shown
+    assert shown.endswith("\\xfc\n\\xe9\n")
 
 
 def test_without_a_terminal_every_text_is_a_line_on_standard_error(capsys) -> None:

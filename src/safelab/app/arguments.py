@@ -1,6 +1,8 @@
 """Command lines of the commands that are not Hydra's: mistakes are one message and exit code 2."""
 
 import argparse
+import os
+from pathlib import Path
 from typing import NoReturn
 
 from safelab.errors import ConfigError
@@ -12,6 +14,19 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving."""
         raise ConfigError(f"{self.prog}: {message}; {self.prog} --help says more")
+
+
+def at_home(value: str) -> str:
+    """A path or a pattern, ``~`` in front as the home folder: of ``--output=~/x`` a shell leaves it as it is."""
+    path = os.path.expanduser(value)
+    if path.startswith("~"):
+        raise argparse.ArgumentTypeError(f"must not begin with ~ but for a user's home folder, got {value!r}")
+    return path
+
+
+def place(value: str) -> Path:
+    """A path, as argparse's ``type``."""
+    return Path(at_home(value))
 
 
 def positive(value: str) -> int:

@@ -8,16 +8,17 @@ from importlib import import_module
 
 from safelab import __version__
 from safelab.app.commands import COMMANDS
-from safelab.errors import INTERRUPTED, ConfigError, SafelabError, nearest, printable, printable_lines
+from safelab.app.console import speak_anywhere
+from safelab.errors import INTERRUPTED, ConfigError, DataError, SafelabError, nearest, printable, printable_lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``safelab`` with ``arguments`` (the process's own if None); returns the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
-    if os.getcwd() not in sys.path:
-        sys.path.append(os.getcwd())  # so that reward.name=my_module:my_function finds my_module.py beside the user
+    speak_anywhere()
     try:
+        find_modules_here()
         return dispatch([argument for argument in given if argument != "--debug"])
     except SafelabError as error:
         if debug:
@@ -40,6 +41,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f" ({error.filename})" if error.filename is not None else ""
         print(f"error: {printable(error.strerror or str(error))}{where}; mend that, and try again", file=sys.stderr)
         return SafelabError.exit_code
+
+
+def find_modules_here() -> None:
+    """So that ``reward.name=my_module:my_function`` finds ``my_module.py`` beside the user.
+
+    Raises:
+        DataError: the current folder is gone.
+    """
+    try:
+        here = os.getcwd()
+    except FileNotFoundError as error:
+        raise DataError("the current folder must exist, and was removed: change to another") from error
+    if here not in sys.path:
+        sys.path.append(here)
 
 
 def dispatch(arguments: list[str]) -> int:

@@ -1,12 +1,25 @@
 """What a person sees while something slow is made: a live bar on a terminal, plain lines elsewhere."""
 
+import io
 import re
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from safelab.errors import printable_lines
 
 COUNTED = re.compile(r"(\d+) of (\d+)")
+
+
+def speak_anywhere(encoding: str | None = None) -> None:
+    """Have what the terminal cannot show (its locale may be ASCII) written as ``\\u00fc``, where Python would raise.
+
+    Args:
+        encoding: of standard output and error; None leaves it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a test's or a notebook's may be none
+            stream.reconfigure(encoding=encoding, errors="backslashreplace")
 
 
 @contextmanager

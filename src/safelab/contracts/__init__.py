@@ -29,9 +29,10 @@ from safelab.contracts.critic import Critic
 from safelab.contracts.losses import Aggregation, Anchor, EntropyPositions, Objective, Preference, StatelessObjective
 from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler
 from safelab.contracts.part import Context, Need, Part
+from safelab.contracts.reward import Reward
 from safelab.contracts.run import Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
-from safelab.contracts.scores import Evaluator, Normaliser, Reward, Shaped, Shaping
-from safelab.contracts.sources import PairSource, PromptSource
+from safelab.contracts.scores import Evaluator, Normaliser, Shaped, Shaping
+from safelab.contracts.sources import PairSource, PromptSource, drawn_pairs, drawn_prompts
 
 CONTRACT_OF: Mapping[str, type] = {
     "advantage": AdvantageEstimator,
@@ -110,4 +111,6 @@ __all__ = [
     "Term",
     "Threshold",
     "Tracker",
+    "drawn_pairs",
+    "drawn_prompts",
 ]

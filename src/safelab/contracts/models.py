@@ -63,24 +63,29 @@ class Policy(ABC):
 
     @abstractmethod
     def encode_responses(
-        self, texts: Sequence[str], ended: Sequence[bool], max_tokens: int | None
+        self, prompts: Sequence[str], texts: Sequence[str], ended: Sequence[bool], max_tokens: int | None
     ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
-        """Responses as tokens, padded on the right, and their mask, in the form of ``generate``.
+        """Responses to ``prompts`` as tokens, padded on the right, and their mask, in the form of ``generate``.
 
-        The end token follows where ``ended``; a response longer than ``max_tokens`` loses its end.
+        Each as the policy would write it behind its prompt. The end token follows where ``ended``; a response
+        longer than ``max_tokens`` loses its end.
         """
 
     @abstractmethod
     def count_tokens(self, text: str) -> int:
-        """Tokens of ``text`` as a prompt, before any cut."""
+        """Tokens of ``text`` as a prompt, before any cut.
+
+        Raises:
+            DataError: the policy cannot read this prompt.
+        """
 
     @abstractmethod
     def vocabulary(self) -> Mapping[str, int]:
         """Number of each token, special ones included."""
 
     @abstractmethod
-    def decode(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
-        """Response text without special tokens."""
+    def decode(self, prompts: PromptBatch, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
+        """The text that each response adds to its prompt, without special tokens."""
 
     @abstractmethod
     def generate(

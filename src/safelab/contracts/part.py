@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 
 from safelab.contracts.models import Policy
+from safelab.contracts.reward import Reward
 from safelab.options import Options
 
 Need = Literal[
@@ -48,7 +49,8 @@ class Context:
     """What a component may know of its surroundings when it is built.
 
     ``seed`` is the run's; ``cache`` holds what the project makes for itself (the embedded world);
-    ``progress(text)`` tells the user what a slow build is doing. ``policy`` is set once that is built.
+    ``progress(text)`` tells the user what a slow build is doing. ``policy`` and ``reward`` are set once
+    these are built.
     """
 
     seed: int
@@ -56,6 +58,7 @@ class Context:
     cache: Path
     progress: Callable[[str], None] = field(default=lambda text: None)
     policy: Policy | None = None
+    reward: Reward | None = None
 
 
 class Part(Options):

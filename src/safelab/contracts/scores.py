@@ -1,4 +1,4 @@
-"""From responses to the rewards that an update sees: ``reward``, ``evaluator``, ``shaping``."""
+"""Beside and behind the reward: ``evaluator``, and ``shaping`` with its normaliser."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -11,14 +11,6 @@ from torch import Tensor
 from safelab.contracts.part import Part
 from safelab.options import S
 from safelab.types import Rollout
-
-
-class Reward(ABC):
-    """``reward``: what RL sees."""
-
-    @abstractmethod
-    def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
-        """One finite number per response. ``ended``: whether the response gave its end token."""
 
 
 class Evaluator(Part, ABC):

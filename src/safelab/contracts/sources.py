@@ -1,7 +1,10 @@
 """Where a run's texts come from: ``data`` (prompts) and ``pairs`` (preferences)."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Set
+from typing import Any
 
+from safelab.errors import DataError
 from safelab.types import Pair
 
 
@@ -27,3 +30,68 @@ class PairSource(ABC):
     @abstractmethod
     def pairs(self, cursor: int, count: int) -> list[Pair]:
         """The pairs number ``cursor`` to ``cursor + count - 1``."""
+
+
+def drawn_prompts(source: PromptSource, cursor: int, count: int) -> list[str]:
+    """``source.prompts``, checked.
+
+    Raises:
+        DataError: a source of the user's own gives something else than ``count`` texts that are not blank.
+    """
+    return _checked("prompts", "texts", source.prompts(cursor, count), count, _no_prompt)
+
+
+def drawn_pairs(source: PairSource, cursor: int, count: int) -> list[Pair]:
+    """``source.pairs``, checked.
+
+    Raises:
+        DataError: a source of the user's own gives something else than ``count`` pairs of texts.
+    """
+    return _checked("pairs", "pairs", source.pairs(cursor, count), count, _no_pair)
+
+
+def _checked(method: str, kind: str, found: Any, count: int, fault: Callable[[Any], str | None]) -> list[Any]:
+    """What a source's method returned, as a list of ``count``.
+
+    Args:
+        method: of the source, which is its group's name too.
+        kind: of what it must return, for the message.
+        found: what it returned.
+        count: how many were asked for.
+        fault: what is wrong with one item, None if nothing.
+    """
+    must = f"{'data' if method == 'prompts' else 'pairs'}: {method} must return {count} {kind}, got"
+    if isinstance(found, str | bytes | Mapping | Set) or not hasattr(found, "__len__"):
+        raise DataError(f"{must} {found!r:.60} of type {type(found).__name__}; return a list")
+    if len(found) != count:
+        raise DataError(f"{must} {len(found)}; return as many as are asked for, as often as need be the same")
+    for number, item in enumerate(found):
+        if said := fault(item):
+            raise DataError(f"{must} {said} at place {number} of the list")
+    return list(found)
+
+
+def _no_prompt(prompt: Any) -> str | None:
+    if said := _no_text(prompt):
+        return said
+    return None if prompt.strip() else f"the blank text {prompt!r:.60}"
+
+
+def _no_pair(pair: Any) -> str | None:
+    if not isinstance(pair, Pair):
+        return f"{pair!r:.60} of type {type(pair).__name__}, no safelab.types.Pair"
+    if said := _no_prompt(pair.prompt):
+        return f"a pair with {said} as prompt"
+    texts = {"chosen": pair.chosen, "rejected": pair.rejected}
+    faults = (f"a pair with {said} as {name}" for name, text in texts.items() if (said := _no_text(text)))
+    return next(faults, None)
+
+
+def _no_text(text: Any) -> str | None:
+    if not isinstance(text, str):
+        return f"{text!r:.60} of type {type(text).__name__}"
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return f"the text {text!r:.60} with half a character in it (a lone surrogate)"
+    return None

@@ -4,19 +4,26 @@ Both texts are a dialogue of turns that begin with ``\\n\\nHuman:`` and ``\\n\\n
 last answer. Ref: Bai et al. 2022, arXiv 2204.05862; the data set Anthropic/hh-rlhf (MIT).
 """
 
-import gzip
-import json
-import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+from safelab.corpus.lines import read_lines, record_of, texts_of
 from safelab.errors import DataError
 from safelab.types import Pair
 
 ASSISTANT = "\n\nAssistant:"
 
 
-def read_pairs(path: Path, key: str = "data.path") -> list[Pair]:
-    """Every preference of a file, gzipped or not: prompts are dialogues up to the last ``Assistant:``.
+class Dialogues(NamedTuple):
+    """One record: a pair, and whether both its answers answer the same dialogue."""
+
+    pair: Pair
+    agree: bool
+
+
+def read_dialogues(path: Path, key: str = "data.path") -> list[Dialogues]:
+    """Every record of a file, gzipped or not: prompts are dialogues up to the last ``Assistant:`` of ``chosen``.
 
     Args:
         path: of the file.
@@ -25,17 +32,33 @@ def read_pairs(path: Path, key: str = "data.path") -> list[Pair]:
     Raises:
         DataError: the file cannot be read, or a record is none of this format; with its line.
     """
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8") as file:
-            lines = file.read().splitlines()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        raise DataError(f"{key} must be a readable file of HH-RLHF, got {path} ({reason})") from error
-    pairs = [_pair(line, f"{path}, line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
-    if not pairs:
-        raise DataError(f"{key} must hold at least one record, got {path} with none")
+    return [_dialogues(line, f"{path}, line {number}", key) for number, line in read_lines(path, key)]
+
+
+def agreeing(records: Sequence[Dialogues], key: str, say: Callable[[str], None]) -> list[Pair]:
+    """The pairs of two answers to one dialogue; the others compare nothing, and are left out.
+
+    Args:
+        records: of a file.
+        key: of the configuration that names it, for the message.
+        say: is told how many are left out.
+
+    Raises:
+        DataError: no pair is left.
+    """
+    pairs = [record.pair for record in records if record.agree]
+    if lost := len(records) - len(pairs):
+        say(f"{key}: {lost} of {len(records)} pairs answer two different dialogues and are left out")
+    if records and not pairs:
+        raise DataError(
+            f"{key} must hold pairs of answers to one dialogue, got {len(records)} records and none of these"
+        )
     return pairs
+
+
+def read_pairs(path: Path, key: str = "data.path", say: Callable[[str], None] = lambda text: None) -> list[Pair]:
+    """Every preference of a file; see ``read_dialogues`` and ``agreeing``."""
+    return agreeing(read_dialogues(path, key), key, say)
 
 
 def locate(path: str, subset: str, split: str, key: str = "data.path") -> Path:
@@ -50,7 +73,7 @@ def locate(path: str, subset: str, split: str, key: str = "data.path") -> Path:
     Raises:
         DataError: there is no such file, and no such data set can be reached.
     """
-    local = Path(path).expanduser()
+    local = Path(path)
     if local.exists():
         return local
     if local.suffix in (".gz", ".jsonl") or path.count("/") != 1:
@@ -79,16 +102,11 @@ def last_turn(pair: Pair) -> str:
     return pair.prompt
 
 
-def _pair(line: str, where: str) -> Pair:
-    try:
-        record = json.loads(line)
-        chosen, rejected = record["chosen"], record["rejected"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"{where}: a record must be a JSON object with chosen and rejected, got {line[:60]!r}"
-        ) from error
-    if not (isinstance(chosen, str) and isinstance(rejected, str)) or ASSISTANT not in chosen:
-        raise DataError(f"{where}: chosen and rejected must be dialogues with a turn {ASSISTANT.strip()!r}")
+def _dialogues(line: str, where: str, key: str) -> Dialogues:
+    chosen, rejected = texts_of(record_of(line, where, key), ("chosen", "rejected"), where)
+    for name, text in (("chosen", chosen), ("rejected", rejected)):
+        if ASSISTANT not in text:
+            raise DataError(f"{where}: {name} must be a dialogue with a turn {ASSISTANT.strip()!r}, got {text!r:.60}")
     prompt, mark, answer = chosen.rpartition(ASSISTANT)
-    other = rejected.rpartition(ASSISTANT)[2]
-    return Pair(prompt=prompt + mark, chosen=answer, rejected=other)
+    other_prompt, _, other = rejected.rpartition(ASSISTANT)
+    return Dialogues(Pair(prompt=prompt + mark, chosen=answer, rejected=other), prompt == other_prompt)

@@ -133,7 +133,7 @@ def _lines(path: Path, damaged: list[Damage]) -> list[tuple[int, dict[str, Any]]
     except OSError as error:
         damaged.append(Damage(file=path.name, line=0, reason=f"cannot be read: {error.strerror}"))
         return []
-    lines = text.splitlines()
+    lines = text.removesuffix(b"\n").split(b"\n") if text else []
     if (rows := _all_at_once(lines)) is not None:
         return list(enumerate(rows, start=1))
     good = []

@@ -31,15 +31,23 @@ RENAMED = {"controller/coef": "controller/kl_slope"}
 """Metrics that older runs wrote under another name: old -> today's, under which every reader here gives them."""
 
 
+FROM_FILES = ("text", "jsonl", "hub", "hh_rlhf")
+"""Options of ``data`` and ``pairs`` that read files, and so have the key ``skip_unfit``."""
+
+
 def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration under today's keys, so that runs of older versions are read and go on.
 
-    Up to 0.1.0 ``controller.route`` was text; it is a group since.
+    Up to 0.1.0 ``controller.route`` was text; it is a group since. Prompts that could not be read ended the run.
     """
     controller = config.get("controller")
+    today = dict(config)
     if isinstance(controller, Mapping) and isinstance(controller.get("route"), str):
-        return {**config, "controller": {**controller, "route": {"name": controller["route"]}}}
-    return dict(config)
+        today["controller"] = {**controller, "route": {"name": controller["route"]}}
+    for group in ("data", "pairs"):
+        if isinstance(part := config.get(group), Mapping) and part.get("name") in FROM_FILES:
+            today[group] = {"skip_unfit": False, **part}
+    return today
 
 
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from errno import ENOENT, ENOSPC
 from functools import partial
-from io import FileIO
+from io import BytesIO, FileIO
 from pathlib import Path
 from typing import Any
 
@@ -261,7 +261,7 @@ def _kept(path: Path, stays: Callable[[Mapping[str, Any]], bool]) -> tuple[list[
     lines: list[str] = []
     records: list[Mapping[str, Any]] = []
     cut = False
-    for line in path.read_bytes().splitlines(keepends=True) if path.exists() else []:
+    for line in BytesIO(path.read_bytes()) if path.exists() else ():  # its lines end at \n only
         record = _record_of(line) if line.endswith(b"\n") else None
         if record is not None and stays(record):
             records.append(record)

@@ -33,6 +33,10 @@ class BradleyTerry:
     max_tokens: int
     template: Template
 
+    def read(self, pair: Pair) -> None:
+        """Refuse a pair whose prompt the chat template refuses."""
+        texts(self.template, self.tokenizer, [pair.prompt], [pair.chosen], "template")
+
     def count(self, pairs: Sequence[Pair]) -> int:
         """Pairs."""
         return len(pairs)
@@ -45,7 +49,7 @@ class BradleyTerry:
         """z_chosen - z_rejected of each pair, from one pass over both answers."""
         prompts = [pair.prompt for pair in pairs]
         answers = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
-        shown = texts(self.template, self.tokenizer, prompts + prompts, answers)
+        shown = texts(self.template, self.tokenizer, prompts + prompts, answers, "template")
         inputs = tokenise(self.template, self.tokenizer, shown, self.max_tokens).to(self.model.device)
         return margin_of_halves(self.model(**inputs).logits[:, 0].float())
 

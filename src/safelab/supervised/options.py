@@ -12,6 +12,7 @@ class PairOptions(Options):
     """``path``: a file, or a data set of the hub with ``subset`` and ``split``; see ``data=hh_rlhf``.
 
     ``limit``: only the first records, null for all. ``held_out``: of these the last ones are measured on.
+    ``skip_unfit``: pairs whose prompt the model cannot read are left out and counted, in place of refused.
     """
 
     path: str
@@ -19,6 +20,7 @@ class PairOptions(Options):
     split: Literal["train", "test"]
     limit: Annotated[int, Field(ge=1)] | None
     held_out: Annotated[int, Field(ge=2)]
+    skip_unfit: bool
 
 
 class SupervisedOptions(Options):

@@ -1,7 +1,7 @@
 """Which pairs the command line's lessons learn from, in which order, and which are kept back."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from safelab.errors import DataError
 from safelab.maths.seeds import numpy_generator
@@ -10,15 +10,20 @@ from safelab.supervised.options import PairOptions, SupervisedOptions
 from safelab.supervised.rows import cut
 from safelab.types import Pair
 
+T = TypeVar("T")
+
 
 class PairLesson(Lesson[Pair], Protocol):
     """What is learnt from pairs of text, and how it is measured."""
+
+    def read(self, pair: Pair) -> None:
+        """Raises a DataError for a pair that it cannot learn from."""
 
     def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:
         """What it is worth on pairs that it has not seen, ``size`` of them at a time."""
 
 
-def split(pairs: Sequence[Pair], options: PairOptions) -> tuple[Sequence[Pair], Sequence[Pair]]:
+def split(pairs: Sequence[T], options: PairOptions) -> tuple[Sequence[T], Sequence[T]]:
     """Those to learn from and those that are kept back, the last ones.
 
     Raises:

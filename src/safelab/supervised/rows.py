@@ -8,6 +8,9 @@ from jaxtyping import Int
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from safelab.corpus.continuation import answer_ids, prompt_ids
+from safelab.errors import DataError
+
 T = TypeVar("T")
 
 
@@ -22,9 +25,14 @@ def answer_row(tokenizer: Any, prompt: str, answer: str, max_tokens: int) -> Row
     """Ids of prompt and answer, cut so that at least one token of the prompt and the answer's beginning stay.
 
     The end token follows the answer, where the cut leaves room for it.
+
+    Raises:
+        DataError: the prompt has no token.
     """
-    start = tokenizer(prompt)["input_ids"]
-    rest = [*tokenizer(answer, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id][: max_tokens - 1]
+    start = prompt_ids(tokenizer, prompt)
+    if not start:
+        raise DataError(f"prompts must have at least one token of the model's tokenizer, and {prompt[:80]!r} has none")
+    rest = [*answer_ids(tokenizer, prompt, answer), tokenizer.eos_token_id][: max_tokens - 1]
     return Row(start[-(max_tokens - len(rest)) :], rest)
 
 

@@ -49,6 +49,10 @@ class Sft:
     tokenizer: Any
     max_tokens: int
 
+    def read(self, pair: Pair) -> None:
+        """Refuse a pair whose prompt has no token."""
+        answer_row(self.tokenizer, pair.prompt, pair.chosen, self.max_tokens)
+
     def count(self, pairs: Sequence[Pair]) -> int:
         """Answer tokens."""
         return answer_count(self._rows(pairs))

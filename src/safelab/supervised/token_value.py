@@ -61,6 +61,10 @@ class TokenValue:
     tokenizer: Any
     max_tokens: int
 
+    def read(self, pair: Pair) -> None:
+        """Refuse a pair whose prompt has no token."""
+        answer_row(self.tokenizer, pair.prompt, pair.chosen, self.max_tokens)
+
     def count(self, pairs: Sequence[Pair]) -> int:
         """States of both answers."""
         return state_count(self._rows(pairs))

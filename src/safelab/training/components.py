@@ -35,9 +35,9 @@ class Components:
     settings: Settings
     detectors: DetectorOptions
     policy: Policy
+    reward: Reward
     data: PromptSource
     pairs: PairSource | None
-    reward: Reward
     evaluator: Evaluator
     rollout: Sampler
     shaping: Shaping[Any]

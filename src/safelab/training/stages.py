@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Advantages, Evidence, Route
+from safelab.contracts import Advantages, Evidence, Route, drawn_prompts
 from safelab.contracts.answers import check_tensor, check_type
 from safelab.errors import RewardFailed, RunFailed
 from safelab.maths.divergence import k1
@@ -41,7 +41,7 @@ def prompts_per_rollout(parts: Components) -> int:
 def draw_prompts(parts: Components, cursor: int) -> PromptBatch:
     """The next prompts, each as often as it is to be answered, as tokens: ``rollout.batch_size`` rows."""
     count, copies = prompts_per_rollout(parts), parts.rollout.samples_per_prompt
-    texts = parts.data.prompts(cursor, count)
+    texts = drawn_prompts(parts.data, cursor, count)
     return parts.policy.encode(
         [text for text in texts for _ in range(copies)], [cursor + row // copies for row in range(count * copies)]
     )

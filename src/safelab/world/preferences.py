@@ -13,6 +13,7 @@ from pathlib import Path
 
 from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from safelab.errors import lines_of
 from safelab.maths.seeds import derive_seed
 from safelab.world.gold import gold_score
 from safelab.world.grammar import sample_prompt
@@ -79,7 +80,7 @@ def make_preferences(
 
 def load_preferences(directory: Path) -> list[LabelledPair]:
     """What ``make_preferences`` wrote."""
-    records = [json.loads(line) for line in (directory / FILE).read_text(encoding="utf-8").splitlines()]
+    records = [json.loads(line) for line in lines_of((directory / FILE).read_text(encoding="utf-8"))]
     return [LabelledPair(**{side: Sampled(**sampled) for side, sampled in record.items()}) for record in records]
 
 

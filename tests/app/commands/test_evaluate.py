@@ -1,11 +1,15 @@
 """``safelab evaluate`` and ``safelab generate`` on a run of the tests' own."""
 
+import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
 from safelab.app.cli import main
+from safelab.app.commands.evaluate import show, summarise
+from safelab.training.probes.evaluation import Evaluation, Written
 from support.runs import run, small
 
 
@@ -47,6 +51,28 @@ def test_a_checkpoint_that_is_not_there_names_those_that_are(
     extra = ["--prompts", str(prompts)] if command == "evaluate" else ["a"]
     assert main([command, str(directory), *extra, "--checkpoint", "update_9"]) == 2
     assert "got update_9; there are: update_000003" in capsys.readouterr().err
+
+
+def test_lines_of_a_response_are_lines_and_control_characters_are_not_sent(capsys) -> None:
+    sample = {"prompts": ("p\r\nq",), "reward_seq": (0.0,), "length_seq": (2,), "ended_seq": (True,), "kl_seq": (0.1,)}
+    mine = Written(**sample, responses=("one\n\ntwo\x1b[31m",), gold_seq=None)
+    found = Evaluation(policy=mine, reference=mine)
+    show("run", "best", summarise(found), found, 1)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-8:-6] == ["p", "q"]
+    assert lines[-6:-3] == ["policy 0.000: one", "", "two\N{REPLACEMENT CHARACTER}[31m"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [(b"\xff\n", "standard input, line 2: must be text of whole characters"), (b"\n", None)],
+)
+def test_prompts_of_standard_input_are_utf_8(
+    directory: Path, monkeypatch, capsys, line: bytes, said: str | None
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfa b\r\n" + line), encoding="ascii"))
+    assert main(["generate", str(directory)]) == (0 if said is None else 2)
+    assert (said or "") in capsys.readouterr().err
 
 
 def test_generate_writes_what_the_seed_says(directory: Path, capsys) -> None:

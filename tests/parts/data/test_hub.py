@@ -85,7 +85,7 @@ def test_a_hub_that_cannot_be_reached_says_what_to_do(monkeypatch) -> None:
         ("a.csv", "question\nx\n", {"column": "questoin"}, "did you mean 'question'"),
         ("a.csv", "question,b\nx,y\n,z\n", {}, "record 2: question must be text that is not blank, got ''"),
         ("a.jsonl", '{"question": 3}\n', {}, "record 1: question must be text that is not blank, got 3"),
-        ("a.jsonl", "no json\n", {}, "must be a readable table"),
+        ("a.jsonl", "no json\n", {}, "line 1: data.path must hold one JSON object"),
         ("a.parquet", "no parquet", {}, "must be a readable table"),
         ("a.csv", "question\nx\n", {"held_out": 1}, "data must leave at least one prompt"),
     ],

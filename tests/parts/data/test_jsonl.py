@@ -9,7 +9,9 @@ from support.models import context
 
 def source(path: Path, text: str, field: str = "prompt"):
     path.write_text(text)
-    return build_option("data", {"name": "jsonl", "path": str(path), "field": field, "seed": 0}, context())
+    return build_option(
+        "data", {"name": "jsonl", "path": str(path), "field": field, "skip_unfit": False, "seed": 0}, context()
+    )
 
 
 def test_prompts_under_the_named_key(tmp_path: Path) -> None:
@@ -22,7 +24,7 @@ def test_prompts_under_the_named_key(tmp_path: Path) -> None:
     [
         ('{"prompt": "a"}\nnot json\n', "line 2: data.path must hold one JSON object per line"),
         ('{"prompt": "a"}\n\n{"text": "b"}\n', "line 3: data.field must be a key of every record.*holds: text"),
-        ('["a"]\n', "line 1: data.field"),
+        ('["a"]\n', "line 1: data.path must hold one JSON object per line, got an array"),
         ('{"prompt": 3}\n', "line 1: prompt must be text"),
         ('{"prompt": "  "}\n', "line 1: prompt must be text that is not blank"),
     ],

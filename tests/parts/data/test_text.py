@@ -8,7 +8,7 @@ from support.models import context
 
 
 def source(path: Path, seed: int = 0):
-    return build_option("data", {"name": "text", "path": str(path), "seed": seed}, context())
+    return build_option("data", {"name": "text", "path": str(path), "skip_unfit": False, "seed": seed}, context())
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from safelab.plugins import build_option
 from safelab.types import Pair
 from support.models import context
 
-NUMBERS = {"batch_size": 2, "evaluate_every": 1, "max_response_tokens": None, "seed": 0}
+NUMBERS = {"batch_size": 2, "evaluate_every": 1, "max_response_tokens": None, "skip_unfit": False, "seed": 0}
 
 
 def source(path: Path, text: str):
@@ -35,9 +35,12 @@ def test_the_sequence_is_endless_and_the_same_however_it_is_cut(tmp_path: Path) 
     ("text", "message"),
     [
         ("not json\n", "line 1: pairs.path must hold one JSON object per line"),
-        ('{"prompt": "a", "chosen": "b"}\n', "line 1: a pair must have .* this record holds: prompt, chosen"),
-        ('["a"]\n', "line 1: a pair must have .* this record holds: list"),
-        ('{"prompt": "a", "chosen": "b", "rejected": ["c"]}\n', "line 1: a pair must have the texts"),
+        (
+            '{"prompt": "a", "chosen": "b"}\n',
+            "line 1: a record must have the texts .* this record holds: prompt, chosen",
+        ),
+        ('["a"]\n', "line 1: pairs.path must hold one JSON object per line, got an array"),
+        ('{"prompt": "a", "chosen": "b", "rejected": ["c"]}\n', "line 1: rejected must be text, got"),
         ('{"prompt": " ", "chosen": "b", "rejected": "c"}\n', "line 1: prompt must be text that is not blank"),
         ("\n", "pairs.path must hold at least one record"),
     ],

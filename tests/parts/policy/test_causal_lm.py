@@ -31,18 +31,18 @@ def test_a_long_prompt_keeps_its_end() -> None:
 
 
 def test_responses_are_padded_on_the_right_and_have_an_end_token_where_they_ended() -> None:
-    ids, mask = tiny_policy().encode_responses(["a b", "c", "d e f", ""], [True, False, True, False], 3)
+    ids, mask = tiny_policy().encode_responses(["e"] * 4, ["a b", "c", "d e f", ""], [True, False, True, False], 3)
     assert ids.tolist() == [[3, 4, 1], [5, 0, 0], [6, 7, 8], [1, 0, 0]]
     assert mask.sum(dim=1).tolist() == [3, 1, 3, 1]
 
 
 def test_a_sampled_response_comes_back_from_its_text() -> None:
     policy = tiny_policy()
-    _, ids, mask = sample(policy, ["a b c"] * 64, 4)
+    prompts, ids, mask = sample(policy, ["a b c"] * 64, 4)
     # Texts hold no special tokens: what the random policy writes of these besides the end does not come back.
     plain = [not {0, 2} & {*row[keep].tolist()} for row, keep in zip(ids, mask, strict=True)]
-    texts = policy.decode(ids, mask)
-    again, again_mask = policy.encode_responses(texts, policy.ended(ids, mask).tolist(), None)
+    texts = policy.decode(prompts, ids, mask)
+    again, again_mask = policy.encode_responses(prompts.texts, texts, policy.ended(ids, mask).tolist(), None)
     rows = zip(plain, ids, mask, again, again_mask, strict=True)
     pairs = [(mine[keep].tolist(), other[kept].tolist()) for good, mine, keep, other, kept in rows if good]
     assert len(pairs) >= 10
@@ -118,7 +118,8 @@ def test_saved_weights_come_back_to_the_bit(tied: bool, tmp_path: Path) -> None:
 def test_decoded_text_has_no_special_tokens() -> None:
     policy = tiny_policy()
     ids = torch.tensor([[9, 3, 1, 0]])
-    assert policy.decode(ids, torch.tensor([[True, True, True, False]])) == ("good a",)
+    mask = torch.tensor([[True, True, True, False]])
+    assert policy.decode(policy.encode(["b"], [0]), ids, mask) == ("good a",)
 
 
 def test_a_path_without_a_model_is_refused(tmp_path: Path) -> None:

@@ -7,9 +7,11 @@ import pytest
 
 from safelab.contracts import Policy
 from safelab.errors import ConfigError, DataError
+from safelab.parts.policy._texts import Texts, rows_of
 from safelab.parts.policy.causal_lm import CausalLm
 from support.models import WORDS, context, model_directory
 from support.runs import small, trained
+from support.tokenizers import tokenizer
 
 # Of a kind with the published ones: a turn's role, its content, its end, and what opens the answer.
 CHAT = """{%- for m in messages -%}
@@ -81,4 +83,27 @@ def test_a_run_on_chats(tmp_path: Path) -> None:
     (tmp_path / "prompts.txt").write_text("a b\nc\n")
     _, _, rows = trained(config)
     assert rows[0]["kl/ref_token_exact"] == pytest.approx(0.0, abs=1e-6)
+    assert len(rows) == 3
+
+
+def test_prompt_and_response_are_one_text_and_the_end_token_ends_no_prompt() -> None:
+    """With a tokenizer whose words carry the space in front, and which closes every text with its end token."""
+    reads = tokenizer("sentencepiece", "<s> $A </s>")
+    texts = Texts(reads, "plain", 64)
+    prompts = rows_of(*texts.prompts(["Lily had a", "The dog"]))
+    answers = rows_of(*texts.responses(["Lily had a", "The dog"], [" big dog.", " had"], [True, False], None))
+    assert [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)] == [
+        reads("Lily had a big dog.")["input_ids"],
+        reads("The dog had")["input_ids"][:-1],
+    ]
+    assert texts.decode(prompts, answers) == (" big dog.", " had")
+
+
+def test_prompts_that_the_template_refuses_are_found_before_anything_is_made(tmp_path: Path) -> None:
+    (tmp_path / "prompts").mkdir()
+    path = with_template(tmp_path / "prompts")
+    config = small(tmp_path, f"policy.path={path}", "policy.prompt_template=chat")
+    with pytest.raises(DataError, match=r"1 of 6 prompts cannot be read: .* refuses 'f'"):
+        trained(config)
+    _, _, rows = trained({**config, "data": {**config["data"], "skip_unfit": True}})
     assert len(rows) == 3

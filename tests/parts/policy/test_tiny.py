@@ -32,6 +32,6 @@ def test_made_on_first_use_and_taken_from_the_cache_after() -> None:
 def test_it_reads_and_writes_the_words_of_the_grammar() -> None:
     policy = build([])
     prompts = policy.encode(["review : the red lamp ."], [0])
-    assert policy.decode(prompts.ids, prompts.mask) == ("review : the red lamp .",)
+    assert policy.decode(prompts, prompts.ids, prompts.mask) == ("review : the red lamp .",)
     _, mask = policy.generate(prompts, 8, seeds=[0])
     assert 1 <= int(mask.sum()) <= 8

@@ -22,13 +22,14 @@ def test_one_response_for_each_prompt() -> None:
 def test_the_greedy_response_is_the_likeliest_token_every_time() -> None:
     policy = tiny_policy()
     greedy = component("rollout", "hf", max_new_tokens=4).greedy(policy, policy.encode(["a b"], [0]))
-    ids = policy.encode(["a b"], [0]).ids
+    prompts = policy.encode(["a b"], [0])
+    ids = prompts.ids
     with torch.no_grad():
         for _ in range(4):
             ids = torch.cat([ids, policy.module(ids).logits[:, -1:].argmax(dim=-1)], dim=1)
     written = ids[:, 2:]
     mask = (written == 1).long().cumsum(dim=1) - (written == 1).long() == 0
-    assert greedy.responses == policy.decode(written, mask)
+    assert greedy.responses == policy.decode(prompts, written, mask)
     assert greedy.ended_seq.tolist() == policy.ended(written, mask).tolist()
 
 

@@ -150,7 +150,7 @@ def test_greedy_responses(stand_in: list[LLM]) -> None:
     prompts = policy.encode(["a b c", "d", "e", "e f"], range(4))
     ids, mask = policy.generate(prompts, 6, seeds=None)
     found = sampler.greedy(policy, prompts)
-    assert found.responses == policy.decode(ids, mask)
+    assert found.responses == policy.decode(prompts, ids, mask)
     assert torch.equal(found.ended_seq, policy.ended(ids, mask))
 
 

@@ -45,7 +45,15 @@ def test_pairs_that_are_held_out_of_the_prompts_are_not_learnt_from(tmp_path: Pa
 
 
 def hh_data(path: Path, held_out: int) -> dict[str, object]:
-    cut = {"cut": "last_turn", "limit": None, "held_out": held_out, "part": "train", "max_tokens": None, "seed": 0}
+    cut = {
+        "cut": "last_turn",
+        "limit": None,
+        "held_out": held_out,
+        "part": "train",
+        "max_tokens": None,
+        "skip_unfit": False,
+        "seed": 0,
+    }
     return {"name": "hh_rlhf", "path": str(path), "subset": "harmless-base", "split": "train", **cut}
 
 

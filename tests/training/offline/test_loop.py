@@ -125,7 +125,7 @@ def test_the_references_numbers_are_the_policys_at_the_start(tmp_path: Path) -> 
     assert torch.equal(terms.logp, batch.logp_ref)
     # An answer by hand: one pass over prompt and answer alone, without padding.
     pair = draw_pairs(parts, 0)[0]
-    ids, mask = parts.policy.encode_responses([pair.chosen], [True], None)
+    ids, mask = parts.policy.encode_responses([pair.prompt], [pair.chosen], [True], None)
     prompts = parts.policy.encode([pair.prompt], [0])
     hidden = parts.policy.model.hidden(prompts.ids, prompts.mask, ids, mask)
     alone = parts.policy.model.token_stats(hidden[:, :-1], ids).logp_tok.sum()

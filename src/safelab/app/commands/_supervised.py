@@ -9,6 +9,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from safelab.app.config.compose import compose, opened, parse
 from safelab.app.config.mistakes import missing, unresolved
+from safelab.app.config.places import at_home
 from safelab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def options_of(arguments: Sequence[str], name: str, usage: str, kind: Callable[[
 
     from safelab.plugins import describe
 
+    values = at_home(values)
     try:
         return kind()(**values)
     except ValidationError as error:
@@ -73,7 +75,8 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
     from safelab import __version__
     from safelab.app.config.build import pick_device
     from safelab.app.console import progress
-    from safelab.corpus.hh import locate, read_pairs
+    from safelab.corpus.fitting import readable
+    from safelab.corpus.hh import agreeing, locate, read_dialogues
     from safelab.maths.streams import stream
     from safelab.supervised.pairs import learn_from_pairs, split
     from safelab.supervised.saving import save
@@ -82,10 +85,12 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
     device = pick_device(options.device)
     chosen = options.pairs
     file = locate(chosen.path, chosen.subset, chosen.split, "pairs.path")
-    pairs, held_out = split(read_pairs(file, "pairs.path"), chosen)
     with progress() as say:
+        records = split(read_dialogues(file, "pairs.path"), chosen)
+        sides = [agreeing(side, "pairs.path", say) for side in records]
         lesson = load(options, device)
         lesson.model.eval()
+        pairs, held_out = (readable(side, lesson.read, "pairs", chosen.skip_unfit, say) for side in sides)
         before = lesson.measure(held_out, options.micro_batch_size)
         with stream(options.seed, "supervised"):
             rows = learn_from_pairs(lesson, pairs, options, say)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelab.app.arguments import Parser, positive
+from safelab.app.arguments import Parser, place, positive
 from safelab.app.config.from_run import config_of, parts_of, weights_of
 from safelab.errors import ConfigError
 
@@ -49,7 +49,7 @@ def held_out(config: Mapping[str, Any], prompts: Path | None) -> dict[str, Any]:
 
     data = dict(config["data"])
     if prompts is not None:
-        data = {"name": "text", "path": str(prompts), "seed": config["seed"]}
+        data = {"name": "text", "path": str(prompts), "skip_unfit": False, "seed": config["seed"]}
     elif data["name"] == "reviews":
         data["seed"] = derive_seed(data["seed"], "held_out")
     elif data.get("held_out"):
@@ -108,7 +108,7 @@ def show(name: str, checkpoint: str, summary: Mapping[str, Any], found: "Evaluat
     from rich.table import Table
     from rich.text import Text
 
-    from safelab.errors import printable
+    from safelab.errors import printable_lines
     from safelab.results import text
 
     def level(value: Any) -> str:
@@ -133,10 +133,10 @@ def show(name: str, checkpoint: str, summary: Mapping[str, Any], found: "Evaluat
     )
     for sample in samples(found)[:count]:
         console.print()
-        console.print(Text(printable(sample["prompt"].strip()), style="bold"))
+        console.print(Text(printable_lines(sample["prompt"].strip()), style="bold"))
         for side in ("policy", "reference"):
             reward = text.number(sample[f"{side}_reward"], 3)
-            console.print(Text(f"{side} {reward}: {printable(sample[side].strip())}"))
+            console.print(Text(f"{side} {reward}: {printable_lines(sample[side].strip())}"))
 
 
 def parser() -> Parser:
@@ -146,9 +146,9 @@ def parser() -> Parser:
         description="A run's checkpoint on prompts that its training did not draw, against the policy that it "
         "started from: reward, KL, length, distinct-n, win rate by reward.",
     )
-    made.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    made.add_argument("run", type=place, metavar="RUN", help="a run directory")
     made.add_argument("--checkpoint", metavar="NAME", help="which one, as update_000050 or best (the newest whole one)")
-    made.add_argument("--prompts", type=Path, metavar="FILE", help="prompts, one per line (the run's held-out ones)")
+    made.add_argument("--prompts", type=place, metavar="FILE", help="prompts, one per line (the run's held-out ones)")
     made.add_argument("--count", type=positive, default=256, metavar="N", help="prompts, each taken once (256)")
     made.add_argument("--samples", type=int, default=3, metavar="N", help="responses to print (3)")
     return made

@@ -1,10 +1,10 @@
 """``safelab generate``: let a run's policy write."""
 
+import io
 import sys
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
-from safelab.app.arguments import Parser, positive
+from safelab.app.arguments import Parser, place, positive
 from safelab.app.config.from_run import config_of, parts_of, weights_of
 
 
@@ -21,7 +21,7 @@ def main(arguments: Sequence[str]) -> int:
         config["rollout"]["max_new_tokens"] = flags.max_new_tokens
 
     from safelab.app.console import progress
-    from safelab.errors import printable
+    from safelab.errors import printable_lines
     from safelab.maths.seeds import row_seeds
 
     with progress() as say:
@@ -33,26 +33,30 @@ def main(arguments: Sequence[str]) -> int:
         rollout = parts.rollout.sample(parts.policy, batch, seeds)
         for response in rollout.responses:
             # Line breaks are kept; other control characters of a model could drive the terminal.
-            print("\n".join(printable(line) for line in response.splitlines()))
+            print(printable_lines(response))
     return 0
 
 
 def prompts(given: Sequence[str]) -> Iterator[str]:
     """Those of the command line, else one per line of standard input."""
+    from safelab.corpus.lines import whole_text
+
     if given:
-        yield from given
+        yield from (whole_text(prompt, "PROMPT") for prompt in given)
         return
     if sys.stdin.isatty():
         print("one prompt per line; Ctrl-D ends", file=sys.stderr)
-    for line in sys.stdin:
+    if isinstance(sys.stdin, io.TextIOWrapper):  # as files of prompts are read; what is no UTF-8 is refused below
+        sys.stdin.reconfigure(encoding="utf-8-sig", errors="surrogateescape", newline="\n")
+    for number, line in enumerate(sys.stdin, start=1):
         if line.strip():
-            yield line.rstrip("\n")
+            yield whole_text(line.removesuffix("\n").removesuffix("\r"), f"standard input, line {number}")
 
 
 def parser() -> Parser:
     """The arguments."""
     made = Parser(prog="safelab generate", description="Let a run's policy write.")
-    made.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    made.add_argument("run", type=place, metavar="RUN", help="a run directory")
     made.add_argument("prompt", nargs="*", metavar="PROMPT", help="prompts (lines of standard input)")
     made.add_argument("--checkpoint", metavar="NAME", help="which one, as update_000050 or best (the newest whole one)")
     made.add_argument("--max-new-tokens", type=positive, metavar="N", help="longest response (as in training)")

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from omegaconf import OmegaConf
 
-from safelab.app.arguments import Parser
+from safelab.app.arguments import Parser, at_home, place
 from safelab.app.config.compose import compose, explained, opened
 from safelab.app.config.places import cache_directory
 from safelab.contracts import Context
@@ -27,14 +27,17 @@ def main(arguments: Sequence[str]) -> int:
         "--output OUT.csv [--figure OUT.png]",
         description="Steps a controller over recorded signals, one row a step: what would this stack have done?",
     )
-    parser.add_argument("--signals", type=Path, help="CSV with reward_mean, kl_ref_token_k1, entropy_token")
-    parser.add_argument("--output", type=Path, required=True, help="CSV to write: threshold, penalty, gate, phase, ...")
-    parser.add_argument("--figure", type=Path, help="picture to write (png, svg or pdf)")
+    parser.add_argument("--signals", type=place, help="CSV with reward_mean, kl_ref_token_k1, entropy_token")
+    parser.add_argument(
+        "--output", type=place, required=True, help="CSV to write: threshold, penalty, gate, phase, ..."
+    )
+    parser.add_argument("--figure", type=place, help="picture to write (png, svg or pdf)")
     parser.add_argument("--config-dir", help="a folder with your own groups")
     parser.add_argument("words", nargs="*", metavar="RUN_DIR or override", help="a run directory; Hydra overrides")
     flags = parser.parse_intermixed_args(list(arguments))
-    runs = [word for word in flags.words if "=" not in word and not word.startswith("~")]
-    overrides = [word for word in flags.words if word not in runs]
+    words = [at_home(word) if word.startswith("~/") else word for word in flags.words]  # ~key takes a key out
+    runs = [word for word in words if "=" not in word and not word.startswith("~")]
+    overrides = [word for word in words if word not in runs]
     if len(runs) + (flags.signals is not None) != 1:
         raise ConfigError("safelab replay must get one source, --signals FILE.csv or a run directory, and got "
                           f"{len(runs) + (flags.signals is not None)}")  # fmt: skip

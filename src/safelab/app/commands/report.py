@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from safelab.app.arguments import Parser
+from safelab.app.arguments import Parser, at_home, place
 from safelab.app.config.places import cache_directory
 from safelab.errors import DataError
 
@@ -61,6 +61,7 @@ def parser() -> Parser:
     made.add_argument(
         "directories",
         nargs="+",
+        type=at_home,
         metavar="DIR",
         help="run directories, folders above some, globs; or a CSV or Parquet file in long form "
         "(run, arm, seed, update, metric, value)",
@@ -80,7 +81,7 @@ def parser() -> Parser:
         metavar="KEY=VALUE[,VALUE]",
         help="only runs with such a value; * and ? match; may be given again",
     )
-    made.add_argument("--output", type=Path, metavar="DIR", help="where to write (the first DIR's folder report)")
+    made.add_argument("--output", type=place, metavar="DIR", help="where to write (the first DIR's folder report)")
     made.add_argument(
         "--metric",
         action="append",

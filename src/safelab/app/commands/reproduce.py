@@ -3,10 +3,9 @@
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelab.app.arguments import Parser
+from safelab.app.arguments import Parser, place
 from safelab.app.config.from_run import config_of, parts_of
 from safelab.errors import DataError
 
@@ -28,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
         description="Run a run again from its own configuration and compare the rows of metrics.jsonl. On a CPU they "
         "are equal to the last bit; on a GPU, give --tolerance.",
     )
-    parser.add_argument("run", type=Path, metavar="RUN", help="a run directory")
+    parser.add_argument("run", type=place, metavar="RUN", help="a run directory")
     parser.add_argument("--updates", type=int, metavar="N", help="only the first N updates (all that the run made)")
     parser.add_argument("--tolerance", type=float, default=0.0, metavar="X", help="largest relative difference (0)")
     flags = parser.parse_args(list(arguments))

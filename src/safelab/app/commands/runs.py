@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from safelab.app.arguments import Parser
+from safelab.app.arguments import Parser, at_home
 from safelab.errors import ConfigError
 
 DEFAULT_FOLDER = "outputs"
@@ -71,7 +71,7 @@ def watch(arguments: Sequence[str]) -> int:
 def _parser(name: str, description: str) -> Parser:
     parser = Parser(prog=f"safelab {name}", description=description)
     help_text = f"run directories, folders above some, or globs ({DEFAULT_FOLDER})"
-    parser.add_argument("folders", nargs="*", default=[DEFAULT_FOLDER], metavar="DIR", help=help_text)
+    parser.add_argument("folders", nargs="*", type=at_home, default=[DEFAULT_FOLDER], metavar="DIR", help=help_text)
     return parser
 
 

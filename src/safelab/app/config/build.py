@@ -9,13 +9,15 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from safelab.app.config.places import cache_directory
-from safelab.contracts import Context
+from safelab.contracts import Context, drawn_pairs, drawn_prompts
+from safelab.corpus.fitting import reader
 from safelab.crash.detectors import DetectorOptions
 from safelab.errors import ConfigError, nearest
 from safelab.plugins import build_option, describe, faults
 from safelab.training.components import Components
 from safelab.training.fit import misfits
 from safelab.training.settings import Settings
+from safelab.training.stages import prompts_per_rollout
 from safelab.world.options import WorldOptions
 
 GROUPS = tuple(field.name for field in fields(Components) if field.name not in ("settings", "detectors"))
@@ -65,9 +67,24 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
     made: dict[str, Any] = {}
     for group in GROUPS:
         made[group] = build_option(group, config[group], context)
-        if group == "policy":
-            context = replace(context, policy=made["policy"])
-    return Components(settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **made)
+        if group in ("policy", "reward"):
+            context = replace(context, **{group: made[group]})
+    parts = Components(settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **made)
+    check_first_texts(parts, reader(context))
+    return parts
+
+
+def check_first_texts(parts: Components, read: Callable[[str], None]) -> None:
+    """What the first update will be given can be read: a source of the user's own is asked before anything is made.
+
+    Raises:
+        DataError: it is not what its contract says, or policy or reward cannot read a prompt.
+    """
+    prompts = drawn_prompts(parts.data, 0, prompts_per_rollout(parts))
+    if parts.pairs is not None:
+        prompts += [pair.prompt for pair in drawn_pairs(parts.pairs, 0, parts.pairs.batch_size)]
+    for prompt in prompts:
+        read(prompt)
 
 
 def context_for(config: Mapping[str, Any], progress: Callable[[str], None]) -> Context:

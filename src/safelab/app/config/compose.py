@@ -1,6 +1,8 @@
 """Hydra's front: the command line becomes composed configurations. Every mistake in it ends in one ConfigError."""
 
 import argparse
+import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +27,9 @@ CONFIG_NAME = "config"
 
 ALIASES = {"+experiment=": "+recipe=", "+experiments=": "+recipe="}
 """Old beginnings of overrides, which go on working. (``experiment`` without ``+`` is the key that names the folder.)"""
+
+BARE_HOME = re.compile(r"""([^=~'"]+)=(~[^'"\[\]{}()\\]*)""")
+"""A key with one or several paths below a home folder, without quotes."""
 
 
 def config_directory() -> Path:
@@ -55,11 +60,17 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 def renamed(override: str) -> str:
-    """``override`` with its group as it is called today."""
+    """``override`` with its group as it is called today, and in quotes a ``~/`` that Hydra's grammar refuses bare."""
     for old, new in ALIASES.items():
         if override.startswith(old):
             return new + override.removeprefix(old)
-    return override
+    if (home := BARE_HOME.fullmatch(override)) is None:
+        return override
+    return f"{home[1]}={','.join(_quoted(one) for one in home[2].split(','))}"
+
+
+def _quoted(path: str) -> str:
+    return f"'{path}'" if path.startswith("~") else path
 
 
 @contextmanager
@@ -117,7 +128,7 @@ def explained(hydra: Hydra, overrides: Sequence[str] = (), name: str = CONFIG_NA
 
 
 def _directory(given: str, flag: str) -> Path:
-    path = Path(given).absolute()
+    path = Path(os.path.expanduser(given)).absolute()
     if not path.is_dir():
         raise ConfigError(f"{flag} must be an existing directory, got {given}")
     return path

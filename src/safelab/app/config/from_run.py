@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml
 
+from safelab.app.config.places import at_home
 from safelab.errors import DataError
 from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, config_today
 
@@ -25,7 +26,7 @@ def config_of(run: Path) -> dict[str, Any]:
         raise DataError(f"{run / CONFIG_FILE} must be the run's configuration, and cannot be read") from error
     if not isinstance(config, dict):
         raise DataError(f"{run / CONFIG_FILE} must hold a mapping, got {type(config).__name__}")
-    return config_today(config)
+    return at_home(config_today(config))
 
 
 def weights_of(run: Path, name: str | None = None) -> Path:

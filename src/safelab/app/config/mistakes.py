@@ -103,7 +103,7 @@ def _bad_grammar(error: OverrideParseException) -> str:
     if "=" not in error.override:
         return f"{error.override!r} must be key=value, as in algorithm=safe or optimizer.lr=1e-4"
     detail = next((line for line in str(error).splitlines() if not line.startswith("Error parsing")), "").strip()
-    remedy = "quote a value that holds commas, brackets, colons or spaces: 'key=\"a, b\"'"
+    remedy = "quote a value that holds commas, brackets, colons, spaces or ~: 'key=\"a, b\"'"
     return f"{error.override!r} must be a valid override ({detail[:100]}); {remedy}"
 
 

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from safelab.app.config.jobs import Job
+from safelab.app.console import speak_anywhere
 from safelab.errors import SafelabError
 
 LOG_FILE = "log.txt"
@@ -61,6 +62,7 @@ def _write_to(path: Path) -> None:
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.close(file)
+    speak_anywhere("utf-8")  # it is a file of ours, whatever the terminal's locale
 
 
 def _move(early: Path, late: Path) -> None:

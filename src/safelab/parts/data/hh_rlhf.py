@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from safelab.contracts import Context, PromptSource
-from safelab.corpus.hh import first_turn, last_turn, locate, read_pairs
+from safelab.corpus.hh import first_turn, last_turn, locate, read_dialogues
 from safelab.parts.data._sides import Split
 from safelab.types import Pair
 
@@ -28,5 +28,5 @@ class HhRlhf(Split):
         Raises:
             DataError: no such file or data set, or nothing is left to draw.
         """
-        pairs = read_pairs(locate(self.path, self.subset, self.split))
-        return self.drawn([CUTS[self.cut](pair) for pair in pairs[: self.limit]], context)
+        records = read_dialogues(locate(self.path, self.subset, self.split))
+        return self.drawn([CUTS[self.cut](record.pair) for record in records[: self.limit]], context)

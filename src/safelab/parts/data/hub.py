@@ -4,11 +4,11 @@ The hub keeps a copy of each data set as Parquet, ``<subset>/<split>/*.parquet``
 this reads that copy, so that no data set's own code runs.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safelab.contracts import Context, PromptSource
+from safelab.corpus.lines import read_lines, record_of, whole_text
 from safelab.errors import DataError, nearest
 from safelab.parts.data._sides import Split
 
@@ -40,7 +40,7 @@ class Hub(Split):
 
     def _files(self) -> list[Path]:
         """The tables in the order of their names: local ones, or those of the hub, fetched into its cache."""
-        local = Path(self.path).expanduser()
+        local = Path(self.path)
         if local.is_file():
             return [local]
         if local.is_dir():
@@ -96,6 +96,7 @@ def column_of(file: Path, column: str) -> list[str]:
     for number, text in enumerate(texts, start=1):
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"{file}, record {number}: {column} must be text that is not blank, got {text!r:.60}")
+        whole_text(text, f"{file}, record {number}: {column}")
     return texts
 
 
@@ -107,5 +108,4 @@ def read_table(file: Path) -> "pd.DataFrame":
         return pd.read_parquet(file)
     if file.suffix == ".csv":
         return pd.read_csv(file, dtype=str, keep_default_na=False)
-    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    return pd.DataFrame(rows)
+    return pd.DataFrame([record_of(line, f"{file}, line {number}") for number, line in read_lines(file)])

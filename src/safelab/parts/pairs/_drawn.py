@@ -1,12 +1,13 @@
 """What every source of pairs has: how many are taken and when is measured, and a list of pairs as an endless one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
 from pydantic import Field
 
-from safelab.contracts import PairSource, Part
+from safelab.contracts import Context, PairSource, Part
+from safelab.corpus.fitting import readable, reader
 from safelab.maths.passes import drawn_rows
 from safelab.types import Pair
 
@@ -31,6 +32,21 @@ class Drawn(Part):
             items=tuple(pairs),
             seed=self.seed,
         )
+
+
+class FromFile(Drawn):
+    """``skip_unfit``: pairs whose prompt the policy or the reward cannot read are left out and counted, not refused."""
+
+    skip_unfit: bool
+
+    def readable(self, pairs: Sequence[Pair], context: Context) -> PairSource:
+        """Each of ``pairs`` whose prompt can be read once per pass.
+
+        Raises:
+            DataError: one cannot be read, or none is left.
+        """
+        read = reader(context)
+        return self.drawn(readable(pairs, lambda pair: read(pair.prompt), "pairs", self.skip_unfit, context.progress))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

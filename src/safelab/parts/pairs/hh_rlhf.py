@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from safelab.contracts import Context, PairSource
-from safelab.corpus.hh import locate, read_pairs
+from safelab.corpus.hh import agreeing, locate, read_dialogues
 from safelab.errors import DataError
-from safelab.parts.pairs._drawn import Drawn
+from safelab.parts.pairs._drawn import FromFile
 
 
-class HhRlhf(Drawn):
+class HhRlhf(FromFile):
     """``path``: a file, or the data set's name on the hub with its ``subset`` and ``split``.
 
     ``limit``: only the first records, null for all. ``held_out``: of these the last ones are not learnt from.
@@ -29,11 +29,11 @@ class HhRlhf(Drawn):
             DataError: no such file or data set, or nothing is left to draw.
         """
         file = locate(self.path, self.subset, self.split, "pairs.path")
-        pairs = read_pairs(file, "pairs.path")[: self.limit]
-        kept = pairs[: max(0, len(pairs) - self.held_out)]
+        records = read_dialogues(file, "pairs.path")[: self.limit]
+        kept = records[: max(0, len(records) - self.held_out)]
         if not kept:
             raise DataError(
-                f"pairs must leave some to learn from, got {len(pairs)} records with pairs.held_out={self.held_out}; "
+                f"pairs must leave some to learn from, got {len(records)} records with pairs.held_out={self.held_out}; "
                 "lower it, or raise pairs.limit"
             )
-        return self.drawn(kept)
+        return self.readable(agreeing(kept, "pairs.path", context.progress), context)

@@ -12,7 +12,7 @@ from torch import Tensor
 from safelab.contracts import Adapted, CausalModel, Decoding, Policy
 from safelab.parts.policy._decoding import Growing, Memory, sample
 from safelab.parts.policy._static_cache import Reserved
-from safelab.parts.policy._texts import Texts
+from safelab.parts.policy._texts import Texts, rows_of
 from safelab.types import PromptBatch
 
 
@@ -44,10 +44,10 @@ class CausalPolicy(Policy):
         return PromptBatch(texts=tuple(texts), ids=ids.to(device), mask=mask.to(device), group_seq=group_seq)
 
     def encode_responses(
-        self, texts: Sequence[str], ended: Sequence[bool], max_tokens: int | None
+        self, prompts: Sequence[str], texts: Sequence[str], ended: Sequence[bool], max_tokens: int | None
     ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
-        """Responses as tokens, padded on the right; one without any token has the end token, so that it has one."""
-        ids, mask = self.texts.responses(texts, ended, max_tokens)
+        """Responses to ``prompts`` as tokens, padded on the right; one without any token has the end token."""
+        ids, mask = self.texts.responses(prompts, texts, ended, max_tokens)
         device = self._adapted.inner.device
         return ids.to(device), mask.to(device)
 
@@ -60,9 +60,9 @@ class CausalPolicy(Policy):
         numbers: dict[str, int] = self.texts.tokenizer.get_vocab()
         return numbers
 
-    def decode(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
-        """Response text without special tokens."""
-        return self.texts.decode(ids, mask)
+    def decode(self, prompts: PromptBatch, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
+        """The text that each response adds to its prompt, without special tokens."""
+        return self.texts.decode(rows_of(prompts.ids, prompts.mask), rows_of(ids, mask))
 
     def generate(
         self, prompts: PromptBatch, max_new_tokens: int, *, seeds: Sequence[int] | None, decoding: Decoding = "dynamic"

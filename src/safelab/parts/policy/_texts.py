@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Int
-from jinja2 import TemplateError
 from torch import Tensor
 
-from safelab.corpus.dialogue import Template, messages
+from safelab.corpus.continuation import answer_ids, plain_ids, prompt_ids, response_text
+from safelab.corpus.dialogue import Template, chat_text, messages
 from safelab.errors import DataError
 
 
@@ -33,28 +33,53 @@ class Texts:
         return self.end if pad is None else int(pad)
 
     def prompts(self, texts: Sequence[str]) -> tuple[Int[Tensor, "b p"], Bool[Tensor, "b p"]]:
-        """Prompts as tokens, padded on the left, and their mask; a prompt that is too long keeps its end."""
-        rows = [row[-self.max_prompt_tokens :] for row in token_rows(self.template, self.tokenizer, texts)]
-        return padded(rows, self.pad, "left")
+        """Prompts as tokens, padded on the left, and their mask; a prompt that is too long keeps its end.
+
+        Raises:
+            DataError: the policy cannot read one of them.
+        """
+        return padded([self._row(text)[-self.max_prompt_tokens :] for text in texts], self.pad, "left")
 
     def responses(
-        self, texts: Sequence[str], ended: Sequence[bool], max_tokens: int | None
+        self, prompts: Sequence[str], texts: Sequence[str], ended: Sequence[bool], max_tokens: int | None
     ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
         """Responses as tokens, padded on the right; one without any token has the end token, so that it has one."""
         rows = []
-        for text, end in zip(texts, ended, strict=True):
-            own = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        for prompt, text, end in zip(prompts, texts, ended, strict=True):
+            own = answer_ids(self.tokenizer, self._written(prompt), text)
             rows.append([*own, self.end][:max_tokens] if end or not own else own[:max_tokens])
         return padded(rows, self.pad, "right")
 
     def count(self, text: str) -> int:
-        """Tokens of ``text`` as a prompt, before any cut."""
-        return len(token_rows(self.template, self.tokenizer, [text])[0])
+        """Tokens of ``text`` as a prompt, before any cut.
 
-    def decode(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> tuple[str, ...]:
-        """Response text without special tokens."""
-        rows = [row[keep].tolist() for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]
-        return tuple(self.tokenizer.decode(row, skip_special_tokens=True) for row in rows)
+        Raises:
+            DataError: the policy cannot read it.
+        """
+        return len(self._row(text))
+
+    def decode(self, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]]) -> tuple[str, ...]:
+        """The text that each response adds to its prompt, without special tokens."""
+        rows = zip(prompts, responses, strict=True)
+        return tuple(response_text(self.tokenizer, prompt, response) for prompt, response in rows)
+
+    def _row(self, prompt: str) -> list[int]:
+        """Token ids of a prompt; with a chat template, up to and with what opens the assistant's answer."""
+        written = self._written(prompt)
+        # A chat template has written the special tokens already.
+        row = prompt_ids(self.tokenizer, written) if self.template == "plain" else plain_ids(self.tokenizer, written)
+        if not row:
+            raise DataError(
+                f"prompts must have at least one token of the policy's tokenizer, and {prompt[:80]!r} has none"
+            )
+        return row
+
+    def _written(self, prompt: str) -> str:
+        """The prompt as it stands before the answer."""
+        if self.template == "plain":
+            return prompt
+        chat = messages(self.template, prompt)
+        return chat_text(self.tokenizer, chat, prompt, "policy.prompt_template", self.template, opened=True)
 
 
 def padded(
@@ -71,26 +96,6 @@ def padded(
     return ids, mask
 
 
-def token_rows(template: Template, tokenizer: Any, prompts: Sequence[str]) -> list[list[int]]:
-    """Token ids of each prompt; with a chat template, up to and with what opens the assistant's answer.
-
-    Raises:
-        DataError: the tokenizer's chat template refuses a prompt's messages.
-    """
-    if template == "plain":
-        return [tokenizer(prompt)["input_ids"] for prompt in prompts]
-    # The template has written the special tokens already.
-    return [tokenizer(chat(template, tokenizer, prompt), add_special_tokens=False)["input_ids"] for prompt in prompts]
-
-
-def chat(template: Template, tokenizer: Any, prompt: str) -> str:
-    """The prompt as the tokenizer's chat template writes it."""
-    try:
-        return str(
-            tokenizer.apply_chat_template(messages(template, prompt), tokenize=False, add_generation_prompt=True)
-        )
-    except TemplateError as error:
-        raise DataError(
-            f"prompts must suit the policy's chat template (policy.prompt_template={template}), and it refuses "
-            f"{prompt[:80]!r}: {error}; use policy.prompt_template=plain, or leave that prompt out"
-        ) from error
+def rows_of(ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> list[list[int]]:
+    """The same without the padding."""
+    return [row[keep].tolist() for row, keep in zip(ids.cpu(), mask.cpu(), strict=True)]

@@ -122,6 +122,10 @@ class ArmoReward(Reward):
     tokenizer: Any
     gate_at: list[int]
 
+    def check_prompt(self, prompt: str) -> None:
+        """Refuse a prompt that the chat template refuses."""
+        texts(self.options.template, self.tokenizer, [prompt], [""])
+
     @torch.no_grad()
     def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
         """One reward per dialogue.

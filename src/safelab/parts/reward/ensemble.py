@@ -58,6 +58,11 @@ class Combined(Reward):
     options: Ensemble
     members: tuple[Reward, ...]
 
+    def check_prompt(self, prompt: str) -> None:
+        """Refuse a prompt that a member cannot read."""
+        for member in self.members:
+            member.check_prompt(prompt)
+
     def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
         """The members' rewards combined, response by response."""
         table = np.array([member.score(prompts, responses, ended) for member in self.members])

@@ -83,6 +83,10 @@ class Classifier(Reward):
     model: Any
     tokenizer: Any
 
+    def check_prompt(self, prompt: str) -> None:
+        """Refuse a prompt that the chat template refuses."""
+        texts(self.options.template, self.tokenizer, [prompt], [""])
+
     @torch.no_grad()
     def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
         """The classifier's output for each response; the end of a response is as its template writes it."""

@@ -18,11 +18,10 @@ class Hf(Sampling, Sampler):
     def sample(self, policy: Policy, prompts: PromptBatch, seeds: Sequence[int]) -> Rollout:
         """One response for each row of ``prompts``."""
         ids, mask = policy.generate(prompts, self.max_new_tokens, seeds=seeds, decoding=self.decoding)
-        return Rollout(
-            prompts=prompts, ids=ids, mask=mask, ended_seq=policy.ended(ids, mask), responses=policy.decode(ids, mask)
-        )
+        responses = policy.decode(prompts, ids, mask)
+        return Rollout(prompts=prompts, ids=ids, mask=mask, ended_seq=policy.ended(ids, mask), responses=responses)
 
     def greedy(self, policy: Policy, prompts: PromptBatch) -> Greedy:
         """The likeliest response to each row of ``prompts``, token by token."""
         ids, mask = policy.generate(prompts, self.max_new_tokens, seeds=None, decoding=self.decoding)
-        return Greedy(responses=policy.decode(ids, mask), ended_seq=policy.ended(ids, mask))
+        return Greedy(responses=policy.decode(prompts, ids, mask), ended_seq=policy.ended(ids, mask))

@@ -86,14 +86,14 @@ class VllmSampler(Sampler):
             ids=ids,
             mask=mask,
             ended_seq=policy.ended(ids, mask),
-            responses=policy.decode(ids, mask),
+            responses=policy.decode(prompts, ids, mask),
             logp_rollout_tok=logp_tok,
         )
 
     def greedy(self, policy: Policy, prompts: PromptBatch) -> Greedy:
         """The likeliest response to each row of ``prompts``, token by token."""
         ids, mask, _ = self._written(policy, prompts, None)
-        return Greedy(responses=policy.decode(ids, mask), ended_seq=policy.ended(ids, mask))
+        return Greedy(responses=policy.decode(prompts, ids, mask), ended_seq=policy.ended(ids, mask))
 
     def _written(
         self, policy: Policy, prompts: PromptBatch, seeds: Sequence[int] | None

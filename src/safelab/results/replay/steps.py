@@ -45,7 +45,7 @@ def read_signals(path: Path) -> list[Signals]:
         DataError: no such file, a missing column, or a value that is no number; with file, line and column.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             columns = [name.strip() for name in reader.fieldnames or ()]
             rows = [dict(zip(columns, row.values(), strict=False)) for row in reader]

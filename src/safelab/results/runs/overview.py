@@ -142,7 +142,7 @@ def _end_of(path: Path) -> tuple[dict[str, Any], int | None]:
     except OSError:
         return {}, None
     crashes = content.count(b'"crash/reward":1') if b'"crash/reward"' in content[-TAIL:] else None
-    for line in reversed(content[-TAIL:].splitlines()):
+    for line in reversed(content[-TAIL:].split(b"\n")):
         try:
             row = json.loads(line)
         except ValueError:

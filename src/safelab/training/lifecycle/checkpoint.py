@@ -150,7 +150,7 @@ def load(parts: Components, state: TrainState, path: Path, saved_rates: bool = T
 def _load(parts: Components, state: TrainState, path: Path, saved_rates: bool) -> TrainState:
     parts.policy.restore(path / "policy")
     tensors = load_file(path / "tensors.safetensors")
-    saved = json.loads((path / "state.json").read_text())
+    saved = json.loads((path / "state.json").read_text(encoding="utf-8"))
     state.critic.load_state_dict(part(tensors, "critic."))
     if parts.critic.target is not None:
         parts.critic.target.load_state_dict(part(tensors, "target."))
@@ -221,7 +221,7 @@ def best_of(directory: Path) -> Path | None:
     path, _ = newest(directory)
     if path is None:
         return None
-    update = json.loads((path / "state.json").read_text())["best"]["update"]
+    update = json.loads((path / "state.json").read_text(encoding="utf-8"))["best"]["update"]
     return None if update is None else directory / name_of(update)
 
 
@@ -239,6 +239,6 @@ def _hash(path: Path) -> str:
 def is_whole(path: Path) -> bool:
     """Whether every file is there and as it was written."""
     try:
-        return bool(json.loads((path / MANIFEST).read_text()) == hashes(path))
+        return bool(json.loads((path / MANIFEST).read_text(encoding="utf-8")) == hashes(path))
     except (OSError, ValueError):
         return False

@@ -175,7 +175,10 @@ def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[A
             f"resume must be auto or must, got never: {directory} holds a run; choose another arm, experiment or "
             "output_dir, or remove it"
         )
-    there, here = leaves(config_today(yaml.safe_load((directory / CONFIG_FILE).read_text()))), leaves(config)
+    there, here = (
+        leaves(config_today(yaml.safe_load((directory / CONFIG_FILE).read_text(encoding="utf-8")))),
+        leaves(config),
+    )
     changed = sorted(
         key
         for key in there.keys() | here.keys()

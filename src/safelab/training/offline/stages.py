@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from safelab.contracts import CausalModel, PairSource, Preference
+from safelab.contracts import CausalModel, PairSource, Preference, drawn_pairs
 from safelab.errors import RunFailed
 from safelab.maths.preference import effective_share, margin, sequence_logp
 from safelab.training import stages
@@ -38,7 +38,7 @@ def offline_parts(parts: Components) -> tuple[PairSource, Preference]:
 def draw_pairs(parts: Components, update: int) -> list[Pair]:
     """The pairs of an update. Which they are is a function of its number, so they need no state."""
     source, _ = offline_parts(parts)
-    return source.pairs(update * source.batch_size, source.batch_size)
+    return drawn_pairs(source, update * source.batch_size, source.batch_size)
 
 
 def make_pairs(parts: Components, pairs: Sequence[Pair]) -> PairBatch:
@@ -49,9 +49,10 @@ def make_pairs(parts: Components, pairs: Sequence[Pair]) -> PairBatch:
     """
     source, preference = offline_parts(parts)
     prompts = parts.policy.encode([pair.prompt for pair in pairs], range(len(pairs)))
+    both = [pair.prompt for pair in pairs for _ in range(2)]
     texts = list(chain.from_iterable((pair.chosen, pair.rejected) for pair in pairs))
     ended = list(chain.from_iterable((pair.chosen_ended, pair.rejected_ended) for pair in pairs))
-    ids, mask = parts.policy.encode_responses(texts, ended, source.max_response_tokens)
+    ids, mask = parts.policy.encode_responses(both, texts, ended, source.max_response_tokens)
     batch = PairBatch(
         prompt_ids=prompts.ids,
         prompt_mask=prompts.mask,
@@ -63,7 +64,6 @@ def make_pairs(parts: Components, pairs: Sequence[Pair]) -> PairBatch:
         logp_ref = torch.cat([answer_logp(parts.policy.reference, piece) for piece in pieces(parts, batch)])
     batch = replace(batch, logp_ref=logp_ref)
     if preference.needs_reward:
-        both = [pair.prompt for pair in pairs for _ in range(2)]
         reward_seq = stages.reward_of(parts, both, texts, torch.tensor(ended, device=ids.device))
         batch = replace(batch, reward=reward_seq.view(-1, 2))
     return replace(batch, weight=preference.weigh(batch))

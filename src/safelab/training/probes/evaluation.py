@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from safelab.contracts import drawn_prompts
 from safelab.maths.masked import masked_sum
 from safelab.maths.seeds import row_seeds
 from safelab.training import stages
@@ -53,7 +54,7 @@ def evaluate(parts: Components, weights: Path, count: int, say: Callable[[str], 
     """
     torch.set_num_threads(parts.settings.threads)
     # A finite source repeats itself; a prompt that comes twice would make the intervals too narrow.
-    prompts = list(dict.fromkeys(parts.data.prompts(0, count)))
+    prompts = list(dict.fromkeys(drawn_prompts(parts.data, 0, count)))
     reference = written(parts, "reference", prompts, say)
     parts.policy.restore(weights)
     return Evaluation(policy=written(parts, "policy", prompts, say), reference=reference)
