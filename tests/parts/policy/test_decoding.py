@@ -27,7 +27,7 @@ def test_it_draws_what_generate_draws(temperature: float, length: int) -> None:
     torch.manual_seed(3)
     found = sample(
         Growing(policy.model.module), prompts.ids, prompts.mask,
-        max_new_tokens=length, sampling_temperature=temperature, end=1, pad=0,
+        max_new_tokens=length, sampling_temperature=temperature, ends=(1,), pad=0,
     )  # fmt: skip
     assert torch.equal(found, expected)
     assert length == 1 or (found == 1).any()

@@ -14,7 +14,7 @@ from safelab.crash.detectors import DetectorOptions
 from safelab.errors import ConfigError, nearest
 from safelab.plugins import build_option, describe, faults
 from safelab.training.components import Components
-from safelab.training.fit import misfits
+from safelab.training.fit import check_length, misfits
 from safelab.training.settings import Settings
 from safelab.world.options import WorldOptions
 
@@ -67,6 +67,7 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
         made[group] = build_option(group, config[group], context)
         if group == "policy":
             context = replace(context, policy=made["policy"])
+            check_length(config, made["policy"].positions)
     return Components(settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **made)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from safelab.errors import ConfigError
+from safelab.pretrained.limits import positions_of
+from safelab.training.fit import check_length
 
 if TYPE_CHECKING:
     from safelab.app.dry_run.memory import Need
@@ -17,14 +19,17 @@ SHAPES: dict[str, dict[str, Any]] = {
     "Qwen/Qwen2.5-3B": {
         "model_type": "qwen2", "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36,
         "num_attention_heads": 16, "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,
+        "max_position_embeddings": 32768,
     },
     "Qwen/Qwen2.5-0.5B": {
         "model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24,
         "num_attention_heads": 14, "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,
+        "max_position_embeddings": 32768,
     },
     "meta-llama/Llama-3.2-1B": {
         "model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
         "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": True,
+        "max_position_embeddings": 131072,
     },
 }  # fmt: skip
 
@@ -104,7 +109,9 @@ def need(config: Mapping[str, Any]) -> "Need":
     """
     from safelab.app.dry_run import memory
 
-    return memory.need(config, shape_of(config["policy"]), batches(config))
+    shape = shape_of(config["policy"])
+    check_length(config, positions_of(shape))
+    return memory.need(config, shape, batches(config))
 
 
 def shape_of(policy: Mapping[str, Any]) -> Any:

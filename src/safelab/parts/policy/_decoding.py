@@ -1,14 +1,15 @@
 """Plain sampling with a key-value cache: what ``generate`` does with its processors off, without its set-up per token.
 
-    x_i ~ softmax(logits_i / T)    until each row gave the end token or ``max_new_tokens`` are there
+    x_i ~ softmax(logits_i / T)    until each row gave an end token or ``max_new_tokens`` are there
 
 The same random numbers are drawn in the same order, so the responses are those of ``generate``.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -31,7 +32,11 @@ class Memory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Growing:
-    """``Memory`` that grows with each token: nothing is reserved, and attention reads no more than there is."""
+    """``Memory`` that grows with each token: nothing is reserved, and attention reads no more than there is.
+
+    The cache of a recurrent model holds its states instead, and has another name; padding is kept out of them when
+    they are made, so such a model is given the mask of the new columns alone.
+    """
 
     module: Any
 
@@ -39,7 +44,10 @@ class Growing:
         """Reading with an empty cache."""
         from transformers import DynamicCache
 
-        return partial(self._read, mask, DynamicCache(config=self.module.config))
+        cache = DynamicCache(config=self.module.config)
+        if "cache_params" in signature(self.module.forward).parameters:
+            return partial(self._read_on, mask, cache)
+        return partial(self._read, mask, cache)
 
     def _read(self, mask: Tensor, cache: Any, ids: Tensor, positions: Tensor, stop: int) -> Tensor:
         """One forward pass over the new columns."""
@@ -54,6 +62,13 @@ class Growing:
         logits: Tensor = output.logits[:, -1]
         return logits
 
+    def _read_on(self, mask: Tensor, cache: Any, ids: Tensor, positions: Tensor, stop: int) -> Tensor:
+        """The same for a recurrent model, which has no positions."""
+        new = mask[:, stop - ids.shape[1] : stop]
+        output = self.module(input_ids=ids, attention_mask=new, cache_params=cache, use_cache=True, logits_to_keep=1)
+        logits: Tensor = output.logits[:, -1]
+        return logits
+
 
 @torch.no_grad()
 def sample(
@@ -63,7 +78,7 @@ def sample(
     *,
     max_new_tokens: int,
     sampling_temperature: float,
-    end: int,
+    ends: Sequence[int],
     pad: int,
     greedy: bool = False,
 ) -> Int[Tensor, "b t"]:
@@ -81,13 +96,14 @@ def sample(
     read = memory.begin(mask)
     columns: list[Tensor] = []
     ended = torch.zeros(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
+    stops = torch.tensor(ends, device=prompt_ids.device)
     step_ids, start = prompt_ids, 0
     for stop in range(width, width + max_new_tokens):
         logits = read(step_ids, positions[:, start:stop], stop)
         tokens = chosen(logits.float(), sampling_temperature, greedy)
         tokens = torch.where(ended, pad, tokens)
         columns.append(tokens)
-        ended = ended | (tokens == end)
+        ended = ended | torch.isin(tokens, stops)
         if bool(ended.all()):
             break
         step_ids, start = tokens.unsqueeze(1), stop
