@@ -204,6 +204,7 @@ def measured(directory: Path, device, shape: dict, batch: int, tiny: bool, rate:
 
     from safelab.app.dry_run.estimate import batches
     from safelab.app.dry_run.memory import need
+    from safelab.maths.seeds import row_seeds
     from scripts.bench.update import config_for, parts_of
 
     prompt, response = (8, 8) if tiny else (128, 128)
@@ -218,8 +219,9 @@ def measured(directory: Path, device, shape: dict, batch: int, tiny: bool, rate:
     )
     parts = with_shape(parts_of(config), config, kind, device, prompt)
     prompts = parts.policy.encode(["".join("abcdefgh"[i % 8] for i in range(prompt))] * batch, range(batch))
-    parts.rollout.sample(parts.policy, prompts)  # compiles
-    taken = seconds(device, lambda: parts.rollout.sample(parts.policy, prompts), repeats=2)
+    seeds = row_seeds(0, rows=batch)
+    parts.rollout.sample(parts.policy, prompts, seeds)  # compiles
+    taken = seconds(device, lambda: parts.rollout.sample(parts.policy, prompts, seeds), repeats=2)
     weights = sum(weight.numel() * weight.element_size() for weight in parts.policy.module.parameters())
     foretold = need(config, kind, batches(config))
     # Every step reads the weights once and the cache as far as it is written: on average prompt and half the response.

@@ -55,6 +55,32 @@ def test_one_position_or_equal_ones_give_zero_and_no_nan():
     assert masked_whiten(torch.full((3,), 2.5), torch.ones(3, dtype=torch.bool)).tolist() == [0, 0, 0]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [7.1714287, 0.1, -3.3333333, 1e6 / 3])
+def test_equal_values_are_exactly_zero_however_many_and_however_they_round(value, dtype):
+    for shape in ((600,), (32, 32), (7, 91)):
+        x = torch.full(shape, value, dtype=dtype)
+        mask = torch.rand(shape, generator=torch.Generator().manual_seed(0)) < 0.7
+        for counted in (mask, torch.ones_like(mask)):
+            spoilt = torch.where(counted, x, torch.full_like(x, math.nan))
+            assert masked_whiten(spoilt, counted).abs().max() == 0
+            assert masked_std(spoilt, counted) == 0
+            assert masked_whiten(x, counted, shift_mean=False).equal(torch.where(counted, x, torch.zeros_like(x)))
+
+
+def test_whitening_in_float32_is_a_loop_in_float64_rounded_once():
+    """Values far from 0 with a small deviation, where the squares of float32 lose it."""
+    generator = torch.Generator().manual_seed(0)
+    x = 1000 + 0.01 * torch.randn(40, 25, generator=generator)
+    mask = torch.rand(40, 25, generator=generator) < 0.6
+    kept = [float(value) for value in x[mask]]
+    mean = math.fsum(kept) / len(kept)
+    deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in kept) / (len(kept) - 1) + 1e-8)
+    white = masked_whiten(x, mask)
+    assert white.dtype == torch.float32
+    assert white[mask].tolist() == pytest.approx([(value - mean) / deviation for value in kept], rel=1e-6, abs=1e-9)
+
+
 def test_an_empty_mask_has_no_mean():
     assert math.isnan(masked_mean(torch.ones(2), torch.zeros(2, dtype=torch.bool)).item())
 

@@ -84,6 +84,16 @@ def test_equal_rewards_stay_finite():
     assert all(math.isfinite(x) for x in released_step(released_init(), [2.0, 2.0])[1])
 
 
+@pytest.mark.parametrize("value", [0.1, 7.1714287, 1e6 / 3, -3e9 / 7])
+@pytest.mark.parametrize("size", [3, 7, 600])
+def test_equal_rewards_are_exactly_zero_however_they_round(value, size):
+    state = running_init()
+    for _ in range(3):
+        state, scaled = running_step(state, [value] * size)
+        assert scaled == [0] * size
+        assert (state.mean, state.variance) == (value, 0)
+
+
 @pytest.mark.parametrize(("init", "step"), [(released_init, released_step), (running_init, running_step)])
 def test_state_survives_json_to_the_last_bit(init, step):
     state, _ = step(init(), [0.1, 0.7, 0.3])

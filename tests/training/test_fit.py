@@ -31,6 +31,8 @@ from support.runs import small
         (["algorithm=dar", "advantage=greedy_baseline"], "advantage must give one number per response"),
         (["algorithm=reinforce_pp", "objective=weighted_sft"], "got 'global_whiten': choose group_norm"),
         (["algorithm=reinforce_pp", "advantage.baseline=group_mean"], "must be at least 2, got 1"),
+        (["algorithm=r2vpo", "optimizer.epochs=1"], "optimizer.epochs must be at least 2, got 1 with one minibatch"),
+        (["algorithm=r2vpo", "optimizer.epochs=1", "rollout.staleness=1", "objective.anchor=old"], "every ratio is 1"),
         (["algorithm=grpo", "rollout.batch_size=10"], "a multiple of samples_per_prompt, got 10 and 4"),
     ],
 )
@@ -46,6 +48,8 @@ def test_what_an_option_needs_and_does_not_get_is_refused(overrides: list[str], 
         ["algorithm=bapo", "optimizer.minibatches=2", "optimizer.micro_batch_size=4"],
         ["algorithm=dar", "rollout.samples_per_prompt=1"],
         ["algorithm=reinforce_pp", "optimizer.micro_batch_size=2"],
+        ["algorithm=r2vpo", "optimizer.epochs=1", "optimizer.minibatches=2"],
+        ["algorithm=r2vpo", "optimizer.epochs=1", "rollout.staleness=1"],
     ],
 )
 def test_what_fits_is_let_through(overrides: list[str], tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -204,3 +205,19 @@ def test_an_objective_steps_on_the_mean_over_the_pass(tmp_path: Path) -> None:
     seen = rows[0]["objective/ratio_variance"]
     assert seen > 1e-3
     assert rows[1]["objective/multiplier"] == pytest.approx(0.04 + 10.0 * (seen - 1e-6), rel=1e-6)
+
+
+def test_a_multiplier_steps_once_an_update_on_its_last_pass_and_holds_the_bound(tmp_path: Path) -> None:
+    """The first of two passes is at ratio 1, so what the last one saw is twice the row's mean over both."""
+    settings = ["algorithm=r2vpo", "optimizer.epochs=2", "optimizer.lr=1e-2", "updates=8"]
+    free = trained(small(tmp_path, *settings, "objective.multiplier_start=0", "objective.multiplier_lr=0"))[2]
+    bound = sorted(2 * row["objective/ratio_variance"] for row in free)[4]
+    held = ["objective.multiplier_start=0.5", "objective.multiplier_lr=10.0", f"objective.variance_bound={bound}"]
+    rows = trained(small(tmp_path, *settings, *held))[2]
+    ups = 0
+    for row, after in pairwise(rows):
+        excess = 2 * row["objective/ratio_variance"] - bound
+        assert after["objective/multiplier"] == pytest.approx(row["objective/multiplier"] + 10.0 * excess, rel=1e-4)
+        assert after["objective/multiplier"] > 0
+        ups += excess > 0
+    assert 0 < ups < len(rows) - 1, "the bound binds in some updates and lets others through"

@@ -82,7 +82,7 @@ def test_entropy_over_all_columns_counts_padding_too() -> None:
 def kl_by_hand(route: str, parts, batch) -> float:
     """What each route measures; a route that sends no gradient shows the log ratio."""
     weights, reference = parts.policy.module, parts.policy.reference
-    old, ref = batch.logp_old_tok.numpy(), batch.logp_ref_tok.numpy()
+    wrote, ref = batch.logp_rollout_tok.numpy(), batch.logp_ref_tok.numpy()
     if route == "loss_exact":
         return float(np.mean([
             (np.exp(logp) * (logp - logp_ref)).sum()
@@ -95,7 +95,7 @@ def kl_by_hand(route: str, parts, batch) -> float:
         "ratio_k1": lambda d, r: math.exp(r) * d,
     }
     formula = formulas.get(route, lambda d, r: d)
-    return mean(batch, lambda row, column, logp: formula(logp - ref[row, column], logp - old[row, column]), weights)
+    return mean(batch, lambda row, column, logp: formula(logp - ref[row, column], logp - wrote[row, column]), weights)
 
 
 @pytest.mark.parametrize(

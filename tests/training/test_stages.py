@@ -39,8 +39,8 @@ class Writer:
     def __init__(self, batch_size: int = 4, samples_per_prompt: int = 1, staleness: int = 0) -> None:
         self.batch_size, self.samples_per_prompt, self.staleness = batch_size, samples_per_prompt, staleness
 
-    def sample(self, policy: object, prompts: PromptBatch) -> Rollout:
-        ids = torch.randint(toy.VOCABULARY, (len(prompts.ids), 4))
+    def sample(self, policy: object, prompts: PromptBatch, seeds: Sequence[int]) -> Rollout:
+        ids = torch.tensor([[seed // toy.VOCABULARY**column % toy.VOCABULARY for column in range(4)] for seed in seeds])
         return toy.rollout([4] * len(ids), prompts=prompts, ids=ids)
 
 

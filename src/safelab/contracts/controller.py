@@ -39,7 +39,8 @@ class Route(Part, ABC):
             exact_tok: the KL over the whole vocabulary. Where it is not needed (no ``needs_exact``, or ``kl_coef`` 0),
                 the caller may pass k1 instead.
             log_ratio_ref_tok: log pi - log pi_ref of the sampled token, with its gradient where the KL is in the loss.
-            log_ratio_tok: log pi - log pi_old, likewise; 0 where the KL is in the reward.
+            log_ratio_tok: log pi - log mu, mu the policy that sampled the tokens: the old one, a stale one, or another
+                engine's. Without gradient in mu; where the KL is in the reward, pi is the old policy.
         """
 
 

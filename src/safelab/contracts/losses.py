@@ -36,7 +36,7 @@ class Objective(Part, ABC, Generic[S]):
 
     @abstractmethod
     def step(self, state: S, seen: Mapping[str, float]) -> S:
-        """After a pass over the batch, whose ``metrics_tok`` were on average ``seen``."""
+        """Once an update, after its last pass over the batch, whose ``metrics_tok`` were on average ``seen``."""
 
     @abstractmethod
     def loss(self, state: S, current: Current, batch: TrainBatch) -> PolicyLoss:

@@ -85,11 +85,12 @@ class Policy(ABC):
 
     @abstractmethod
     def generate(
-        self, prompts: PromptBatch, max_new_tokens: int, *, greedy: bool = False, decoding: Decoding = "dynamic"
+        self, prompts: PromptBatch, max_new_tokens: int, *, seeds: Sequence[int] | None, decoding: Decoding = "dynamic"
     ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
         """Response tokens, padded on the right, and their mask: True up to and with the end token.
 
-        Sampled, or with ``greedy`` the likeliest token every time. ``decoding`` changes time and memory only.
+        Sampled with a seed of its own for each row, or without seeds the likeliest token every time. ``decoding``
+        changes time and memory only.
         """
 
     @abstractmethod
@@ -117,8 +118,11 @@ class Sampler(ABC):
     staleness: int
 
     @abstractmethod
-    def sample(self, policy: Policy, prompts: PromptBatch) -> Rollout:
-        """One response per row, sampled from the distribution that is scored."""
+    def sample(self, policy: Policy, prompts: PromptBatch, seeds: Sequence[int]) -> Rollout:
+        """One response per row, sampled from the distribution that is scored.
+
+        All of a row's randomness comes from its seed, so that no row's response depends on the others.
+        """
 
     @abstractmethod
     def greedy(self, policy: Policy, prompts: PromptBatch) -> Greedy:

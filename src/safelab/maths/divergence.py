@@ -49,18 +49,21 @@ def k3(log_ratio: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     return torch.expm1(-d) + d
 
 
-def ratio_k1(log_ratio_ref: Float[Tensor, "*shape"], log_ratio_old: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    """``r sg(d)``, r = exp(logp - logp_old), d = logp - logp_ref: k1 weighted to the present policy.
+def ratio_k1(
+    log_ratio_ref: Float[Tensor, "*shape"], log_ratio_sampler: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """``r sg(d)``, r = exp(logp - logp_mu), d = logp - logp_ref: k1 weighted to the present policy.
 
-    On tokens of the old policy, E_old[r d] = E_policy[d] = KL, and its gradient is
-    E_old[r (d + 1) grad logp] = E_policy[d grad logp] + E_policy[grad logp] = grad KL + 0.
+    On tokens that a policy mu sampled, E_mu[r d] = E_policy[d] = KL, and its gradient is
+    E_mu[r (d + 1) grad logp] = E_policy[d grad logp] + E_policy[grad logp] = grad KL + 0.
     The last term is noise of mean zero, so ``d`` carries no gradient here: value r d, gradient r d grad logp.
 
     Args:
         log_ratio_ref: logp_policy - logp_ref.
-        log_ratio_old: logp_policy - logp_old, logp_old without gradient; clamped to +-20 nats.
+        log_ratio_sampler: logp_policy - logp_mu of the policy that sampled; logp_mu without gradient; clamped to
+            +-20 nats.
     """
-    return torch.exp(clamp_log_ratio(log_ratio_old)) * log_ratio_ref.detach()
+    return torch.exp(clamp_log_ratio(log_ratio_sampler)) * log_ratio_ref.detach()
 
 
 def exact_kl(logp: Float[Tensor, "*shape vocab"], logp_ref: Float[Tensor, "*shape vocab"]) -> Float[Tensor, "*shape"]:

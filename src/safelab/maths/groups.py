@@ -1,7 +1,7 @@
 """Responses to the same prompt compared with each other. A group is an explicit id per response, not a shape.
 
 A group of one has no baseline: its mean counts as 0 and its deviation as 1, as in verl. A group of equal rewards has
-advantage 0, not NaN.
+advantage 0, not NaN. Sums are taken in float64 and rounded once, to the type that they came in.
 """
 
 from dataclasses import dataclass
@@ -28,28 +28,26 @@ def groups(group_seq: Int[Tensor, "b"]) -> Groups:
 
 def group_sum(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
     """Sum over each response's group, at each response."""
-    found = groups(group_seq)
-    totals = torch.zeros(found.count, dtype=x_seq.dtype, device=x_seq.device).index_add(0, found.index_seq, x_seq)
-    return totals[found.index_seq]
+    return _wide_sum(x_seq, group_seq).to(x_seq.dtype)
 
 
 def group_mean(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
     """Mean over each response's group; the response itself in a group of one."""
-    return group_sum(x_seq, group_seq) / groups(group_seq).size_seq
+    return _wide_mean(x_seq, group_seq).to(x_seq.dtype)
 
 
-def group_baseline(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
-    """The group's mean, and 0 for a group of one, which would otherwise be its own baseline."""
-    mean_seq = _within(group_mean(x_seq, group_seq), x_seq, group_seq)
-    return torch.where(groups(group_seq).size_seq > 1, mean_seq, torch.zeros_like(x_seq))
+def less_group_mean(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
+    """``x_i - mean of its group``; a group of one keeps x, whose mean would be x itself."""
+    alone = groups(group_seq).size_seq == 1
+    return torch.where(alone, x_seq, (x_seq.double() - _wide_mean(x_seq, group_seq)).to(x_seq.dtype))
 
 
 def group_deviation(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
     """``sqrt(sum (x - mean)^2 / (n - 1))`` over each response's group; 1 for a group of one."""
     size_seq = groups(group_seq).size_seq
-    mean_seq = _within(group_mean(x_seq, group_seq), x_seq, group_seq)
-    squares = group_sum((x_seq - mean_seq).square(), group_seq)
-    return torch.where(size_seq > 1, (squares / (size_seq - 1).clamp(min=1)).sqrt(), torch.ones_like(x_seq))
+    squares = _wide_sum((x_seq.double() - _wide_mean(x_seq, group_seq)).square(), group_seq)
+    deviation_seq = (squares / (size_seq - 1).clamp(min=1)).sqrt().to(x_seq.dtype)
+    return torch.where(size_seq > 1, deviation_seq, torch.ones_like(x_seq))
 
 
 def leave_one_out(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
@@ -58,8 +56,8 @@ def leave_one_out(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Flo
     Ref: Ahmadian et al. 2024 (RLOO), arXiv 2402.14740, eq. 7.
     """
     size_seq = groups(group_seq).size_seq
-    others = _within((group_sum(x_seq, group_seq) - x_seq) / (size_seq - 1).clamp(min=1), x_seq, group_seq)
-    return torch.where(size_seq > 1, x_seq - others, x_seq)
+    centred = x_seq.double() - _wide_mean(x_seq, group_seq)
+    return torch.where(size_seq > 1, (size_seq / (size_seq - 1).clamp(min=1) * centred).to(x_seq.dtype), x_seq)
 
 
 def group_max(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
@@ -75,9 +73,16 @@ def group_softmax(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Flo
     return weight_seq / group_sum(weight_seq, group_seq)
 
 
-def _within(mean_seq: Float[Tensor, "b"], x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
-    """The mean, put back between the least and the greatest of its group.
+def _wide_sum(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
+    found = groups(group_seq)
+    totals = torch.zeros(found.count, dtype=torch.float64, device=x_seq.device)
+    return totals.index_add(0, found.index_seq, x_seq.double())[found.index_seq]
+
+
+def _wide_mean(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
+    """The group's mean in float64, between the least and the greatest of its group.
 
     Rounded, a mean of equal numbers can lie beside them, and a deviation that small divides the difference up to one.
     """
+    mean_seq = _wide_sum(x_seq, group_seq) / groups(group_seq).size_seq
     return torch.minimum(torch.maximum(mean_seq, -group_max(-x_seq, group_seq)), group_max(x_seq, group_seq))

@@ -2,7 +2,12 @@
 
 Means are sum over count, so that padding and the cutting into minibatches do not change them.
 An empty mask has no mean: the result is NaN, which the training loop refuses.
+
+Whatever divides by a deviation is computed in float64 and rounded once at the end: in float32 the mean of equal numbers
+is often not that number, and a deviation that small divides the difference up to 0.2.
 """
+
+import math
 
 import torch
 from jaxtyping import Bool, Float
@@ -21,7 +26,7 @@ def masked_mean(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Flo
 
 def masked_std(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
     """``sqrt(sum (x - mean)^2 / (n - 1))`` over the n positions where ``mask`` is True; n = 1 gives 0."""
-    return _variance(x, mask, masked_mean(x, mask)).sqrt()
+    return _variance(_centred(x, mask)[0], mask).sqrt().to(x.dtype)
 
 
 def masked_whiten(
@@ -29,7 +34,7 @@ def masked_whiten(
 ) -> Float[Tensor, "*shape"]:
     """Mean 0 and deviation 1 over the positions that count: ``(x - mean) / sqrt(var + eps)``, var unbiased.
 
-    Limits: one position, or all equal, gives 0. ``shift_mean=False`` adds the mean again afterwards.
+    Limits: one position, or all equal, gives exactly 0. ``shift_mean=False`` adds the mean again afterwards.
 
     Args:
         x: values.
@@ -39,9 +44,9 @@ def masked_whiten(
 
     Ref: Ziegler et al. 2019 (lm-human-preferences, ``whiten``); TRL ``masked_whiten``.
     """
-    mean = masked_mean(x, mask)
-    white = (_only(x, mask) - mean) * torch.rsqrt(_variance(x, mask, mean) + eps)
-    return _only(white if shift_mean else white + mean, mask)
+    centred, mean = _centred(x, mask)
+    white = centred * torch.rsqrt(_variance(centred, mask) + eps)
+    return _only(white if shift_mean else white + mean, mask).to(x.dtype)
 
 
 def sequence_mean(x: Float[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b"]:
@@ -54,5 +59,14 @@ def _only(x: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, x, torch.zeros_like(x))
 
 
-def _variance(x: Tensor, mask: Tensor, mean: Tensor) -> Tensor:
-    return masked_sum((x - mean).square(), mask) / (mask.sum() - 1).clamp(min=1)
+def _centred(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """``x - mean`` where ``mask`` is True (0 elsewhere) and the mean, both in float64."""
+    wide = _only(x, mask).double()
+    # Rounded, a mean of equal numbers can lie beside them in float64, too: it is put back between least and greatest.
+    least, greatest = wide.masked_fill(~mask, math.inf).min(), wide.masked_fill(~mask, -math.inf).max()
+    mean = torch.minimum(torch.maximum(masked_mean(wide, mask), least), greatest)
+    return _only(wide - mean, mask), mean
+
+
+def _variance(centred: Tensor, mask: Tensor) -> Tensor:
+    return masked_sum(centred.square(), mask) / (mask.sum() - 1).clamp(min=1)

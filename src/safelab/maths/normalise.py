@@ -47,7 +47,7 @@ def running_step(state: RunningState, batch: Sequence[float], eps: float = 1e-8)
     The state holds the population variance, pooled exactly; what divides is the unbiased one, var n / (n - 1).
     So a reward does not shrink the scale that it is itself measured on.
 
-    Limits: equal rewards give 0, and the first that differs from them its distance over sqrt(eps): large.
+    Limits: equal rewards give exactly 0, and the first that differs from them its distance over sqrt(eps): large.
 
     Args:
         state: of all earlier batches.
@@ -69,11 +69,13 @@ def _pooled(state: RunningState, mean: float, squares: float, n: int) -> Running
     total = state.count + n
     delta = mean - state.mean
     all_squares = state.variance * state.count + squares + delta**2 * state.count * n / total
-    return RunningState(mean=state.mean + delta * n / total, variance=all_squares / total, count=total)
+    mean = mean if state.count == 0 else state.mean + delta * n / total
+    return RunningState(mean=mean, variance=all_squares / total, count=total)
 
 
 def _mean(batch: Sequence[float]) -> float:
-    return sum(batch) / len(batch)
+    # Rounded, a mean of equal numbers can lie beside them, and sqrt(eps) divides: it stays between least and greatest.
+    return min(max(sum(batch) / len(batch), min(batch)), max(batch))
 
 
 def _squares(batch: Sequence[float]) -> float:

@@ -18,6 +18,11 @@ def derive_seed(seed: int, *names: str | int) -> int:
     return int.from_bytes(blake2b(parts, digest_size=8).digest(), "big") >> 1
 
 
+def row_seeds(seed: int, *names: str | int, rows: int) -> list[int]:
+    """A seed for each of ``rows`` rows: the first of few rows are the first of many."""
+    return [derive_seed(seed, *names, row) for row in range(rows)]
+
+
 def generator(seed: int, *names: str | int) -> torch.Generator:
     """A torch generator on the CPU, seeded for the named use."""
     return torch.Generator().manual_seed(derive_seed(seed, *names))

@@ -116,6 +116,17 @@ def _sequence_mean(config: Mapping[str, Any]) -> str | None:
     return f"aggregation must be sequence_mean, got {name!r}: the loss is one number per response"
 
 
+def _moved_ratio(config: Mapping[str, Any]) -> str | None:
+    optimizer = config["optimizer"]
+    stale = config["rollout"].get("staleness", 0) > 0 and config["objective"].get("anchor") == "rollout"
+    if optimizer["epochs"] > 1 or optimizer["minibatches"] > 1 or stale:
+        return None
+    return (
+        "optimizer.epochs must be at least 2, got 1 with one minibatch: every ratio is 1 in the only pass, "
+        "which leaves nothing to hold,"
+    )
+
+
 def _sequence_advantage(config: Mapping[str, Any]) -> str | None:
     name = config["advantage"]["name"]
     if getattr(find("advantage", name), "grain", "sequence") == "sequence":  # a user's own may leave it unsaid
@@ -143,6 +154,7 @@ PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
     "whole_minibatch": _whole_minibatch,
     "whole_groups": _whole_groups,
     "sequence_mean": _sequence_mean,
+    "moved_ratio": _moved_ratio,
 }
 """For each need: what the configuration lacks, or None."""
 

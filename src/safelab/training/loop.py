@@ -101,7 +101,6 @@ def optimise(
     before: list[Tensor] = [] if parts.controller.preview_max_kl is None else weights_of(state.policy)
     for epoch in range(parts.optimizer.epochs):
         passed = run_epoch(parts, state, batch, plan, epoch, stats, first_pass if epoch == 0 else None)
-        state = replace(state, objective=parts.objective.step(state.objective, pass_means(passed, "objective/")))
         terms = passed[-1]
         if parts.controller.step_every == "epoch":
             # As released: the same reward and entropy again, with the KL of this epoch's own pass.
@@ -111,6 +110,8 @@ def optimise(
         stats.epochs += 1
         if parts.optimizer.target_kl is not None and terms.sums["kl_old_k3"] / terms.tokens > parts.optimizer.target_kl:
             break
+    # Once, on the last pass: the first is at ratio 1, where a dual variable would fall whatever the update does.
+    state = replace(state, objective=parts.objective.step(state.objective, pass_means(passed, "objective/")))
     if parts.controller.preview_max_kl is not None:
         stats.preview_scale = cap_update(parts, before, batch, parts.controller.preview_max_kl)
     return state, stats

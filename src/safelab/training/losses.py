@@ -76,7 +76,9 @@ def loss_terms(
     told = parts.objective.loss(objective, current(parts, hidden, stats, seed), batch)
     policy = parts.aggregation.reduce(told.loss_tok, batch.mask, whole)
     exact_tok = k1(log_ratio_ref_tok) if stats.kl_exact_tok is None else stats.kl_exact_tok
-    kl = masked_sum(route.kl_tok(exact_tok, log_ratio_ref_tok, log_ratio_tok), batch.mask) / whole.tokens
+    # The ratio to whoever wrote the tokens: on stale rollouts, or another engine's, that is not the old policy.
+    log_ratio_rollout_tok = stats.logp_tok - batch.logp_rollout_tok
+    kl = masked_sum(route.kl_tok(exact_tok, log_ratio_ref_tok, log_ratio_rollout_tok), batch.mask) / whole.tokens
     entropy = _entropy(parts.objective.entropy_positions, stats.entropy_tok, batch, whole)
 
     weighted, value = {}, torch.zeros((), device=policy.device)

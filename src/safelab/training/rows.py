@@ -54,7 +54,7 @@ def reward_metrics(scored: Scored) -> dict[str, float]:
     reward = scored.reward_seq
     metrics = {
         "reward/mean": float(reward.mean()),
-        "reward/std": float(reward.std()),
+        "reward/std": float(reward.double().std()),
         "reward/min": float(reward.min()),
         "reward/max": float(reward.max()),
     }
@@ -102,8 +102,9 @@ def objective_metrics(stats: UpdateStats) -> dict[str, float]:
 def critic_metrics(parts: Components, batch: TrainBatch, stats: UpdateStats) -> dict[str, float]:
     """How well the values before the update foretold the returns."""
     mask = batch.value_mask
-    value = parts.critic.combine(batch.heads_old)[mask]
-    returns = batch.returns[mask]
+    # In float64: the deviation of equal returns is exactly 0 there, and explains nothing.
+    value = parts.critic.combine(batch.heads_old)[mask].double()
+    returns = batch.returns[mask].double()
     spread = returns.var()
     metrics = {
         "critic/loss": stats.pass_mean("value"),

@@ -12,7 +12,7 @@ from safelab.contracts import Evidence, Route
 from safelab.errors import RewardFailed, RunFailed
 from safelab.maths.divergence import k1
 from safelab.maths.masked import masked_mean
-from safelab.maths.streams import stream
+from safelab.maths.seeds import row_seeds
 from safelab.training.components import Components
 from safelab.training.state import TrainState
 from safelab.types import Pass, Plan, PromptBatch, Rollout, Scored, Signals, TrainBatch
@@ -47,9 +47,10 @@ def draw_prompts(parts: Components, cursor: int) -> PromptBatch:
 
 
 def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Rollout:
-    """One response per row; the noise depends on the seed and ``names`` (of an update: its number) only."""
-    with stream(parts.settings.seed, "rollout", *names):
-        rollout = parts.rollout.sample(parts.policy, prompts)
+    """One response per row; its noise depends on the seed, ``names`` (of an update: its number) and the row alone."""
+    rollout = parts.rollout.sample(
+        parts.policy, prompts, row_seeds(parts.settings.seed, "rollout", *names, rows=len(prompts.ids))
+    )
     if parts.rollout.staleness > 0 and rollout.logp_rollout_tok is None:
         # By the time that it is trained on, the policy that wrote it is gone.
         rollout = replace(rollout, logp_rollout_tok=_log_probs(parts, rollout))
@@ -210,8 +211,8 @@ def observe(scored: Scored) -> Signals:
 def token_rewards(route: Route, plan: Plan, scored: Scored) -> Float[Tensor, "b t"]:
     """What the KL penalty takes from each token's reward: nothing, unless that is its route."""
     log_ratio_ref_tok = scored.logp_old_tok - scored.logp_ref_tok
-    # The tokens are the old policy's own, and its ratio to itself is one.
-    kl_tok = route.kl_tok(scored.kl_exact_tok, log_ratio_ref_tok, torch.zeros_like(log_ratio_ref_tok))
+    log_ratio_tok = scored.logp_old_tok - scored.logp_rollout_tok
+    kl_tok = route.kl_tok(scored.kl_exact_tok, log_ratio_ref_tok, log_ratio_tok)
     return -(plan.kl_coef if route.in_reward else 0.0) * kl_tok * scored.rollout.mask
 
 

@@ -36,3 +36,13 @@ def test_without_a_candidate_nothing_is_drawn() -> None:
 def test_covariances_between_which_none_can_lie_are_refused() -> None:
     with pytest.raises(ConfigError, match="must have cov_low below cov_high"):
         objective("clip_cov", cov_low=5.0, cov_high=1.0)
+
+
+def test_no_dual_clip_bounds_a_loss_unless_it_is_asked_for() -> None:
+    """The authors' script sets one of 10, which their loss does not read."""
+    far = NEW.clone()
+    far[1, 0] = NEW[1, 0] + 4.0  # a ratio of 41 where A = -1
+    loss = told(objective("clip_cov", cov_low=8.0, cov_high=9.0), now(far)).loss_tok[1, 0].item()
+    assert loss == pytest.approx(0.75 * 2.718281828**4, rel=1e-5)
+    bounded = told(objective("clip_cov", cov_low=8.0, cov_high=9.0, dual_clip=10.0), now(far)).loss_tok[1, 0].item()
+    assert bounded == pytest.approx(10.0, rel=1e-5)

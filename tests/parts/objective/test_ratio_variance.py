@@ -14,7 +14,7 @@ def test_worked_loss_gradient_and_variance() -> None:
 
 @pytest.mark.parametrize(("bound", "expected"), [(0.05, 0.0549117), (0.2, 0.0399117)])
 def test_worked_dual_steps(bound: float, expected: float) -> None:
-    made = objective("ratio_variance", variance_bound=bound)
+    made = objective("ratio_variance", variance_bound=bound, multiplier_lr=0.1)
     assert made.step(made.init(), {"ratio_variance": 0.199117}).multiplier == pytest.approx(expected, abs=1e-7)
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from safelab.errors import ConfigError
+from safelab.maths.seeds import row_seeds
 from safelab.parts.policy.causal_lm import CausalLm
 from support.models import WORDS, context, tiny_policy
 
@@ -13,9 +14,8 @@ PROMPTS = ["a b c", "d", "e f"]
 
 
 def sample(policy, texts=PROMPTS, length=6, seed=0):
-    torch.manual_seed(seed)
     prompts = policy.encode(texts, range(len(texts)))
-    return prompts, *policy.generate(prompts, length)
+    return prompts, *policy.generate(prompts, length, seeds=row_seeds(seed, rows=len(texts)))
 
 
 def test_prompts_are_padded_on_the_left() -> None:

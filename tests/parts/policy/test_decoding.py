@@ -1,41 +1,87 @@
-"""Sampling is that of ``generate`` with every processor off, token for token."""
+"""Sampling draws from the softmax, a row's response is its own, and no way of decoding changes it."""
 
+from bisect import bisect_right
 from functools import partial
+from itertools import accumulate
 
 import pytest
 import torch
-from transformers import GenerationConfig
 
-from safelab.parts.policy._decoding import Growing, sample
+from safelab.errors import Diverged
+from safelab.maths.seeds import row_seeds
+from safelab.parts.policy._decoding import drawn, uniforms
 from support.models import tiny_policy
+
+TEXTS = ["a b c", "d", "e f"] * 8
+
+
+def naive(policy, text: str, seed: int, length: int, temperature: float) -> list[int]:
+    """A row by itself: no cache, no padding, and the token found by walking up Python's sum of the probabilities."""
+    tokens, written = policy.encode([text], [0]).ids[0].tolist(), []
+    for number in uniforms([seed], length)[0].tolist():
+        with torch.no_grad():
+            logits = policy.module(torch.tensor([tokens + written])).logits[0, -1].double() / temperature
+        sums = list(accumulate(logits.softmax(-1).tolist()))
+        written.append(bisect_right(sums, number * sums[-1]))
+        if written[-1] == 1:
+            break
+    return written
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
 @pytest.mark.parametrize("length", [1, 12])
-def test_it_draws_what_generate_draws(temperature: float, length: int) -> None:
+def test_it_draws_what_a_naive_loop_draws_row_by_row(temperature: float, length: int) -> None:
     policy = tiny_policy(temperature)
-    prompts = policy.encode(["a b c", "d", "e f"] * 20, range(60))
-    settings = GenerationConfig(
-        do_sample=True, temperature=temperature, top_k=0, top_p=1.0, eos_token_id=1, pad_token_id=0,
-        max_new_tokens=length,
-    )  # fmt: skip
-    torch.manual_seed(3)
+    seeds = row_seeds(3, rows=len(TEXTS))
+    ids, mask = policy.generate(policy.encode(TEXTS, range(len(TEXTS))), length, seeds=seeds)
+    found = [row[keep].tolist() for row, keep in zip(ids, mask, strict=True)]
+    assert found == [naive(policy, text, seed, length, temperature) for text, seed in zip(TEXTS, seeds, strict=True)]
+    assert length == 1 or any(row[-1] == 1 for row in found)
+
+
+def test_a_response_depends_on_no_other_row_nor_on_the_longest_allowed() -> None:
+    policy, seeds = tiny_policy(), row_seeds(0, rows=len(TEXTS))
+    ids, mask = policy.generate(policy.encode(TEXTS, range(len(TEXTS))), 12, seeds=seeds)
+    for rows, length in (([5], 12), ([20, 3, 11], 12), (list(range(24))[::-1], 12), ([7, 8], 4)):
+        texts = [TEXTS[row] for row in rows]
+        some, keep = policy.generate(policy.encode(texts, range(len(rows))), length, seeds=[seeds[row] for row in rows])
+        for place, row in enumerate(rows):
+            assert some[place][keep[place]].tolist() == ids[row][mask[row]].tolist()[:length]
+
+
+def test_frequencies_over_a_wide_vocabulary_are_the_probabilities() -> None:
+    logits = 2 * torch.randn(1, 5000, generator=torch.Generator().manual_seed(0))
+    count = 200_000
+    numbers = uniforms([1], count)[0]
+    found = torch.cat([drawn(logits.expand(len(some), -1), 0.8, some) for some in numbers.split(2000)])
+    probability = (logits[0].double() / 0.8).softmax(-1)
+    often = probability * count >= 10
+    seen = torch.bincount(found, minlength=5000)[often]
+    expected = probability[often] * count
+    # Chi-squared over the tokens expected ten times or more, and the rest as one: mean df, deviation sqrt(2 df).
+    rest = count - expected.sum()
+    chi = ((seen - expected) ** 2 / expected).sum() + (count - seen.sum() - rest) ** 2 / rest
+    df = int(often.sum())
+    assert abs(float(chi) - df) < 4 * (2 * df) ** 0.5
+
+
+def test_a_token_without_a_probability_is_never_drawn() -> None:
+    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf, 1.0, -torch.inf]])
+    edges = torch.tensor([0.0, 1.0 - 2.0**-53], dtype=torch.float64)
+    assert drawn(logits.expand(2, -1), 1.0, edges).tolist() == [1, 3]
+
+
+def test_probabilities_that_are_not_finite_are_told() -> None:
+    policy = tiny_policy()
     with torch.no_grad():
-        expected = policy.model.module.generate(
-            input_ids=prompts.ids, attention_mask=prompts.mask.long(), generation_config=settings
-        )[:, prompts.ids.shape[1] :]
-    torch.manual_seed(3)
-    found = sample(
-        Growing(policy.model.module), prompts.ids, prompts.mask,
-        max_new_tokens=length, sampling_temperature=temperature, ends=(1,), pad=0,
-    )  # fmt: skip
-    assert torch.equal(found, expected)
-    assert length == 1 or (found == 1).any()
+        next(policy.module.parameters()).fill_(torch.nan)
+    with pytest.raises(Diverged, match="probabilities must be finite"):
+        policy.generate(policy.encode(["a"], [0]), 3, seeds=[0])
 
 
-def drawn(policy, decoding: str, texts=("a b c", "d", "e f"), seed: int = 5):
-    torch.manual_seed(seed)
-    return policy.generate(policy.encode(list(texts), range(len(texts))), 12, decoding=decoding)[0]
+def written(policy, decoding: str, texts=("a b c", "d", "e f"), seed: int = 5):
+    prompts = policy.encode(list(texts), range(len(texts)))
+    return policy.generate(prompts, 12, seeds=row_seeds(seed, rows=len(texts)), decoding=decoding)[0]
 
 
 @pytest.mark.slow
@@ -45,17 +91,17 @@ def test_a_cache_of_fixed_size_draws_the_same(adapter) -> None:
     # The second rollout finds the first one's keys; the third has another width, the last other rows.
     for texts in (["a b c", "d", "e f"] * 8, ["f", "e", "a a"] * 8, ["a b c d e"] * 24, ["d"] * 3):
         for seed in (0, 1):
-            assert torch.equal(drawn(policy, "static", texts, seed), drawn(policy, "dynamic", texts, seed))
+            assert torch.equal(written(policy, "static", texts, seed), written(policy, "dynamic", texts, seed))
 
 
 def test_a_fixed_cache_reads_the_weights_as_they_are_now() -> None:
     policy = tiny_policy()
-    before = drawn(policy, "static", ["a b"] * 8)
+    before = written(policy, "static", ["a b"] * 8)
     with torch.no_grad():
         for weight in policy.module.parameters():
             weight.add_(0.3 * torch.randn_like(weight))
-    assert torch.equal(drawn(policy, "static", ["a b"] * 8), drawn(policy, "dynamic", ["a b"] * 8))
-    assert not torch.equal(drawn(policy, "static", ["a b"] * 8), before)
+    assert torch.equal(written(policy, "static", ["a b"] * 8), written(policy, "dynamic", ["a b"] * 8))
+    assert not torch.equal(written(policy, "static", ["a b"] * 8), before)
 
 
 @pytest.mark.slow
@@ -64,4 +110,4 @@ def test_a_compiled_step_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
     policy = tiny_policy()
     for texts in (["a b c", "d", "e f"], ["f", "e e", "a"]):
-        assert torch.equal(drawn(policy, "compiled", texts), drawn(policy, "dynamic", texts))
+        assert torch.equal(written(policy, "compiled", texts), written(policy, "dynamic", texts))

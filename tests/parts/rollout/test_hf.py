@@ -11,8 +11,7 @@ def test_one_response_for_each_prompt() -> None:
     sampler = component("rollout", "hf", batch_size=2, max_new_tokens=5)
     assert (sampler.batch_size, sampler.samples_per_prompt, sampler.staleness) == (2, 1, 0)
     prompts = policy.encode(["a b", "c"], [4, 5])
-    torch.manual_seed(0)
-    rollout = sampler.sample(policy, prompts)
+    rollout = sampler.sample(policy, prompts, [0, 1])
     assert rollout.prompts is prompts
     assert len(rollout.responses) == 2
     assert rollout.length_seq.max() <= 5

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from safelab.errors import ConfigError
+from safelab.maths.seeds import row_seeds
 from safelab.plugins import build_option
 from safelab.training import stages
 from support.models import context, model_directory, tiny_policy
@@ -128,8 +129,7 @@ def test_a_rollout_is_the_policys_and_carries_the_engines_log_probabilities(stan
     sampler = build_option("rollout", OPTIONS, context(policy))
     prompts = policy.encode(["a b c", "d", "d", "e f"], range(4))
     for step in range(2):
-        torch.manual_seed(step)
-        rollout = sampler.sample(policy, prompts)
+        rollout = sampler.sample(policy, prompts, row_seeds(0, step, rows=4))
         hidden = policy.model.hidden(prompts.ids, prompts.mask, rollout.ids, rollout.mask)
         logp_tok = policy.model.token_stats(hidden[:, :-1], rollout.ids).logp_tok
         assert torch.allclose(rollout.logp_rollout_tok[rollout.mask], logp_tok[rollout.mask] + NOISE, atol=1e-4)
@@ -141,8 +141,7 @@ def test_a_rollout_is_the_policys_and_carries_the_engines_log_probabilities(stan
     (llm,) = stand_in
     assert [request.lora_int_id for request in llm.requests] == [1, 2]
     assert not Path(llm.requests[0].lora_path).exists()
-    seeds = [each.seed for each in llm.params[0]]
-    assert len(set(seeds)) == 4
+    assert [each.seed for each in llm.params[0]] == row_seeds(0, 0, rows=4)
     assert (llm.params[0][0].top_p, llm.params[0][0].top_k, llm.params[0][0].temperature) == (1.0, 0, 1.0)
 
 
@@ -150,7 +149,7 @@ def test_greedy_responses(stand_in: list[LLM]) -> None:
     policy = tiny_policy(**LORA)
     sampler = build_option("rollout", OPTIONS, context(policy))
     prompts = policy.encode(["a b c", "d", "e", "e f"], range(4))
-    ids, mask = policy.generate(prompts, 6, greedy=True)
+    ids, mask = policy.generate(prompts, 6, seeds=None)
     found = sampler.greedy(policy, prompts)
     assert found.responses == policy.decode(ids, mask)
     assert torch.equal(found.ended_seq, policy.ended(ids, mask))

@@ -22,15 +22,15 @@ def main(arguments: Sequence[str]) -> int:
 
     from safelab.app.console import progress
     from safelab.errors import printable
-    from safelab.maths.streams import stream
+    from safelab.maths.seeds import row_seeds
 
     with progress() as say:
         parts = parts_of(config, say)
     parts.policy.restore(weights)
     for number, prompt in enumerate(prompts(flags.prompt)):
         batch = parts.policy.encode([prompt] * flags.count, range(flags.count))
-        with stream(flags.seed, "generate", number):
-            rollout = parts.rollout.sample(parts.policy, batch)
+        seeds = row_seeds(flags.seed, "generate", number, rows=flags.count)
+        rollout = parts.rollout.sample(parts.policy, batch, seeds)
         for response in rollout.responses:
             # Line breaks are kept; other control characters of a model could drive the terminal.
             print("\n".join(printable(line) for line in response.splitlines()))

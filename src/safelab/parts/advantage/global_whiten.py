@@ -11,7 +11,7 @@ from typing import ClassVar, Literal
 import torch
 
 from safelab.contracts import AdvantageEstimator, Advantages, Evidence, Need
-from safelab.maths.groups import group_baseline
+from safelab.maths.groups import less_group_mean
 from safelab.maths.masked import masked_whiten
 from safelab.maths.returns import gae, place_at_end
 from safelab.types import Grain
@@ -29,7 +29,7 @@ class GlobalWhiten(AdvantageEstimator):
         """Whitened reward to go of every token, 0 on padding."""
         mask, score_seq = evidence.mask, evidence.shaped_seq
         if self.baseline == "group_mean":
-            score_seq = score_seq - group_baseline(score_seq, evidence.group_seq)
+            score_seq = less_group_mean(score_seq, evidence.group_seq)
         rewards_tok = evidence.token_reward_tok + place_at_end(score_seq, mask)
         to_go_tok, _ = gae(rewards_tok, torch.zeros_like(rewards_tok), mask, discount=1.0, trace_decay=1.0)
         return Advantages(advantage_tok=masked_whiten(to_go_tok, mask), returns=None)

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from safelab.contracts import AdvantageEstimator, Advantages, Evidence, Need
-from safelab.maths.groups import group_baseline, group_deviation
+from safelab.maths.groups import group_deviation, less_group_mean
 from safelab.types import Grain
 
 
@@ -27,7 +27,7 @@ class GroupNorm(AdvantageEstimator):
     def estimate(self, evidence: Evidence) -> Advantages:
         """A_i on every token of response i, 0 on padding."""
         return_seq, group_seq = evidence.return_seq, evidence.group_seq
-        advantage_seq = return_seq - group_baseline(return_seq, group_seq)
+        advantage_seq = less_group_mean(return_seq, group_seq)
         if self.scale:
             advantage_seq = advantage_seq / (group_deviation(return_seq, group_seq) + self.eps)
         return Advantages(advantage_tok=advantage_seq.unsqueeze(1) * evidence.mask, returns=None)

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 
 from safelab.contracts import AdvantageEstimator, Advantages, Evidence, Need
-from safelab.maths.groups import group_baseline
+from safelab.maths.groups import less_group_mean
 from safelab.maths.masked import masked_whiten
 from safelab.types import Grain
 
@@ -25,6 +25,6 @@ class MonteCarloBatch(AdvantageEstimator):
     def estimate(self, evidence: Evidence) -> Advantages:
         """A_i on every token of response i, 0 on padding."""
         return_seq = evidence.return_seq
-        advantage_seq = return_seq - group_baseline(return_seq, evidence.group_seq)
+        advantage_seq = less_group_mean(return_seq, evidence.group_seq)
         advantage_seq = masked_whiten(advantage_seq, torch.ones_like(advantage_seq, dtype=torch.bool))
         return Advantages(advantage_tok=advantage_seq.unsqueeze(1) * evidence.mask, returns=None)

@@ -3,7 +3,8 @@
     loss_t = -(r A - lam (r - 1)^2),   lam <- max(0, lam + eta (mean (r - 1)^2 - delta))
 
 A token's gradient weight is r (A - 2 lam (r - 1)): the brake turns it round once r - 1 > A / (2 lam). lam = 0 is the
-policy gradient with importance weights. The multiplier is stepped after each pass over the batch.
+policy gradient with importance weights. The multiplier is stepped once an update, on the mean of the last pass: the
+first pass over a fresh rollout is at r = 1, and on it lam could only fall.
 Ref: arXiv 2601.03320, abstract and public notes; delta, eta and the level (token or response) are not verified.
 """
 
@@ -29,7 +30,7 @@ class DualState(State):
 class RatioVariance(Objective[DualState]):
     """``multiplier_start``: lam before the first update. ``multiplier_lr``: eta. ``variance_bound``: delta."""
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"rollout_logp", "old_logp"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"rollout_logp", "old_logp", "moved_ratio"})
 
     multiplier_start: Annotated[float, Field(ge=0)]
     multiplier_lr: Annotated[float, Field(ge=0)]
@@ -40,7 +41,7 @@ class RatioVariance(Objective[DualState]):
         return DualState(multiplier=self.multiplier_start)
 
     def step(self, state: DualState, seen: Mapping[str, float]) -> DualState:
-        """Dual ascent on the variance of the pass."""
+        """Dual ascent on the variance of the update's last pass."""
         excess = seen["ratio_variance"] - self.variance_bound
         return DualState(multiplier=max(0.0, state.multiplier + self.multiplier_lr * excess))
 

@@ -69,7 +69,7 @@ class CausalPolicy(Policy):
         return self.texts.decode(ids, mask)
 
     def generate(
-        self, prompts: PromptBatch, max_new_tokens: int, *, greedy: bool = False, decoding: Decoding = "dynamic"
+        self, prompts: PromptBatch, max_new_tokens: int, *, seeds: Sequence[int] | None, decoding: Decoding = "dynamic"
     ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
         """Plain sampling (or the likeliest tokens) with a key-value cache: no top-k, no top-p, no penalty."""
         ids = sample(
@@ -80,7 +80,7 @@ class CausalPolicy(Policy):
             sampling_temperature=self._temperature,
             ends=self.ends,
             pad=self.texts.pad,
-            greedy=greedy,
+            seeds=seeds,
         )
         # Not "ids != pad": where padding is the end token, that would drop the end from loss and KL.
         ending = self._ending(ids).long()

@@ -1,11 +1,12 @@
 """Plain sampling with a key-value cache: what ``generate`` does with its processors off, without its set-up per token.
 
-    x_i ~ softmax(logits_i / T)    until each row gave an end token or ``max_new_tokens`` are there
+    x_i = F_i^-1(u_i),  F_i the cumulative sum of softmax(logits_i / T),  u_i uniform on [0, 1)
 
-The same random numbers are drawn in the same order, so the responses are those of ``generate``.
+until each row gave an end token or ``max_new_tokens`` are there. Each row has its own u, drawn on the CPU from a seed
+of its own. So a response depends on its prompt, the weights and that seed; not on the rows beside it, on how many of
+them still run, on the device or the number of processes, but for the rounding of the logits.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,7 +14,7 @@ from inspect import signature
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from safelab.errors import Diverged
@@ -80,48 +81,61 @@ def sample(
     sampling_temperature: float,
     ends: Sequence[int],
     pad: int,
-    greedy: bool = False,
+    seeds: Sequence[int] | None,
 ) -> Int[Tensor, "b t"]:
     """Response tokens, ``pad`` after a row's end; as many columns as the longest response has tokens.
 
-    With ``greedy`` the likeliest token is taken every time, and no random number is drawn.
+    ``seeds``: one for each row; None takes the likeliest token every time.
 
     Raises:
         Diverged: a probability is not finite.
     """
+    device = prompt_ids.device
+    noise = None if seeds is None else uniforms(seeds, max_new_tokens).to(device)
     width = prompt_ids.shape[1]
-    mask = torch.ones(len(prompt_ids), width + max_new_tokens, dtype=torch.long, device=prompt_ids.device)
+    mask = torch.ones(len(prompt_ids), width + max_new_tokens, dtype=torch.long, device=device)
     mask[:, :width] = prompt_mask
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
     read = memory.begin(mask)
     columns: list[Tensor] = []
-    ended = torch.zeros(len(prompt_ids), dtype=torch.bool, device=prompt_ids.device)
-    stops = torch.tensor(ends, device=prompt_ids.device)
+    ended = torch.zeros(len(prompt_ids), dtype=torch.bool, device=device)
+    finite = torch.ones((), dtype=torch.bool, device=device)
+    stops = torch.tensor(ends, device=device)
     step_ids, start = prompt_ids, 0
     for stop in range(width, width + max_new_tokens):
         logits = read(step_ids, positions[:, start:stop], stop)
-        tokens = chosen(logits.float(), sampling_temperature, greedy)
+        finite &= logits.amax(dim=-1).isfinite().all()  # NaN passes through a maximum; -inf is a token ruled out
+        if noise is None:
+            tokens = logits.argmax(dim=-1)
+        else:
+            tokens = drawn(logits, sampling_temperature, noise[:, len(columns)])
         tokens = torch.where(ended, pad, tokens)
         columns.append(tokens)
         ended = ended | torch.isin(tokens, stops)
         if bool(ended.all()):
             break
         step_ids, start = tokens.unsqueeze(1), stop
+    # Asked once, at the end: a question at each token would hold up the device.
+    if not bool(finite):
+        raise Diverged("the policy's probabilities must be finite, got NaN while it wrote; its weights are no good")
     return torch.stack(columns, dim=1)
 
 
-def chosen(logits: Float[Tensor, "b vocab"], sampling_temperature: float, greedy: bool) -> Int[Tensor, "b"]:
-    """One token a row: sampled at the temperature, or the likeliest.
+def uniforms(seeds: Sequence[int], count: int) -> Float64[Tensor, "b t"]:
+    """``count`` numbers in [0, 1) for each seed; fewer of them are the first of more."""
+    rows = [torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
+    return torch.stack(rows)
 
-    Raises:
-        Diverged: a probability is not finite.
+
+def drawn(
+    logits: Float[Tensor, "b vocab"], sampling_temperature: float, uniform_seq: Float64[Tensor, "b"]
+) -> Int[Tensor, "b"]:
+    """The first token whose cumulative probability exceeds the row's number; computed in float64.
+
+    float32 would be too coarse: over 100,000 tokens its cumulative sum is off by more than a rare token's probability.
     """
-    if greedy:
-        return logits.argmax(dim=-1)
-    if sampling_temperature != 1.0:
-        logits = logits / sampling_temperature
-    probabilities = torch.softmax(logits, dim=-1)
-    # One sum over what is there anyway: on a GPU multinomial would end the process's use of it, not raise.
-    if not math.isfinite(float(probabilities.sum())):
-        raise Diverged("the policy's probabilities must be finite, got NaN while it wrote; its weights are no good")
-    return torch.multinomial(probabilities, num_samples=1).squeeze(1)
+    cumulative = torch.softmax(logits.double() / sampling_temperature, dim=-1).cumsum(dim=-1)
+    # Times the sum itself, which rounding leaves a little beside one: so the last token with a probability is the last.
+    found = torch.searchsorted(cumulative, (uniform_seq * cumulative[:, -1]).unsqueeze(1), right=True).squeeze(1)
+    # Only rows of NaN lie outside; what they give is never used.
+    return found.clamp(max=logits.shape[-1] - 1)

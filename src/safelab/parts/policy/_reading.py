@@ -39,8 +39,11 @@ class CausalReader(CausalModel):
     ) -> Float[Tensor, "b t1 d"]:
         """Last hidden states of the last prompt token and of every response column."""
         sequence_ids, sequence_mask = flat_sequences(prompt_ids, prompt_mask, ids, mask)
-        # Counting from the first real token, as ``generate`` does: padding on the left moves no position.
-        positions = (sequence_mask.long().cumsum(dim=1) - 1).clamp(min=0)
+        # Counting from the first real token, as ``generate`` does: padding on the left moves no position. They count
+        # on through the padding after a response, as in a pass without positions of its own, which the released code
+        # makes: no real token sees that padding, but a critic may read there (``last_position``).
+        counted = torch.cat([prompt_mask, torch.ones_like(mask)], dim=1)
+        positions = (counted.long().cumsum(dim=1) - 1).clamp(min=0)
         body = backbone(self.module) if self.body is None else self.body
         with self.inside():
             output = body(

@@ -1,5 +1,7 @@
 """Rollouts by the policy itself: plain sampling, one pass, key-value cache."""
 
+from collections.abc import Sequence
+
 from safelab.contracts import Decoding, Policy, Sampler
 from safelab.parts.rollout._sampling import Sampling
 from safelab.types import Greedy, PromptBatch, Rollout
@@ -13,14 +15,14 @@ class Hf(Sampling, Sampler):
 
     decoding: Decoding
 
-    def sample(self, policy: Policy, prompts: PromptBatch) -> Rollout:
+    def sample(self, policy: Policy, prompts: PromptBatch, seeds: Sequence[int]) -> Rollout:
         """One response for each row of ``prompts``."""
-        ids, mask = policy.generate(prompts, self.max_new_tokens, decoding=self.decoding)
+        ids, mask = policy.generate(prompts, self.max_new_tokens, seeds=seeds, decoding=self.decoding)
         return Rollout(
             prompts=prompts, ids=ids, mask=mask, ended_seq=policy.ended(ids, mask), responses=policy.decode(ids, mask)
         )
 
     def greedy(self, policy: Policy, prompts: PromptBatch) -> Greedy:
         """The likeliest response to each row of ``prompts``, token by token."""
-        ids, mask = policy.generate(prompts, self.max_new_tokens, greedy=True, decoding=self.decoding)
+        ids, mask = policy.generate(prompts, self.max_new_tokens, seeds=None, decoding=self.decoding)
         return Greedy(responses=policy.decode(ids, mask), ended_seq=policy.ended(ids, mask))

@@ -70,9 +70,12 @@ class Engine(Protocol):
     """What of vLLM is used, as plain values."""
 
     def write(
-        self, prompts: Sequence[list[int]], seeds: Sequence[int], greedy: bool, adapter: Path
+        self, prompts: Sequence[list[int]], seeds: Sequence[int] | None, adapter: Path
     ) -> list[tuple[list[int], list[float]]]:
-        """Tokens of each response, the end token included, and the log-probability of each."""
+        """Tokens of each response, the end token included, and the log-probability of each.
+
+        Without seeds the likeliest token is taken every time.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,9 +87,9 @@ class VllmSampler(Sampler):
     staleness: int
     engine: Engine
 
-    def sample(self, policy: Policy, prompts: PromptBatch) -> Rollout:
+    def sample(self, policy: Policy, prompts: PromptBatch, seeds: Sequence[int]) -> Rollout:
         """One response for each row of ``prompts``, with the engine's log-probabilities."""
-        ids, mask, logp_tok = self._written(policy, prompts, greedy=False)
+        ids, mask, logp_tok = self._written(policy, prompts, seeds)
         return Rollout(
             prompts=prompts,
             ids=ids,
@@ -98,16 +101,16 @@ class VllmSampler(Sampler):
 
     def greedy(self, policy: Policy, prompts: PromptBatch) -> Greedy:
         """The likeliest response to each row of ``prompts``, token by token."""
-        ids, mask, _ = self._written(policy, prompts, greedy=True)
+        ids, mask, _ = self._written(policy, prompts, None)
         return Greedy(responses=policy.decode(ids, mask), ended_seq=policy.ended(ids, mask))
 
-    def _written(self, policy: Policy, prompts: PromptBatch, greedy: bool) -> tuple[Tensor, Tensor, Tensor]:
-        # A seed for each request, from the rollout's own stream: responses to one prompt must differ.
-        seeds = [0] * len(prompts.ids) if greedy else torch.randint(2**31, (len(prompts.ids),)).tolist()
+    def _written(
+        self, policy: Policy, prompts: PromptBatch, seeds: Sequence[int] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         rows = [row[keep].tolist() for row, keep in zip(prompts.ids.cpu(), prompts.mask.cpu(), strict=True)]
         with TemporaryDirectory(prefix="safelab-adapter-") as folder:
             policy.save(Path(folder))
-            written = self.engine.write(rows, seeds, greedy, Path(folder))
+            written = self.engine.write(rows, seeds, Path(folder))
         shape = len(rows), max(len(tokens) for tokens, _ in written)
         # What stands behind a row's end is masked and never read.
         ids, logp_tok = torch.zeros(shape, dtype=torch.long), torch.zeros(shape)
@@ -148,7 +151,7 @@ class VllmEngine:
         )
 
     def write(
-        self, prompts: Sequence[list[int]], seeds: Sequence[int], greedy: bool, adapter: Path
+        self, prompts: Sequence[list[int]], seeds: Sequence[int] | None, adapter: Path
     ) -> list[tuple[list[int], list[float]]]:
         """One request for each prompt, with the adapter that lies there."""
         from vllm import SamplingParams
@@ -157,10 +160,10 @@ class VllmEngine:
         options, number = self._options, next(self._numbers)  # vLLM keeps an adapter under its number
         plain: dict[str, Any] = {"top_p": 1.0, "top_k": 0, "max_tokens": options.max_new_tokens, "logprobs": 0}
         plain["stop_token_ids"] = self._ends
-        temperature = 0.0 if greedy else options.sampling_temperature
+        temperature = 0.0 if seeds is None else options.sampling_temperature
         outputs = self._llm.generate(
             [{"prompt_token_ids": tokens} for tokens in prompts],
-            [SamplingParams(temperature=temperature, seed=seed, **plain) for seed in seeds],
+            [SamplingParams(temperature=temperature, seed=seed, **plain) for seed in seeds or [0] * len(prompts)],
             lora_request=LoRARequest(f"rollout_{number}", number, str(adapter)),
             use_tqdm=False,
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from safelab.maths.masked import masked_sum
-from safelab.maths.streams import stream
+from safelab.maths.seeds import row_seeds
 from safelab.training import stages
 from safelab.training.components import Components
 from safelab.types import Rollout
@@ -70,8 +70,8 @@ def written(parts: Components, side: str, prompts: Sequence[str], say: Callable[
         say(f"{side}: {start} of {len(prompts)} prompts")
         rows = prompts[start : start + size]
         batch = parts.policy.encode(rows, range(start, start + len(rows)))
-        with stream(parts.settings.seed, "evaluation", side, start):
-            rollout = parts.rollout.sample(parts.policy, batch)
+        seeds = row_seeds(parts.settings.seed, "evaluation", side, start, rows=len(rows))
+        rollout = parts.rollout.sample(parts.policy, batch, seeds)
         reward_seq, gold_seq = stages.score_rewards(parts, rollout)
         rollouts.append(rollout)
         rewards += reward_seq.tolist()
