@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from safelab.errors import ConfigError
-from safelab.pretrained.load import Source, told, weights_of
+from safelab.pretrained.load import Source, check_precision, shape_of, told, weights_of
 
 FILE = "adapter_config.json"
 DEPTH = 16
@@ -62,6 +62,7 @@ def merged(loader: Any, source: Source, *, dtype: torch.dtype, depth: int = DEPT
     """
     base = base_of(source)
     if base is None:
+        check_precision(source, shape_of(source))
         return weights_of(loader, source, dtype=dtype, **own)[0]
     if depth == 0:
         raise source.refusal(f"more than {DEPTH} adapters lie upon one another")

@@ -1,12 +1,15 @@
 """``safelab train dry_run=true``: what a run would be and need, from the model's shape alone; no weights are loaded."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from safelab.errors import ConfigError
+from safelab.pretrained.adapters import base_of
 from safelab.pretrained.limits import positions_of
+from safelab.pretrained.load import Source, check_precision
+from safelab.pretrained.load import shape_of as shape_of_model
 from safelab.training.fit import check_length
 
 if TYPE_CHECKING:
@@ -132,10 +135,10 @@ def shape_of(policy: Mapping[str, Any]) -> Any:
     if path in SHAPES:
         known = dict(SHAPES[path])
         return AutoConfig.for_model(known.pop("model_type"), **known)
-    try:
-        return AutoConfig.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"dry_run must know the shape of policy.path, got {path!r}: no config.json there; "
-            f"give a directory that has one, or one of {', '.join(SHAPES)}"
-        ) from error
+    remedy = f"dry_run must know the model's shape: give a directory with config.json, or one of {', '.join(SHAPES)}"
+    source = Source("policy.path", path, "with a model's config.json", remedy)
+    while (base := base_of(source)) is not None:
+        source = replace(source, path=base)
+    shape = shape_of_model(source)
+    check_precision(source, shape)
+    return shape

@@ -1,7 +1,7 @@
 """A policy over a causal model of ``transformers``."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from safelab.contracts import Adapted, CausalModel, Decoding, Policy
 from safelab.parts.policy._decoding import Growing, Memory, sample
+from safelab.parts.policy._probe import check_fixed_cache
 from safelab.parts.policy._static_cache import Reserved
 from safelab.parts.policy._texts import Texts
 from safelab.pretrained.limits import positions_of
@@ -34,7 +35,7 @@ class CausalPolicy(Policy):
         self._adapted = adapted
         self._temperature = sampling_temperature
         # A cache of fixed size stays for the next rollout, until one of another size is asked for.
-        self._reserved = lru_cache(maxsize=1)(partial(Reserved, adapted.inner))
+        self._reserved = lru_cache(maxsize=1)(self._reserve)
         texts.tokenizer.pad_token_id = texts.pad
         # Saved with the weights: the checkpoint's own sampling defaults (top-k, penalties) would make what
         # ``generate`` samples from them elsewhere another distribution than the trained one.
@@ -85,6 +86,10 @@ class CausalPolicy(Policy):
         # Not "ids != pad": where padding is the end token, that would drop the end from loss and KL.
         ending = self._ending(ids).long()
         return ids, ending.cumsum(dim=1) - ending == 0
+
+    def _reserve(self, room: int, compiled: bool) -> Reserved:
+        check_fixed_cache(self._adapted.inner, self.texts.tokenizer)
+        return Reserved(self._adapted.inner, room, compiled)
 
     def _memory(self, decoding: Decoding, max_new_tokens: int) -> Memory:
         """The cache to decode with."""

@@ -20,8 +20,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from safelab.errors import ConfigError
-from safelab.parts.policy._decoding import Growing
+from safelab.parts.policy._decoding import Growing, Memory
 from safelab.parts.policy._reading import CausalReader
+from safelab.parts.policy._static_cache import Reserved
 from safelab.pretrained.load import FAULTS, reason_of
 
 LONG, SHORT, WRITTEN = 9, 3, 5
@@ -76,7 +77,7 @@ def probe(module: Any, tokenizer: Any, path: str) -> None:
         raise ConfigError(
             f"policy.path must give finite logits, got {path!r} with NaN or infinity; try policy.dtype=float32"
         )
-    padded, cached = padded_logits(module, batch), cached_logits(module, batch)
+    padded, cached = padded_logits(module, batch), cached_logits(Growing(module), batch)
     for must, found in (
         ("read a prompt that is padded on the left as it reads it without padding", error_of(padded[1:], plain[1:])),
         ("say with its cache, token by token, what it says without", error_of(cached, plain)),
@@ -86,6 +87,30 @@ def probe(module: Any, tokenizer: Any, path: str) -> None:
                 f"policy.path must {must}, got {path!r}, a {type(module).__name__}, whose logits move by {found:.1g} "
                 "of what a context changes: batches and responses would be wrong; give a model of another architecture"
             )
+
+
+@torch.no_grad()
+def check_fixed_cache(module: Any, tokenizer: Any) -> None:
+    """Refuse a cache of fixed size with a model that loses what it read in one.
+
+    Raises:
+        ConfigError: it cannot be decoded that way, or says something else then.
+    """
+    batch = batch_for(module, tokenizer)
+    try:
+        found = error_of(cached_logits(Reserved(module, LONG + WRITTEN, False), batch), plain_logits(module, batch))
+    except torch.OutOfMemoryError:
+        raise
+    except FAULTS as error:
+        raise ConfigError(
+            f"rollout.decoding must be dynamic for a {type(module).__name__}, which fails with a cache of fixed size: "
+            f"{reason_of(error)}"
+        ) from error
+    if found > TOLERATED[module.dtype]:
+        raise ConfigError(
+            f"rollout.decoding must be dynamic for a {type(module).__name__}, which does not keep what it read in a "
+            "cache of fixed size"
+        )
 
 
 def batch_for(module: Any, tokenizer: Any) -> Batch:
@@ -118,9 +143,9 @@ def padded_logits(module: Any, batch: Batch) -> Float[Tensor, "b t vocab"]:
     return logits
 
 
-def cached_logits(module: Any, batch: Batch) -> Float[Tensor, "b t vocab"]:
+def cached_logits(memory: Memory, batch: Batch) -> Float[Tensor, "b t vocab"]:
     """As a rollout reads: the prompts, then a column at a time."""
-    read = Growing(module).begin(batch.mask)
+    read = memory.begin(batch.mask)
     bounds = [0, *range(LONG, LONG + WRITTEN + 1)]
     steps = [read(batch.ids[:, start:stop], batch.positions[:, start:stop], stop) for start, stop in pairwise(bounds)]
     return torch.stack(steps, dim=1).float()
