@@ -11,8 +11,9 @@ import torch
 
 from safelab.errors import ConfigError
 from safelab.pretrained.load import Source, check_precision, shape_of, told, weights_of
+from safelab.pretrained.whole import check_numbers
 
-FILE = "adapter_config.json"
+FILE, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 DEPTH = 16
 """Adapters upon adapters that are followed; more is a circle."""
 
@@ -66,32 +67,32 @@ def merged(loader: Any, source: Source, *, dtype: torch.dtype, depth: int = DEPT
         return weights_of(loader, source, dtype=dtype, **own)[0]
     if depth == 0:
         raise source.refusal(f"more than {DEPTH} adapters lie upon one another")
-    from peft import PeftModel
-
     below = replace(source, path=base, remedy=f"it is the base of {source.path!r}: move that back, or {source.remedy}")
     model = merged(loader, below, dtype=torch.float32, depth=depth - 1, **own)
     with told(source):
-        whole = PeftModel.from_pretrained(model, source.path)
-        check_complete(source, whole)
-        whole = whole.merge_and_unload().to(dtype)
+        model = _with_adapter(model, source).merge_and_unload().to(dtype)
+    check_numbers(source.key, source.path, model)
     # The base of an adapter that is trained on this: what was merged, and not what that was merged into.
-    whole.name_or_path = whole.config._name_or_path = source.path
-    return whole
+    model.name_or_path = model.config._name_or_path = source.path
+    return model
 
 
-def check_complete(source: Source, adapted: Any) -> None:
-    """Refuse an adapter whose file holds other weights than its configuration says.
+def _with_adapter(model: Any, source: Source) -> Any:
+    """``model`` with the adapter of ``source``, whose file must hold what its configuration says; never a pickle.
 
     Raises:
-        ConfigError: with the first that is missing or left over.
+        ConfigError: a weight that is missing or left over.
     """
-    from peft import get_peft_model_state_dict
-    from peft.utils.save_and_load import load_peft_weights
+    from peft import PeftConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+    from safetensors.torch import load_file
+    from transformers.utils import cached_file
 
-    held = set(load_peft_weights(source.path, device="cpu"))
-    wanted = set(get_peft_model_state_dict(adapted))
-    if odd := sorted(wanted ^ held):
-        raise source.refusal(f"its adapter_config.json and its weights differ in {odd[0]}")
+    held = load_file(cached_file(source.path, WEIGHTS))
+    adapted = get_peft_model(model, PeftConfig.from_pretrained(source.path))
+    if odd := sorted(set(get_peft_model_state_dict(adapted)) ^ set(held)):
+        raise source.refusal(f"its {FILE} and its {WEIGHTS} differ in {odd[0]}")
+    set_peft_model_state_dict(adapted, held)
+    return adapted
 
 
 def _is_adapter(path: str) -> bool:

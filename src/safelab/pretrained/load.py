@@ -71,7 +71,7 @@ class told:
         raise self._source.refusal(said) from error
 
 
-def tokenizer_of(source: Source, **own: Any) -> Any:
+def tokenizer_of(source: Source, *, trust_remote_code: bool = False, **own: Any) -> Any:
     """The tokenizer that lies there.
 
     Raises:
@@ -80,10 +80,10 @@ def tokenizer_of(source: Source, **own: Any) -> Any:
     from transformers import AutoTokenizer
 
     with told(source):
-        return AutoTokenizer.from_pretrained(source.path, **{"trust_remote_code": False, **own})
+        return AutoTokenizer.from_pretrained(source.path, trust_remote_code=trust_remote_code, **own)
 
 
-def shape_of(source: Source, **own: Any) -> Any:
+def shape_of(source: Source) -> Any:
     """The configuration that lies there.
 
     Raises:
@@ -92,11 +92,17 @@ def shape_of(source: Source, **own: Any) -> Any:
     from transformers import AutoConfig
 
     with told(source):
-        return AutoConfig.from_pretrained(source.path, **{"trust_remote_code": False, **own})
+        return AutoConfig.from_pretrained(source.path, trust_remote_code=False)
 
 
 def weights_of(
-    loader: Any, source: Source, *, dtype: torch.dtype, head_may_lack: bool = False, **own: Any
+    loader: Any,
+    source: Source,
+    *,
+    dtype: torch.dtype,
+    head_may_lack: bool = False,
+    trust_remote_code: bool = False,
+    **own: Any,
 ) -> tuple[Any, list[str]]:
     """The model with the checkpoint's weights, and the names of those of its head that the checkpoint lacks.
 
@@ -105,6 +111,7 @@ def weights_of(
         source: where from.
         dtype: of the weights.
         head_may_lack: whether what stands above the layers may be missing: a head that is about to be trained.
+        trust_remote_code: whether the checkpoint's own Python may run.
         own: further arguments of ``from_pretrained``.
 
     Raises:
@@ -117,7 +124,8 @@ def weights_of(
             output_loading_info=True,
             use_safetensors=True,  # never a pickle
             ignore_mismatched_sizes=True,  # told below, by name
-            **{"trust_remote_code": False, **own},
+            trust_remote_code=trust_remote_code,
+            **own,
         )
     missing = check_whole(source.key, source.path, source.remedy, model, info, head_may_lack)
     check_numbers(source.key, source.path, model, skip=missing)

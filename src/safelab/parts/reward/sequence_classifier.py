@@ -49,9 +49,9 @@ class SequenceClassifier(Part):
         source = Source("reward.path", self.path, "of a sequence classifier", "give a trained one")
         refuse_adapter(source)
         # Truncation from the left keeps the response; padding on the right suits causal and bidirectional models alike.
-        trust = {"trust_remote_code": self.trust_remote_code}
-        tokenizer = tokenizer_of(source, padding_side="right", truncation_side="left", **trust)
-        model, _ = weights_of(AutoModelForSequenceClassification, source, dtype=getattr(torch, self.dtype), **trust)
+        dtype, trust = getattr(torch, self.dtype), self.trust_remote_code
+        tokenizer = tokenizer_of(source, padding_side="right", truncation_side="left", trust_remote_code=trust)
+        model, _ = weights_of(AutoModelForSequenceClassification, source, dtype=dtype, trust_remote_code=trust)
         if self.label >= model.config.num_labels:
             raise ConfigError(f"reward.label must be below {model.config.num_labels}, got {self.label}")
         check_template("reward.template", self.template, tokenizer, self.path)
