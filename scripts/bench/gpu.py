@@ -249,7 +249,9 @@ def with_shape(parts, config: dict, kind, device, prompt: int):
 
     context = Context(seed=0, device=device, cache=Path())
     with torch.device(device):
-        module = AutoModelForCausalLM.from_config(kind, dtype=torch.bfloat16, attn_implementation="sdpa").eval()
+        module = AutoModelForCausalLM.from_config(
+            kind, dtype=torch.bfloat16, attn_implementation="sdpa", trust_remote_code=False
+        ).eval()
     option = CausalLm(**config["policy"])
     texts = {"prompt_template": option.prompt_template, "compiled": option.compile}
     policy = option.over(module, parts.policy.texts.tokenizer, context, **texts)

@@ -45,12 +45,15 @@ def main() -> None:
     torch.set_num_threads(int(threads))
     if collect == "no":
         gc.collect = lambda *arguments: 0
-    tokenizer = AutoTokenizer.from_pretrained(directory, padding_side="left")
+    tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False, padding_side="left")
     texts = (Path(directory) / "prompts.txt").read_text().splitlines()
     rows = [{"input_ids": tokenizer(text)["input_ids"]} for text in texts]
-    policy = AutoModelForCausalLM.from_pretrained(directory)
-    value = AutoModelForSequenceClassification.from_pretrained(directory, num_labels=1)
-    reward = AutoModelForSequenceClassification.from_pretrained(directory, num_labels=1, num_hidden_layers=1)
+    policy = AutoModelForCausalLM.from_pretrained(directory, trust_remote_code=False)
+    reference = AutoModelForCausalLM.from_pretrained(directory, trust_remote_code=False)
+    value = AutoModelForSequenceClassification.from_pretrained(directory, trust_remote_code=False, num_labels=1)
+    reward = AutoModelForSequenceClassification.from_pretrained(
+        directory, trust_remote_code=False, num_labels=1, num_hidden_layers=1
+    )
     arguments = PPOConfig(
         output_dir=str(Path(directory) / "trl"), per_device_train_batch_size=int(batch), num_mini_batches=1,
         total_episodes=1_000_000, response_length=int(response), num_ppo_epochs=int(epochs), use_cpu=True, bf16=False,
@@ -59,7 +62,7 @@ def main() -> None:
     )  # fmt: skip
     trainer = PPOTrainer(
         args=arguments, processing_class=tokenizer, model=policy,
-        ref_model=AutoModelForCausalLM.from_pretrained(directory), reward_model=reward, value_model=value,
+        ref_model=reference, reward_model=reward, value_model=value,
         train_dataset=Dataset.from_list(rows), eval_dataset=Dataset.from_list(rows[: int(batch)]),
         callbacks=[OneAtATime()],
     )  # fmt: skip

@@ -64,7 +64,7 @@ def save_prompts(directory: Path, lengths: list[int]) -> None:
 
     draw = random.Random(0)
     lines = ["".join(draw.choices(string.ascii_lowercase, k=length)) for length in lengths]
-    tokenizer = AutoTokenizer.from_pretrained(directory)
+    tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
     if [len(tokenizer(line)["input_ids"]) for line in lines] != lengths:
         raise SystemExit("the benchmark's prompts do not have the tokens that they should; has AutoTokenizer changed?")
     (directory / "prompts.txt").write_text("\n".join(lines) + "\n")
@@ -110,7 +110,7 @@ def floor_of(directory: Path) -> Callable[[], float]:
     import torch
     from transformers import AutoModelForCausalLM, DynamicCache
 
-    model = AutoModelForCausalLM.from_pretrained(directory).eval()
+    model = AutoModelForCausalLM.from_pretrained(directory, trust_remote_code=False).eval()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, foreach=True)
     prompts = torch.randint(2, VOCABULARY, (16, 16))
 

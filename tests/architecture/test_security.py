@@ -1,6 +1,7 @@
 """What no module may do: unpickle, evaluate text, run a shell, or let a checkpoint bring its own code unasked."""
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "shelve", "mars
 CALLS = {"eval", "exec", "compile", "os.system", "os.popen", "torch.load", "torch.save", "yaml.load", "pd.read_pickle",
          "np.load", "numpy.load", "pandas.read_pickle"}  # fmt: skip
 # Opting in by configuration is the user's right; its default is tested below.
-MAY_PASS_ON = {ROOT / "src" / "safelab" / "parts" / "reward" / "sequence_classifier.py"}
+MAY_PASS_ON = {ROOT / "src/safelab/parts/reward/sequence_classifier.py", ROOT / "src/safelab/pretrained/load.py"}
 
 
 def forbidden(path: Path) -> list[str]:
@@ -27,9 +28,14 @@ def forbidden(path: Path) -> list[str]:
         elif isinstance(node, ast.Call):
             safe = any(keyword.arg == "Loader" and ast.unparse(keyword.value) == "_LOADER" for keyword in node.keywords)
             found += [name for name in [ast.unparse(node.func)] if name in CALLS and not safe]
+            # Unless it is told not to, an Auto class asks on standard input, and runs it after a y.
+            asks = re.fullmatch(r"(\w+\.)*Auto\w+\.from_(pretrained|config)", ast.unparse(node.func)) is not None
+            silent = all(keyword.arg != "trust_remote_code" for keyword in node.keywords)
+            found += ["asks"] if asks and silent else []
             for keyword in node.keywords:
                 shell = keyword.arg == "shell" and ast.unparse(keyword.value) != "False"
-                remote = keyword.arg == "trust_remote_code" and path not in MAY_PASS_ON
+                told = ast.unparse(keyword.value) != "False"
+                remote = keyword.arg == "trust_remote_code" and told and path not in MAY_PASS_ON
                 pickled = keyword.arg in ("use_safetensors", "weights_only") and ast.unparse(keyword.value) != "True"
                 found += [keyword.arg] if shell or remote or pickled else []
     return found
@@ -51,9 +57,10 @@ def test_the_one_loader_of_yaml_that_is_named_is_the_safe_one() -> None:
 def test_the_search_finds_what_it_is_for(tmp_path: Path) -> None:
     (tmp_path / "bad.py").write_text(
         "import pickle\ntorch.load(path)\neval(text)\nf(trust_remote_code=flag)\nrun(x, shell=True)\n"
+        "AutoModel.from_pretrained(x)\n"
     )
     found = forbidden(tmp_path / "bad.py")
-    assert sorted(found) == ["eval", "pickle", "shell", "torch.load", "trust_remote_code"]
+    assert sorted(found) == ["asks", "eval", "pickle", "shell", "torch.load", "trust_remote_code"]
 
 
 def test_a_checkpoints_own_code_runs_only_where_the_user_says_so() -> None:
@@ -74,7 +81,7 @@ def test_every_checkpoint_of_a_model_is_loaded_from_safetensors() -> None:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Call)
         and ast.unparse(node.func).endswith(".from_pretrained")
-        and not ast.unparse(node.func).startswith(("AutoTokenizer", "AutoConfig"))
+        and not ast.unparse(node.func).startswith(("AutoTokenizer", "AutoConfig", "PeftConfig"))
     ]
-    assert len(loads) >= 4
+    assert [name for name, _ in loads] == ["load.py"]  # the one place
     assert [load for load in loads if "use_safetensors=True" not in load[1]] == []

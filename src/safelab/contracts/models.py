@@ -50,12 +50,17 @@ Decoding = Literal["dynamic", "static", "compiled"]
 
 
 class Policy(ABC):
-    """``policy``: the model that is trained, its tokenizer and its frozen reference."""
+    """``policy``: the model that is trained, its tokenizer and its frozen reference.
+
+    ``ends``: the tokens that end a response. ``positions``: of the longest sequence, None for no limit.
+    """
 
     module: nn.Module
     model: CausalModel
     reference: CausalModel
     hidden_size: int
+    ends: tuple[int, ...]
+    positions: int | None = None
 
     @abstractmethod
     def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:

@@ -79,11 +79,16 @@ def locate(path: str, subset: str, split: str, key: str = "data.path") -> Path:
     if local.suffix in (".gz", ".jsonl") or path.count("/") != 1:
         raise DataError(f"{key} must be a file of HH-RLHF or its name on the hub, got {path}, which is neither")
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     name = f"{subset}/{split}.jsonl.gz"
     try:
         return Path(hf_hub_download(path, name, repo_type="dataset"))
+    except HFValidationError as error:
+        raise DataError(
+            f"{key} must be a file of HH-RLHF or its name on the hub, got {path!r}: there is no such file, and no "
+            "data set can have that name"
+        ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise DataError(
             f"{key}={path} ({name}) must be in the hub's cache or reachable ({type(error).__name__}); "

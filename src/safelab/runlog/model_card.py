@@ -12,6 +12,9 @@ from safelab.runlog.writer import read_info, rows_before
 
 FILE = "README.md"
 
+ADAPTER = "adapter_config.json"
+"""What lies where weights are a LoRA adapter and not a whole model."""
+
 LAST = 10
 """Updates whose mean stands in the card of a trained policy: a single one of a few responses says little."""
 
@@ -92,11 +95,31 @@ def policy_card(directory: Path, made: int) -> str:
         columns=("first update", f"mean of the last {LAST} that measured it"),
         measured=measured(rows),
         blocks=[
-            ("python", LOADS[library]),
+            ("python", loading(library, policy.get("path"))),
             ("yaml", yaml.safe_dump({"versions": info.versions}, sort_keys=False)),
             ("yaml", yaml.safe_dump(config, sort_keys=False, allow_unicode=True)),
         ],
     )
+
+
+def loading(library: str, base_model: str | None) -> str:
+    """The lines that load the weights; adapters that the run began from are merged one by one, as the run did."""
+    merged: list[str] = []
+    while base_model is not None and (file := Path(base_model) / ADAPTER).is_file():
+        merged.insert(0, base_model)
+        base_model = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    if library != "peft" or not merged:
+        return LOADS[library]
+    steps = [f"base = PeftModel.from_pretrained(base, {path!r}).merge_and_unload()" for path in merged]
+    return "\n".join([
+        "from peft import PeftModel",
+        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+        "",
+        f'base = AutoModelForCausalLM.from_pretrained({base_model!r}, dtype="float32")',
+        *steps,
+        "model = PeftModel.from_pretrained(base, DIRECTORY)",
+        "tokenizer = AutoTokenizer.from_pretrained(DIRECTORY)",
+    ])  # fmt: skip
 
 
 def measured(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:

@@ -1,6 +1,5 @@
 """Loading what ``safelab sft``, ``reward-model`` and ``value-model`` start from."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -8,6 +7,10 @@ import torch
 from safelab.corpus.dialogue import check_template
 from safelab.errors import ConfigError
 from safelab.maths.streams import stream
+from safelab.pretrained.adapters import merged, refuse_adapter
+from safelab.pretrained.limits import check_reach
+from safelab.pretrained.load import Source, tokenizer_of, weights_of
+from safelab.pretrained.whole import check_rows, check_text_only
 from safelab.supervised.bradley_terry import BradleyTerry
 from safelab.supervised.options import RewardModelOptions, SupervisedOptions
 from safelab.supervised.sft import Sft
@@ -22,7 +25,10 @@ def load_sft(options: SupervisedOptions, device: torch.device) -> Sft:
     """
     from transformers import AutoModelForCausalLM
 
-    model, tokenizer, _ = _loaded(AutoModelForCausalLM, options, padding_side="left")
+    source = _source(options)
+    tokenizer = tokenizer_of(source, padding_side="left")
+    model = merged(AutoModelForCausalLM, source, dtype=getattr(torch, options.dtype))
+    _checked(model, tokenizer, options)
     if tokenizer.eos_token_id is None:
         raise ConfigError(f"model must have a tokenizer with an end token, got {options.model!r}; set eos_token in it")
     return Sft(model.to(device), tokenizer, options.max_tokens)
@@ -36,10 +42,14 @@ def load_reward_model(options: RewardModelOptions, device: torch.device) -> Brad
     """
     from transformers import AutoModelForSequenceClassification
 
-    sides = {"padding_side": "right", "truncation_side": "left"}
+    source = _source(options)
+    refuse_adapter(source)
+    tokenizer = tokenizer_of(source, padding_side="right", truncation_side="left")
+    dtype = getattr(torch, options.dtype)
     with stream(options.seed, "reward_model", "head"):
-        model, tokenizer, missing = _loaded(AutoModelForSequenceClassification, options, num_labels=1, **sides)
-        _only_the_head(model, missing, options.model)
+        model, missing = weights_of(
+            AutoModelForSequenceClassification, source, dtype=dtype, head_may_lack=True, num_labels=1
+        )
         for name in missing:
             weight = model.get_parameter(name)
             # z starts with a deviation of about 1: from a head near zero small models learn next to nothing at first.
@@ -49,6 +59,7 @@ def load_reward_model(options: RewardModelOptions, device: torch.device) -> Brad
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:
         raise ConfigError(f"model must have a tokenizer with a padding or an end token, got {options.model!r}")
+    _checked(model, tokenizer, options)
     model.config.pad_token_id = tokenizer.pad_token_id
     return BradleyTerry(model.to(device), tokenizer, options.max_tokens, options.template)
 
@@ -61,8 +72,12 @@ def load_value_model(options: SupervisedOptions, device: torch.device) -> TokenV
     """
     from transformers import AutoModelForTokenClassification
 
-    model, tokenizer, missing = _loaded(AutoModelForTokenClassification, options, padding_side="left", num_labels=1)
-    _only_the_head(model, missing, options.model)
+    source = _source(options)
+    refuse_adapter(source)
+    tokenizer = tokenizer_of(source, padding_side="left")
+    dtype = getattr(torch, options.dtype)
+    model, missing = weights_of(AutoModelForTokenClassification, source, dtype=dtype, head_may_lack=True, num_labels=1)
+    _checked(model, tokenizer, options)
     for name in missing:
         model.get_parameter(name).data.zero_()
     for name, module in model.named_modules():
@@ -73,29 +88,12 @@ def load_value_model(options: SupervisedOptions, device: torch.device) -> TokenV
     return TokenValue(model.to(device), tokenizer, options.max_tokens)
 
 
-def _only_the_head(model: Any, missing: Sequence[str], path: str) -> None:
-    """Refuse a checkpoint that lacks more than what stands above the layers."""
-    heads = [name for name, _ in model.named_parameters() if not name.startswith(f"{model.base_model_prefix}.")]
-    if lacking := sorted(set(missing) - set(heads)):
-        raise ConfigError(f"model must have all weights but the head, got {path!r} without {lacking[0]}")
+def _source(options: SupervisedOptions) -> Source:
+    return Source("model", options.model, "that loads", "give config.json, model.safetensors and a tokenizer")
 
 
-def _loaded(loader: Any, options: SupervisedOptions, **own: Any) -> tuple[Any, Any, list[str]]:
-    """Model, tokenizer, and the names of weights that the checkpoint lacks."""
-    from transformers import AutoTokenizer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    sides = {key: own.pop(key) for key in ("padding_side", "truncation_side") if key in own}
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(options.model, **sides)
-        model, loading = loader.from_pretrained(
-            options.model, dtype=getattr(torch, options.dtype), output_loading_info=True, use_safetensors=True, **own
-        )
-    except (OSError, ValueError, RuntimeError) as error:  # the last: weights of another shape
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(
-            f"model must be a directory or hub name that loads, got {options.model!r}: {reason}"
-        ) from error
-    return model, tokenizer, sorted(loading["missing_keys"])
+def _checked(model: Any, tokenizer: Any, options: SupervisedOptions) -> None:
+    """What every model needs that is to be trained on the tokens of its tokenizer."""
+    check_text_only("model", options.model, model)
+    check_rows("model", options.model, model, tokenizer)
+    check_reach("max_tokens", options.max_tokens, options.model, model.config)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from safelab.contracts import Need
+from safelab.errors import ConfigError
 from safelab.plugins import find
 from safelab.training.offline.fit import pair_misfits
 
@@ -13,6 +14,32 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
         return [*pair_misfits(config), *_rollback(config)]
     return [*_needs(config), *_batch_and_minibatches(config), *_group_mean_of_one(config), *_rollback(config)]
+
+
+def check_length(config: Mapping[str, Any], positions: int | None) -> None:
+    """Refuse prompts and responses that are longer together than the policy's positions.
+
+    Args:
+        config: the run's.
+        positions: of the policy; None for no limit.
+
+    Raises:
+        ConfigError: with the keys whose numbers are too large.
+    """
+    prompt = config["policy"].get("max_prompt_tokens")
+    responses = {
+        "rollout.max_new_tokens": config["rollout"].get("max_new_tokens"),
+        "pairs.max_response_tokens": config["pairs"].get("max_response_tokens"),
+    }
+    for key, response in responses.items():
+        if positions is None or not (isinstance(prompt, int) and isinstance(response, int)):
+            continue  # a user's own policy or sampler may have neither key
+        if prompt + response > positions:
+            left = positions - response
+            raise ConfigError(
+                f"policy.max_prompt_tokens + {key} must be at most the policy's {positions} positions, got "
+                f"{prompt} + {response}; use {f'policy.max_prompt_tokens={left}' if left > 0 else f'a smaller {key}'}"
+            )
 
 
 def _needs(config: Mapping[str, Any]) -> list[str]:

@@ -57,7 +57,7 @@ def drawn(world: WorldOptions, seed: int, policy_directory: Path, progress: Prog
     with reproducible(derive_seed(world.seed, "reward_model", seed, "torch")):
         with without_bars():
             policy = LlamaForCausalLM.from_pretrained(policy_directory)
-            tokenizer = AutoTokenizer.from_pretrained(policy_directory)
+            tokenizer = AutoTokenizer.from_pretrained(policy_directory, trust_remote_code=False)
         rng = random.Random(derive_seed(world.seed, "reward_model", seed))
         training, held_out = draw_preferences(world, policy, tokenizer, rng, progress)
         yield Drawn(policy=policy, tokenizer=tokenizer, rng=rng, training=training, held_out=held_out)

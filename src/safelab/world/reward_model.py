@@ -56,7 +56,7 @@ def load_reward_model(directory: Path, device: torch.device) -> RewardModel:
     """What ``make_reward_model`` saved."""
     with without_bars():
         model = LlamaForSequenceClassification.from_pretrained(directory).to(device).eval()
-        tokenizer = AutoTokenizer.from_pretrained(directory)
+        tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=False)
     return RewardModel(model=model, tokenizer=tokenizer, z_mean=model.config.reward_mean)
 
 

@@ -142,8 +142,11 @@ def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("nowhere/at/all", r"advantage\.path must be a directory that safelab value-model made"),
-        (str(model_directory()), r"which lacks score\.bias, score\.weight: make one with safelab value-model"),
+        ("nowhere/at/all", r"advantage\.path must be a directory or hub name that safelab value-model made"),
+        (
+            str(model_directory()),
+            r"which lacks score\.bias, score\.weight: they would be random; make one with safelab value-model",
+        ),
         (None, r"advantage\.path must be given with a policy that is not the embedded world's, got null"),
     ],
     ids=["no folder", "no value model", "no path"],

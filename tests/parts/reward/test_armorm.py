@@ -109,5 +109,5 @@ def test_what_is_no_armorm_is_refused(tmp_path: Path) -> None:
         reward(path="nowhere")
     config = LlamaConfig.from_pretrained(checkpoint())
     LlamaModel(config).save_pretrained(tmp_path)
-    with pytest.raises(ConfigError, match=r"must be an ArmoRM, .* which lacks gating"):
+    with pytest.raises(ConfigError, match=r"reward\.path must have all weights, .* which lacks gating"):
         reward(path=str(tmp_path))

@@ -33,6 +33,7 @@ class SamplingParams:
     max_tokens: int
     logprobs: int
     seed: int
+    stop_token_ids: list[int]
 
 
 @dataclass
@@ -88,7 +89,7 @@ class LLM:
             token = int(torch.multinomial(logp.exp(), 1, generator=draw) if params.temperature else logp.argmax())
             tokens.append(token)
             logprobs.append({token: Logprob(float(logp[token]) + NOISE)})
-            if token == 1:
+            if token in params.stop_token_ids:
                 break
         return RequestOutput([Completion(tuple(tokens[start:]), logprobs)])
 

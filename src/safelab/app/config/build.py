@@ -15,7 +15,7 @@ from safelab.crash.detectors import DetectorOptions
 from safelab.errors import ConfigError, nearest
 from safelab.plugins import build_option, describe, faults
 from safelab.training.components import Components
-from safelab.training.fit import misfits
+from safelab.training.fit import check_length, misfits
 from safelab.training.settings import Settings
 from safelab.training.stages import prompts_per_rollout
 from safelab.world.options import WorldOptions
@@ -69,6 +69,8 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
         made[group] = build_option(group, config[group], context)
         if group in ("policy", "reward"):
             context = replace(context, **{group: made[group]})
+        if group == "policy":
+            check_length(config, made["policy"].positions)
     parts = Components(settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **made)
     check_first_texts(parts, reader(context))
     return parts

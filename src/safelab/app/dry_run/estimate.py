@@ -1,11 +1,16 @@
 """``safelab train dry_run=true``: what a run would be and need, from the model's shape alone; no weights are loaded."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from safelab.errors import ConfigError
+from safelab.pretrained.adapters import base_of
+from safelab.pretrained.limits import positions_of
+from safelab.pretrained.load import Source, check_precision
+from safelab.pretrained.load import shape_of as shape_of_model
+from safelab.training.fit import check_length
 
 if TYPE_CHECKING:
     from safelab.app.dry_run.memory import Need
@@ -17,14 +22,17 @@ SHAPES: dict[str, dict[str, Any]] = {
     "Qwen/Qwen2.5-3B": {
         "model_type": "qwen2", "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36,
         "num_attention_heads": 16, "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,
+        "max_position_embeddings": 32768,
     },
     "Qwen/Qwen2.5-0.5B": {
         "model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24,
         "num_attention_heads": 14, "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,
+        "max_position_embeddings": 32768,
     },
     "meta-llama/Llama-3.2-1B": {
         "model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
         "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": True,
+        "max_position_embeddings": 131072,
     },
 }  # fmt: skip
 
@@ -104,7 +112,9 @@ def need(config: Mapping[str, Any]) -> "Need":
     """
     from safelab.app.dry_run import memory
 
-    return memory.need(config, shape_of(config["policy"]), batches(config))
+    shape = shape_of(config["policy"])
+    check_length(config, positions_of(shape))
+    return memory.need(config, shape, batches(config))
 
 
 def shape_of(policy: Mapping[str, Any]) -> Any:
@@ -125,10 +135,10 @@ def shape_of(policy: Mapping[str, Any]) -> Any:
     if path in SHAPES:
         known = dict(SHAPES[path])
         return AutoConfig.for_model(known.pop("model_type"), **known)
-    try:
-        return AutoConfig.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"dry_run must know the shape of policy.path, got {path!r}: no config.json there; "
-            f"give a directory that has one, or one of {', '.join(SHAPES)}"
-        ) from error
+    remedy = f"dry_run must know the model's shape: give a directory with config.json, or one of {', '.join(SHAPES)}"
+    source = Source("policy.path", path, "with a model's config.json", remedy)
+    while (base := base_of(source)) is not None:
+        source = replace(source, path=base)
+    shape = shape_of_model(source)
+    check_precision(source, shape)
+    return shape

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safelab.errors import ConfigError
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Need:
@@ -74,15 +76,20 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
     from safelab.parts.controller.stack import route_class
     from safelab.parts.policy._vocabulary import tokens_per_chunk
     from safelab.plugins import build_option
+    from safelab.pretrained.load import FAULTS, Source, reason_of, told
+    from safelab.pretrained.whole import check_text_only
 
     policy = config["policy"]
     attention = "eager" if policy["attention"] == "eager" else fused_attention()
-    with torch.device("meta"):
+    source = Source("policy.path", str(policy.get("path")), "of a causal language model", "give another model")
+    with told(source, policy["attention"]), torch.device("meta"):
         module = AutoModelForCausalLM.from_config(
             copy.deepcopy(shape),  # which keeps the attention's name
             dtype=getattr(torch, policy["dtype"]),
             attn_implementation=attention,
+            trust_remote_code=False,
         ).eval()
+    check_text_only("policy.path", source.path, module)
     parameters = count_of(module.parameters())
     context = Context(seed=0, device=torch.device("meta"), cache=Path())
     adapter: Adapter = build_option("policy/adapter", policy["adapter"], context)
@@ -92,10 +99,14 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
     prompt, written = policy["max_prompt_tokens"], config["rollout"]["max_new_tokens"]
     response = max(written, config["pairs"].get("max_response_tokens") or 0)
     rows = table["responses per forward pass"]
-    head_size = getattr(shape, "head_dim", None) or shape.hidden_size // shape.num_attention_heads
-    per_token = 2 * shape.num_hidden_layers * shape.num_key_value_heads * head_size * module.dtype.itemsize
     chunk = min(rows * response, tokens_per_chunk(rows * response, shape.vocab_size))
-    kept, recomputed = activations(adapted.inner, rows, prompt + response, policy["gradient_checkpointing"])
+    try:
+        kept, recomputed = activations(adapted.inner, rows, prompt + response, policy["gradient_checkpointing"])
+    except FAULTS as error:  # its pass reads values, which torch's meta device has none of, or has another attention
+        raise ConfigError(
+            f"dry_run must follow a model's pass to foretell its memory, and cannot that of {type(module).__name__} "
+            f"({reason_of(error)}); the run itself does not need it"
+        ) from error
     # A controller of the user's own may have no route.
     route = route_class(config["controller"].get("route"))
     exact = route is not None and route.needs_exact
@@ -108,7 +119,7 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
         averages=2 * (size_of(trained) if config["optimizer"]["name"] != "adamw_8bit" else count_of(trained)),
         gradients=size_of(trained),
         head_gradients=size_of(weight for weight in head if weight.requires_grad),
-        cache=per_token * table["responses per update"] * (prompt + written),
+        cache=cached_per_token(shape) * module.dtype.itemsize * table["responses per update"] * (prompt + written),
         # Float32 values that live for each logit of a piece, see ``policy._vocabulary``: fewer without an exact KL.
         logits=(6 if exact else 5) * 4 * chunk * shape.vocab_size,
         activations=kept,
@@ -116,6 +127,15 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
         layers=shape.num_hidden_layers,
         pieces=-(-(table.get("responses per minibatch") or 2 * table["pairs per update"]) // rows),
     )
+
+
+def cached_per_token(shape: Any) -> int:
+    """Numbers that the key-value cache holds for a token; a recurrent model has a state instead, of fixed size."""
+    heads = getattr(shape, "num_attention_heads", None)
+    if heads is None:
+        return 0
+    head_size = getattr(shape, "head_dim", None) or shape.hidden_size // heads
+    return int(2 * shape.num_hidden_layers * (getattr(shape, "num_key_value_heads", None) or heads) * head_size)
 
 
 def count_of(weights: Iterable[Any]) -> int:
@@ -179,7 +199,7 @@ def fused_attention() -> str:
             return out
 
     def attend(module: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> tuple[Any, None]:
-        groups = module.num_key_value_groups
+        groups = getattr(module, "num_key_value_groups", 1)
         return Kept.apply(query, repeat_kv(key, groups), repeat_kv(value, groups)), None  # type: ignore[no-untyped-call]
 
     AttentionInterface.register("dry_run", attend)

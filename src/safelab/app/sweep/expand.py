@@ -84,7 +84,22 @@ def expand(hydra: Hydra, master: DictConfig, arms: Arms | None) -> list[list[Ove
         check_left_to_arms(parsed, told)
         for name, own in parsed.items():
             jobs += arm_jobs(name, own, told)
+        check_values(told, jobs)
         return [[*chunk] for chunk in BasicSweeper.split_overrides_to_chunks(jobs, sweeper.max_batch_size)]
+
+
+def check_values(told: Sequence[Override], jobs: Sequence[Overrides]) -> None:
+    """Refuse a sweep without jobs: a key of which no value is left, as ``seed=range(3,3)``.
+
+    Raises:
+        ConfigError: naming that key.
+    """
+    for override in [] if jobs else told:
+        if override.is_sweep_override() and next(iter(override.sweep_string_iterator()), None) is None:
+            raise ConfigError(
+                f"{override.key_or_group} must have at least one value in a sweep, got {override.get_value_string()}, "
+                "which is empty"
+            )
 
 
 def arm_jobs(name: str, own: Sequence[Override], told: Sequence[Override]) -> list[list[str]]:

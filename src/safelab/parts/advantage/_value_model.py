@@ -8,6 +8,8 @@ from torch import Tensor
 
 from safelab.contracts import Context, Policy
 from safelab.errors import ConfigError
+from safelab.pretrained.adapters import refuse_adapter
+from safelab.pretrained.load import Source, tokenizer_of, weights_of
 from safelab.types import Rollout, flat_sequences
 
 
@@ -18,25 +20,12 @@ def load_value_model(path: str, dtype: str, micro_batch_size: int | None, contex
         ConfigError: nothing loadable there, more or fewer outputs than one, weights that are missing, or a tokenizer
             that is not the policy's.
     """
-    from transformers import AutoModelForTokenClassification, AutoTokenizer
-    from transformers.utils import logging
+    from transformers import AutoModelForTokenClassification
 
-    logging.disable_progress_bar()
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
-        module, loading = AutoModelForTokenClassification.from_pretrained(
-            path, dtype=getattr(torch, dtype), use_safetensors=True, output_loading_info=True
-        )
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(
-            f"advantage.path must be a directory that safelab value-model made, got {path!r}: {reason}"
-        ) from error
-    if missing := sorted(loading["missing_keys"]):
-        raise ConfigError(
-            f"advantage.path must be a trained value model, got {path!r}, which lacks {', '.join(missing[:3])}: "
-            "make one with safelab value-model"
-        )
+    source = Source("advantage.path", path, "that safelab value-model made", "make one with safelab value-model")
+    refuse_adapter(source)
+    tokenizer = tokenizer_of(source)
+    module, _ = weights_of(AutoModelForTokenClassification, source, dtype=getattr(torch, dtype))
     if module.config.num_labels != 1:
         raise ConfigError(f"advantage.path must have one output, got {path!r} with {module.config.num_labels}")
     assert context.policy is not None

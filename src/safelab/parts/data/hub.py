@@ -63,11 +63,16 @@ def fetched(path: str, subset: str, split: str) -> Path:
         DataError: it is neither in the cache nor reachable, or has no such subset and split.
     """
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     inner = f"{subset}/{split}"
     try:
         root = snapshot_download(path, repo_type="dataset", revision=BRANCH, allow_patterns=[f"{inner}/*.parquet"])
+    except HFValidationError as error:
+        raise DataError(
+            f"data.path must be a file, a folder or a data set on the hub, got {path!r}: there is no such file, and no "
+            "data set can have that name"
+        ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise DataError(
             f"data.path={path} ({inner}) must be in the hub's cache or reachable ({type(error).__name__}); "

@@ -1,7 +1,7 @@
 """A policy over a causal model of ``transformers``."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,10 @@ from torch import Tensor
 
 from safelab.contracts import Adapted, CausalModel, Decoding, Policy
 from safelab.parts.policy._decoding import Growing, Memory, sample
+from safelab.parts.policy._probe import check_fixed_cache
 from safelab.parts.policy._static_cache import Reserved
 from safelab.parts.policy._texts import Texts, rows_of
+from safelab.pretrained.limits import positions_of
 from safelab.types import PromptBatch
 
 
@@ -25,16 +27,19 @@ class CausalPolicy(Policy):
         self.module = adapted.trained
         self.model = model
         self.reference = reference
-        self.hidden_size = int(adapted.inner.config.hidden_size)
+        # Not of the configuration: some models project their hidden states before the head.
+        self.hidden_size = int(adapted.inner.get_output_embeddings().weight.shape[-1])
+        self.positions = positions_of(adapted.inner.config)
+        self.ends = end_tokens(adapted.inner, texts)
         self.texts = texts
         self._adapted = adapted
         self._temperature = sampling_temperature
         # A cache of fixed size stays for the next rollout, until one of another size is asked for.
-        self._reserved = lru_cache(maxsize=1)(partial(Reserved, adapted.inner))
+        self._reserved = lru_cache(maxsize=1)(self._reserve)
         texts.tokenizer.pad_token_id = texts.pad
         # Saved with the weights: the checkpoint's own sampling defaults (top-k, penalties) would make what
         # ``generate`` samples from them elsewhere another distribution than the trained one.
-        adapted.inner.generation_config = plain_sampling(texts, sampling_temperature)
+        adapted.inner.generation_config = plain_sampling(texts, self.ends, sampling_temperature)
 
     def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:
         """Prompts as tokens, padded on the left; a prompt that is too long keeps its end."""
@@ -68,20 +73,23 @@ class CausalPolicy(Policy):
         self, prompts: PromptBatch, max_new_tokens: int, *, seeds: Sequence[int] | None, decoding: Decoding = "dynamic"
     ) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
         """Plain sampling (or the likeliest tokens) with a key-value cache: no top-k, no top-p, no penalty."""
-        end = self.texts.end
         ids = sample(
             self._memory(decoding, max_new_tokens),
             prompts.ids,
             prompts.mask,
             max_new_tokens=max_new_tokens,
             sampling_temperature=self._temperature,
-            end=end,
+            ends=self.ends,
             pad=self.texts.pad,
             seeds=seeds,
         )
         # Not "ids != pad": where padding is the end token, that would drop the end from loss and KL.
-        ends_before = (ids == end).long().cumsum(dim=1) - (ids == end).long()
-        return ids, ends_before == 0
+        ending = self._ending(ids).long()
+        return ids, ending.cumsum(dim=1) - ending == 0
+
+    def _reserve(self, room: int, compiled: bool) -> Reserved:
+        check_fixed_cache(self._adapted.inner, self.texts.tokenizer)
+        return Reserved(self._adapted.inner, room, compiled)
 
     def _memory(self, decoding: Decoding, max_new_tokens: int) -> Memory:
         """The cache to decode with."""
@@ -90,8 +98,11 @@ class CausalPolicy(Policy):
         return self._reserved(room=self.texts.max_prompt_tokens + max_new_tokens, compiled=decoding == "compiled")
 
     def ended(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b"]:
-        """Whether the end token is among the response tokens."""
-        return ((ids == self.texts.end) & mask).any(dim=1)
+        """Whether an end token is among the response tokens."""
+        return (self._ending(ids) & mask).any(dim=1)
+
+    def _ending(self, ids: Int[Tensor, "b t"]) -> Bool[Tensor, "b t"]:
+        return torch.isin(ids, torch.tensor(self.ends, device=ids.device))
 
     def save(self, directory: Path) -> None:
         """Weights or adapter, and tokenizer, as ``from_pretrained`` of ``transformers`` or ``peft`` reads them."""
@@ -103,7 +114,16 @@ class CausalPolicy(Policy):
         self._adapted.restore(directory)
 
 
-def plain_sampling(texts: Texts, sampling_temperature: float) -> Any:
+def end_tokens(module: Any, texts: Texts) -> tuple[int, ...]:
+    """Every token that ends a response: the tokenizer's first, then what the checkpoint's generation settings name."""
+    settings = getattr(module, "generation_config", None)
+    named = getattr(settings, "eos_token_id", None)
+    named = named if isinstance(named, list) else [] if named is None else [named]
+    rows = int(module.get_input_embeddings().weight.shape[0])
+    return tuple(dict.fromkeys([texts.end, *(int(token) for token in named if 0 <= int(token) < rows)]))
+
+
+def plain_sampling(texts: Texts, ends: Sequence[int], sampling_temperature: float) -> Any:
     """The distribution that is trained, in the terms of ``transformers``."""
     from transformers import GenerationConfig
 
@@ -112,7 +132,7 @@ def plain_sampling(texts: Texts, sampling_temperature: float) -> Any:
         temperature=sampling_temperature,
         top_k=0,
         top_p=1.0,
-        eos_token_id=texts.end,
+        eos_token_id=list(ends) if len(ends) > 1 else ends[0],
         pad_token_id=texts.pad,
         bos_token_id=texts.tokenizer.bos_token_id,
     )

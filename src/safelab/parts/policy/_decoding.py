@@ -2,7 +2,7 @@
 
     x_i = F_i^-1(u_i),  F_i the cumulative sum of softmax(logits_i / T),  u_i uniform on [0, 1)
 
-until each row gave the end token or ``max_new_tokens`` are there. Each row has its own u, drawn on the CPU from a seed
+until each row gave an end token or ``max_new_tokens`` are there. Each row has its own u, drawn on the CPU from a seed
 of its own. So a response depends on its prompt, the weights and that seed; not on the rows beside it, on how many of
 them still run, on the device or the number of processes, but for the rounding of the logits.
 """
@@ -10,6 +10,7 @@ them still run, on the device or the number of processes, but for the rounding o
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from inspect import signature
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -32,7 +33,11 @@ class Memory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Growing:
-    """``Memory`` that grows with each token: nothing is reserved, and attention reads no more than there is."""
+    """``Memory`` that grows with each token: nothing is reserved, and attention reads no more than there is.
+
+    The cache of a recurrent model holds its states instead, and has another name; padding is kept out of them when
+    they are made, so such a model is given the mask of the new columns alone.
+    """
 
     module: Any
 
@@ -40,7 +45,10 @@ class Growing:
         """Reading with an empty cache."""
         from transformers import DynamicCache
 
-        return partial(self._read, mask, DynamicCache(config=self.module.config))
+        cache = DynamicCache(config=self.module.config)
+        if "cache_params" in signature(self.module.forward).parameters:
+            return partial(self._read_on, mask, cache)
+        return partial(self._read, mask, cache)
 
     def _read(self, mask: Tensor, cache: Any, ids: Tensor, positions: Tensor, stop: int) -> Tensor:
         """One forward pass over the new columns."""
@@ -55,6 +63,13 @@ class Growing:
         logits: Tensor = output.logits[:, -1]
         return logits
 
+    def _read_on(self, mask: Tensor, cache: Any, ids: Tensor, positions: Tensor, stop: int) -> Tensor:
+        """The same for a recurrent model, which has no positions."""
+        new = mask[:, stop - ids.shape[1] : stop]
+        output = self.module(input_ids=ids, attention_mask=new, cache_params=cache, use_cache=True, logits_to_keep=1)
+        logits: Tensor = output.logits[:, -1]
+        return logits
+
 
 @torch.no_grad()
 def sample(
@@ -64,7 +79,7 @@ def sample(
     *,
     max_new_tokens: int,
     sampling_temperature: float,
-    end: int,
+    ends: Sequence[int],
     pad: int,
     seeds: Sequence[int] | None,
 ) -> Int[Tensor, "b t"]:
@@ -85,6 +100,7 @@ def sample(
     columns: list[Tensor] = []
     ended = torch.zeros(len(prompt_ids), dtype=torch.bool, device=device)
     finite = torch.ones((), dtype=torch.bool, device=device)
+    stops = torch.tensor(ends, device=device)
     step_ids, start = prompt_ids, 0
     for stop in range(width, width + max_new_tokens):
         logits = read(step_ids, positions[:, start:stop], stop)
@@ -95,7 +111,7 @@ def sample(
             tokens = drawn(logits, sampling_temperature, noise[:, len(columns)])
         tokens = torch.where(ended, pad, tokens)
         columns.append(tokens)
-        ended = ended | (tokens == end)
+        ended = ended | torch.isin(tokens, stops)
         if bool(ended.all()):
             break
         step_ids, start = tokens.unsqueeze(1), stop

@@ -12,9 +12,16 @@ from safelab.corpus.dialogue import Template, check_template
 from safelab.errors import ConfigError
 from safelab.parts.policy._causal_policy import CausalPolicy
 from safelab.parts.policy._checkpointing import checkpointing
+from safelab.parts.policy._probe import probe, read
 from safelab.parts.policy._reading import CausalReader, compiled_reader, head_is_plain
 from safelab.parts.policy._texts import Texts
 from safelab.plugins import build_option
+from safelab.pretrained.adapters import merged
+from safelab.pretrained.limits import check_reach
+from safelab.pretrained.load import Source, tokenizer_of
+from safelab.pretrained.whole import check_rows, check_text_only
+
+REMEDY = "give a directory with config.json, model.safetensors and a tokenizer"
 
 
 class LanguageModel(Part):
@@ -36,16 +43,23 @@ class LanguageModel(Part):
 
         Raises:
             ConfigError: nothing loadable there, or a tokenizer without an end token or without the chat template that
-                is asked for, or a model whose logits are not a plain linear map of its last hidden states.
+                is asked for, or a model that lacks weights, rows or positions, that padding or a cache changes, or
+                whose logits are not a plain linear map of its last hidden states.
         """
         module, tokenizer = self._loaded(path)
         if tokenizer.eos_token_id is None:
             raise ConfigError(f"policy.path must have a tokenizer with an end token, got {path!r}; set eos_token in it")
         check_template("policy.prompt_template", prompt_template, tokenizer, path)
+        check_rows("policy.path", path, module, tokenizer)
+        check_reach("policy.max_prompt_tokens", self.max_prompt_tokens, path, module.config)
         # eval() for good: dropout would make the ratio differ from 1 before any update.
         module = module.to(context.device).eval()
-        if not head_is_plain(module, context.device):
-            raise ConfigError(f"policy.path must have logits that are head(hidden), and {path!r} scales or caps them")
+        with read(module, path):
+            if not head_is_plain(module, context.device):
+                raise ConfigError(
+                    f"policy.path must have logits that are head(hidden), and {path!r} scales or caps them"
+                )
+            probe(module, tokenizer, path)
         return self.over(module, tokenizer, context, prompt_template=prompt_template, compiled=compiled)
 
     def over(
@@ -65,29 +79,12 @@ class LanguageModel(Part):
         )
 
     def _loaded(self, path: str) -> tuple[Any, Any]:
-        """Weights and tokenizer."""
-        from transformers import AutoModelForCausalLM, AutoTokenizer
-        from transformers.utils import logging
+        """Weights and tokenizer; an adapter is merged into its base, and what comes of it is the reference too."""
+        from transformers import AutoModelForCausalLM
 
-        logging.disable_progress_bar()
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")
-            module = AutoModelForCausalLM.from_pretrained(
-                path,
-                dtype=getattr(torch, self.dtype),
-                attn_implementation=self.attention,
-                use_safetensors=True,  # never a pickle
-            )
-        except ImportError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ConfigError(
-                f"policy.attention must be an implementation that is installed, got {self.attention!r}: {reason}; "
-                "use sdpa"
-            ) from error
-        except (OSError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ConfigError(
-                f"policy.path must be a directory or hub name of a causal language model, got {path!r}: {reason}; "
-                "give a directory with config.json, model.safetensors and a tokenizer"
-            ) from error
+        source = Source("policy.path", path, "of a causal language model", REMEDY)
+        tokenizer = tokenizer_of(source, padding_side="left")
+        dtype = getattr(torch, self.dtype)
+        module = merged(AutoModelForCausalLM, source, dtype=dtype, attn_implementation=self.attention)
+        check_text_only("policy.path", path, module)
         return module, tokenizer

@@ -20,8 +20,12 @@ from torch import Tensor, nn
 
 from safelab.contracts import Context, Part, Reward
 from safelab.corpus.dialogue import Template, check_template, texts
-from safelab.errors import ConfigError, RunFailed
+from safelab.errors import RunFailed
 from safelab.parts.reward._batches import by_length
+from safelab.pretrained.adapters import refuse_adapter
+from safelab.pretrained.limits import check_reach
+from safelab.pretrained.load import Source, tokenizer_of, weights_of
+from safelab.pretrained.whole import check_rows
 
 
 class Armorm(Part):
@@ -44,10 +48,12 @@ class Armorm(Part):
         Raises:
             ConfigError: nothing loadable there, or no chat template where one is asked for.
         """
-        from transformers import AutoTokenizer
-
-        model = load(self.path, getattr(torch, self.dtype))
-        tokenizer = AutoTokenizer.from_pretrained(self.path, padding_side="right", truncation_side="left")
+        source = Source("reward.path", self.path, "of an ArmoRM", "give RLHFlow/ArmoRM-Llama3-8B-v0.1 or one like it")
+        refuse_adapter(source)
+        model = load(source, getattr(torch, self.dtype))
+        tokenizer = tokenizer_of(source, padding_side="right", truncation_side="left")
+        check_rows("reward.path", self.path, model, tokenizer)
+        check_reach("reward.max_tokens", self.max_tokens, self.path, model.config)
         check_template("reward.template", self.template, tokenizer, self.path)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
@@ -74,7 +80,7 @@ class Gating(nn.Module):
         return weights
 
 
-def load(path: str, dtype: torch.dtype) -> Any:
+def load(source: Source, dtype: torch.dtype) -> Any:
     """The checkpoint as a model with ``model``, ``regression_layer``, ``reward_transform_matrix`` and ``gating``.
 
     Raises:
@@ -101,16 +107,7 @@ def load(path: str, dtype: torch.dtype) -> Any:
             )
             self.post_init()
 
-    try:
-        model, loading = ArmoRM.from_pretrained(path, dtype=dtype, output_loading_info=True, use_safetensors=True)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ConfigError(
-            f"reward.path must be a directory or hub name of an ArmoRM, got {path!r}: {reason}"
-        ) from error
-    if missing := sorted(loading["missing_keys"]):
-        raise ConfigError(f"reward.path must be an ArmoRM, got {path!r}, which lacks {', '.join(missing[:3])}")
-    return model
+    return weights_of(ArmoRM, source, dtype=dtype)[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,11 @@ from safelab.contracts import Context, Part, Reward
 from safelab.corpus.dialogue import Template, check_template, texts
 from safelab.errors import ConfigError
 from safelab.parts.reward._batches import by_length
+from safelab.pretrained.adapters import refuse_adapter
+from safelab.pretrained.limits import check_reach
+from safelab.pretrained.load import Source, tokenizer_of, weights_of
+from safelab.pretrained.padding import check_padding
+from safelab.pretrained.whole import check_rows
 
 
 class SequenceClassifier(Part):
@@ -36,43 +41,31 @@ class SequenceClassifier(Part):
         """Load the classifier; nothing is trained if that fails.
 
         Raises:
-            ConfigError: nothing loadable there, no such label, or no chat template where one is asked for.
+            ConfigError: nothing loadable there, weights, rows or positions that are missing, no such label, no chat
+                template where one is asked for, or a score that padding changes.
         """
-        from transformers import AutoModelForSequenceClassification, AutoTokenizer
+        from transformers import AutoModelForSequenceClassification
 
+        source = Source("reward.path", self.path, "of a sequence classifier", "give a trained one")
+        refuse_adapter(source)
         # Truncation from the left keeps the response; padding on the right suits causal and bidirectional models alike.
-        try:
-            tokenizer = AutoTokenizer.from_pretrained(
-                self.path,
-                padding_side="right",
-                truncation_side="left",
-                trust_remote_code=self.trust_remote_code,
-            )
-            model, loading = AutoModelForSequenceClassification.from_pretrained(
-                self.path,
-                dtype=getattr(torch, self.dtype),
-                trust_remote_code=self.trust_remote_code,
-                output_loading_info=True,
-                use_safetensors=True,
-            )
-        except (OSError, ValueError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ConfigError(
-                f"reward.path must be a directory or hub name of a sequence classifier, got {self.path!r}: {reason}"
-            ) from error
-        if missing := sorted(loading["missing_keys"]):
-            raise ConfigError(
-                f"reward.path must be a trained sequence classifier, got {self.path!r}, which lacks "
-                f"{', '.join(missing[:3])}: with random weights there the reward would be noise"
-            )
+        dtype, trust = getattr(torch, self.dtype), self.trust_remote_code
+        tokenizer = tokenizer_of(source, padding_side="right", truncation_side="left", trust_remote_code=trust)
+        model, _ = weights_of(AutoModelForSequenceClassification, source, dtype=dtype, trust_remote_code=trust)
         if self.label >= model.config.num_labels:
             raise ConfigError(f"reward.label must be below {model.config.num_labels}, got {self.label}")
         check_template("reward.template", self.template, tokenizer, self.path)
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
+        if tokenizer.pad_token_id is None:
+            raise ConfigError(f"reward.path must have a tokenizer with a padding or an end token, got {self.path!r}")
+        check_rows("reward.path", self.path, model, tokenizer)
+        check_reach("reward.max_tokens", self.max_tokens, self.path, model.config)
         # Causal classifiers find the last real token by the padding token of their configuration.
         model.config.pad_token_id = tokenizer.pad_token_id
-        return Classifier(self, model.to(context.device).eval(), tokenizer)
+        model = model.to(context.device).eval()
+        check_padding("reward.path", self.path, model, tokenizer)
+        return Classifier(self, model, tokenizer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from torch import Tensor
 from safelab.contracts import Context, Policy, Sampler
 from safelab.errors import ConfigError
 from safelab.parts.rollout._sampling import Sampling
+from safelab.pretrained.adapters import base_of
+from safelab.pretrained.load import Source
 from safelab.types import Greedy, PromptBatch, Rollout
 
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)
@@ -44,16 +46,23 @@ class Vllm(Sampling):
             raise ConfigError(
                 f"rollout.name must be hf here, got vllm: vLLM does not load ({error}); pip install 'safelab[vllm]'"
             ) from error
-        adapters = getattr(getattr(context.policy, "module", None), "peft_config", None)
-        if adapters is None:
+        policy = context.policy
+        adapters = getattr(getattr(policy, "module", None), "peft_config", None)
+        if policy is None or adapters is None:
             raise ConfigError(
                 "rollout=vllm must have a LoRA policy, whose adapter it loads anew; add policy/adapter=lora"
+            )
+        base = adapters["default"].base_model_name_or_path
+        if base_of(Source("policy.path", base, "of whole weights", "give one")) is not None:
+            raise ConfigError(
+                f"policy.path must be whole weights with rollout=vllm, which loads them by itself, got {base!r}, an "
+                "adapter: use rollout=hf, or merge it (merge_and_unload), save that, and give its directory"
             )
         return VllmSampler(
             batch_size=self.batch_size,
             samples_per_prompt=self.samples_per_prompt,
             staleness=self.staleness,
-            engine=VllmEngine(self, adapters["default"]),
+            engine=VllmEngine(self, adapters["default"], policy.ends),
         )
 
 
@@ -120,12 +129,14 @@ class VllmEngine:
     Args:
         options: of the rollout.
         adapter: the policy's ``peft.LoraConfig``, which names the base model.
+        ends: the tokens that end a response.
     """
 
-    def __init__(self, options: Vllm, adapter: Any) -> None:
+    def __init__(self, options: Vllm, adapter: Any, ends: Sequence[int]) -> None:
         from vllm import LLM
 
         self._options = options
+        self._ends = list(ends)
         self._numbers = count(1)
         self._llm = LLM(
             model=adapter.base_model_name_or_path,
@@ -147,7 +158,8 @@ class VllmEngine:
         from vllm.lora.request import LoRARequest
 
         options, number = self._options, next(self._numbers)  # vLLM keeps an adapter under its number
-        plain = {"top_p": 1.0, "top_k": 0, "max_tokens": options.max_new_tokens, "logprobs": 0}
+        plain: dict[str, Any] = {"top_p": 1.0, "top_k": 0, "max_tokens": options.max_new_tokens, "logprobs": 0}
+        plain["stop_token_ids"] = self._ends
         temperature = 0.0 if seeds is None else options.sampling_temperature
         outputs = self._llm.generate(
             [{"prompt_token_ids": tokens} for tokens in prompts],

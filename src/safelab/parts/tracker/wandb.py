@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from safelab.contracts import Context, Mirror, Tracker
 from safelab.errors import ConfigError
@@ -19,15 +19,26 @@ if TYPE_CHECKING:
     from wandb import Run
 
 SERVER = "https://api.wandb.ai"
+NOT_IN_PROJECTS = "/\\#?%:"
 
 
 class Wandb(Tracker):
     """``mode``: offline writes files for ``wandb sync``, online needs a key and a server. ``connect_timeout`` in s."""
 
     mode: Literal["offline", "online"]
-    project: Annotated[str, Field(min_length=1)]
+    project: Annotated[str, Field(min_length=1, max_length=128)]
     entity: str | None
     connect_timeout: Annotated[float, Field(gt=0)]
+
+    @field_validator("project")
+    @classmethod
+    def _a_name(cls, project: str) -> str:
+        """What wandb itself would refuse, once the run is there."""
+        if set(project) & set(NOT_IN_PROJECTS):
+            team, _, name = project.partition("/")
+            remedy = f"; use tracker.entity={team} tracker.project={name}" if project.count("/") == 1 else ""
+            raise ValueError(f"must hold none of the characters {NOT_IN_PROJECTS}, got {project!r}{remedy}")
+        return project
 
     def build(self, context: Context) -> Tracker:
         """Itself; what would make an online start ask or wait is found out here.

@@ -16,7 +16,7 @@ from typing import Annotated, Any, cast
 from pydantic import Field
 
 from safelab.contracts import Adapted, Adapter
-from safelab.errors import ConfigError
+from safelab.errors import ConfigError, nearest
 
 WEIGHTS = "adapter_model.safetensors"
 
@@ -49,17 +49,25 @@ class Lora(Adapter):
             lora_dropout=0.0,
             target_modules=self.targets or "all-linear",
         )
+        layers = linear_layers(module)
+        for target in self.targets or ():
+            if target not in layers:
+                raise ConfigError(
+                    f"policy.adapter.targets must name linear layers of the model, got {target!r}: "
+                    f"{nearest(target, layers)}"
+                )
         try:
             with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
                 # peft asks transformers by a name that has a newer one; nothing for a user to do.
                 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+                # GPT-2's layers hold their weights transposed; peft sees it, does the right thing and says so.
+                warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
                 torch.manual_seed(derive_seed(seed, "lora"))
                 adapted = get_peft_model(module, config)
         except ValueError as error:
-            layers = sorted({name.rsplit(".", 1)[-1] for name, part in module.named_modules() if _is_linear(part)})
             raise ConfigError(
-                f"policy.adapter.targets must name linear layers of the model, got {self.targets}; "
-                f"it has {', '.join(layers)}"
+                f"policy.adapter must suit the model, got lora with targets={self.targets}: "
+                f"{str(error).splitlines()[0]}; name other layers, of {', '.join(sorted(layers))}"
             ) from error
         adapted.eval()
 
@@ -82,7 +90,9 @@ class Lora(Adapter):
         )
 
 
-def _is_linear(module: Any) -> bool:
+def linear_layers(module: Any) -> set[str]:
+    """The last names of its layers that LoRA can stand beside; GPT-2 and its kind have ``Conv1D`` in their place."""
     from torch import nn
+    from transformers.pytorch_utils import Conv1D
 
-    return isinstance(module, nn.Linear)
+    return {name.rsplit(".", 1)[-1] for name, part in module.named_modules() if isinstance(part, (nn.Linear, Conv1D))}

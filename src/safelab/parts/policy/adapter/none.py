@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 
 from safelab.contracts import Adapted, Adapter
+from safelab.pretrained.load import Source, weights_of
 
 
 class NoAdapter(Adapter):
@@ -21,9 +22,8 @@ class NoAdapter(Adapter):
         reference = copy.deepcopy(module).requires_grad_(False).eval().to(dtype)
 
         def restore(directory: Path) -> None:
-            from transformers import AutoModelForCausalLM
-
-            saved = AutoModelForCausalLM.from_pretrained(directory, dtype=module.dtype, use_safetensors=True)
+            source = Source("the checkpoint", str(directory), "of the run's policy", "use an older one")
+            saved, _ = weights_of(type(module), source, dtype=module.dtype)
             module.load_state_dict(saved.state_dict())
 
         return Adapted(
