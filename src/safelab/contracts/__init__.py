@@ -30,7 +30,7 @@ from safelab.contracts.losses import Aggregation, Anchor, EntropyPositions, Obje
 from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler
 from safelab.contracts.part import Context, Need, Part
 from safelab.contracts.run import Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
-from safelab.contracts.scores import Evaluator, Normaliser, Reward, Shaped, Shaping
+from safelab.contracts.scores import Evaluator, Normaliser, Reward, Shaped, Shaping, checked_scores
 from safelab.contracts.sources import PairSource, PromptSource
 
 CONTRACT_OF: Mapping[str, type] = {
@@ -110,4 +110,5 @@ __all__ = [
     "Term",
     "Threshold",
     "Tracker",
+    "checked_scores",
 ]

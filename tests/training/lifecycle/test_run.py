@@ -1,14 +1,17 @@
 """A run as a whole: its directory, resuming it, refusing another run's."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from safelab.errors import ConfigError
+from safelab.contracts import Empty, Forgetful, Gate
+from safelab.errors import ConfigError, RunFailed
 from safelab.training.lifecycle import checkpoint
 from safelab.training.lifecycle.run import is_finished, train
+from safelab.types import Signals
 from support.runs import numbers, parts_of, run, small
 
 
@@ -107,9 +110,26 @@ def failing_later(prompts: list[str], responses: list[str]) -> list[float]:
 CALLS: list[int] = []
 
 
-def test_a_reward_that_fails_loses_no_update_and_shows_its_batch(tmp_path: Path) -> None:
-    import sys
+class Breaking(Forgetful, Gate[Empty]):
+    def step(self, state: Empty, signals: Signals, kl: float) -> Empty:
+        raise ZeroDivisionError("no pressure")
 
+    def factor(self, state: Empty) -> float:
+        return 1.0
+
+
+def test_a_part_of_the_users_own_that_raises_is_told_with_its_line(tmp_path: Path) -> None:
+    config = small(tmp_path, "algorithm=safe")
+    sys.modules.setdefault("breaking_part", sys.modules[__name__])
+    config["controller"]["gate"] = {"name": "breaking_part:Breaking"}
+    said = r"^a part of your own raised ZeroDivisionError: no pressure \(.*test_run.py, line \d+\); --debug shows"
+    with pytest.raises(RunFailed, match=said):
+        run(config)
+    info = json.loads(next((tmp_path / "outputs").rglob("run.json")).read_text())
+    assert (info["status"], info["reason"][:17]) == ("failed", "ZeroDivisionError")
+
+
+def test_a_reward_that_fails_loses_no_update_and_shows_its_batch(tmp_path: Path) -> None:
     sys.modules.setdefault("failing_reward", sys.modules[__name__])
     name = "reward.name='failing_reward:failing_later'"
     CALLS.append(0)

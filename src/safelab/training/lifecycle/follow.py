@@ -29,12 +29,16 @@ FAILED_BATCH = "failed_reward.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """How following a run ended: status, why, its last row. ``expected``: as ``limit.minutes`` asked."""
+    """How following a run ended: status, why, its last row. ``expected``: as ``limit.minutes`` asked.
+
+    ``error``: what was raised, for whoever wants its traceback.
+    """
 
     status: Ended
     reason: str | None
     row: Mapping[str, Any]
     expected: bool = False
+    error: BaseException | None = None
 
 
 def follow(parts: Components, state: TrainState, writer: RunWriter, mirror: Mirror) -> End:
@@ -80,7 +84,7 @@ class Follower:
                     return self._diverged(reason)
                 self._roll_back(path, reason)
         except RunFailed as error:
-            return End(status="failed", reason=str(error), row=self._row)
+            return End(status="failed", reason=str(error), row=self._row, error=error)
 
     def _updates(self) -> End:
         try:
@@ -173,7 +177,7 @@ class Follower:
             self._keep()
         self._writer.text(FAILED_BATCH, json.dumps(error.batch, indent=1) + "\n")
         said = f"{error}; the batch is in {FAILED_BATCH}, and the same command goes on from the last update"
-        return End(status="failed", reason=said, row=self._row)
+        return End(status="failed", reason=said, row=self._row, error=error)
 
 
 def better(state: TrainState, value: float | None) -> Best:

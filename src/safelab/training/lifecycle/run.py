@@ -14,7 +14,8 @@ from typing import Any, Literal
 import torch
 import yaml
 
-from safelab.errors import ConfigError, DataError, OutputFailed
+from safelab.errors import ConfigError, DataError, OutputFailed, RunFailed, SafelabError
+from safelab.foreign import passed_through, told
 from safelab.runlog.flat import leaves
 from safelab.runlog.keys import HOW_RECORDED
 from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, RUN_FILE, RunInfo, config_today
@@ -37,7 +38,8 @@ MAY_CHANGE = (*HOW_RECORDED, "updates")
 class Outcome:
     """How a run ended. ``final_reward``: mean reward of its last update, None if it made none.
 
-    ``expected``: whether an interrupted run ended as ``limit.minutes`` asked.
+    ``expected``: whether an interrupted run ended as ``limit.minutes`` asked. ``error``: what made it fail, if anything
+    was raised.
     """
 
     status: Ended | Literal["skipped"]
@@ -45,6 +47,7 @@ class Outcome:
     reason: str | None
     final_reward: float | None
     expected: bool = False
+    error: BaseException | None = None
 
 
 def is_finished(settings: Settings) -> bool:
@@ -61,6 +64,7 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
     Raises:
         ConfigError: the directory holds a run of another configuration.
         DataError: the directory cannot be written, or another process trains there.
+        RunFailed: a part of the user's own raised.
     """
     torch.set_num_threads(parts.settings.threads)
     started = time.perf_counter()
@@ -73,8 +77,10 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
         except KeyboardInterrupt:
             end = replace(end, status="interrupted", reason="stopped at once by a second signal")
         except BaseException as error:
-            end = replace(end, reason=f"{type(error).__name__}: {error}")
-            raise
+            end = replace(end, reason=told(error))
+            if isinstance(error, SafelabError) or not passed_through(error):
+                raise
+            raise RunFailed(f"a part of your own raised {end.reason}; --debug shows the traceback") from error
         finally:
             sign_off(writer, end, time.perf_counter() - started)
             mirror.finish(end.status)
@@ -84,6 +90,7 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
         reason=end.reason,
         final_reward=end.row.get("reward/mean"),
         expected=end.expected,
+        error=end.error,
     )
 
 
