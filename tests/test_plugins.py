@@ -1,3 +1,4 @@
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -11,7 +12,7 @@ from safelab.options import Options
 from safelab.parts.advantage.gae import Gae
 from safelab.parts.controller.gate.entropy import EntropyGate
 from safelab.parts.objective.ratio_variance import RatioVariance
-from safelab.plugins import build_option, describe, faults, find, option_names, part_of, resolve
+from safelab.plugins import build_option, describe, faults, find, misfit, option_names, part_of, resolve
 from support.models import context
 
 NORMALISER = {"name": "whiten", "eps": 1e-8, "shift_mean": False}
@@ -56,6 +57,26 @@ class Wishful(StatelessObjective):
     needs = frozenset({"old_logp", "gruops"})
     def loss(self, state, current, batch):
         raise NotImplementedError
+
+class Raising(Part):
+    size: int
+    def build(self, context):
+        return self.size / 0
+
+class Picky(Made):
+    def model_post_init(self, context):
+        raise RuntimeError("no such size")
+
+class Listed(StatelessObjective):
+    needs = ["old_logp", "gruops"]
+    def loss(self, state, current, batch):
+        raise NotImplementedError
+
+class Known(Listed):
+    needs = ["old_logp", "groups"]
+
+class Texted(Listed):
+    needs = "old_logp"
 
 class Loose:
     def factor(self, state):
@@ -244,11 +265,73 @@ def test_what_cannot_be_imported_is_said(user_module: str, tmp_path: Path) -> No
         resolve("needs_more:Mine", "critic.name")
 
 
-def test_a_fault_inside_a_users_module_is_not_hidden(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "broken_inside.py").write_text("1 / 0")
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x = 0\n1 / 0\n", r"which raised ZeroDivisionError: division by zero \(.*broken_inside.py, line 2\)"),
+        ("import sys\nsys.exit(0)\n", r"which raised SystemExit: 0 \(.*broken_inside.py, line 2\)"),
+        ("def f(:\n", r"which raised SyntaxError: .*\(.*broken_inside.py, line 1\)"),
+        ("raise RuntimeError('no\\n gpu')", r"which raised RuntimeError: no gpu \(.*broken_inside.py, line 1\)"),
+    ],
+)
+def test_a_module_that_raises_is_told_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, said: str
+) -> None:
+    (tmp_path / "broken_inside.py").write_text(source)
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(ConfigError, match=rf"^critic\.name must name an importable module.*{said}$"):
         resolve("broken_inside:Mine", "critic.name")
+
+
+def test_a_module_that_leaves_the_folder_leaves_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "wanderer.py").write_text("import os\nos.chdir('/')\ndef f(prompts, responses): ...\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    resolve("wanderer:f", "reward.name")
+    assert Path.cwd() == tmp_path
+
+
+def test_a_part_that_raises_while_it_is_made_is_told_with_its_line(user_module: str) -> None:
+    said = message("critic", {"name": f"{user_module}:Raising", "size": 1})
+    assert re.fullmatch(
+        rf"critic\.name={user_module}:Raising raised ZeroDivisionError: .* \(.*{user_module}\.py, line \d+\)", said
+    )
+    assert "raised RuntimeError: no such size" in message("critic", {"name": f"{user_module}:Picky", "size": 1})
+
+
+def test_needs_may_be_a_list_and_anything_else_is_told(user_module: str) -> None:
+    for name in ("Listed", "Known"):
+        assert (misfit("objective", name, resolve(f"{user_module}:{name}", "objective.name")) is None) == (
+            name == "Known"
+        )
+    assert "with 'gruops': did you mean 'groups'?" in message("objective", {"name": f"{user_module}:Listed"})
+    assert "needs are a set, got" in message("objective", {"name": f"{user_module}:Texted"})
+
+
+def test_the_form_with_a_dot_is_told_the_one_with_a_colon() -> None:
+    assert message("reward", {"name": "my.mod.Mine"}) == (
+        "reward.name must name an option of reward or, with a colon, a class of your own, got 'my.mod.Mine': "
+        "write 'my.mod:Mine'"
+    )
+
+
+def test_a_nested_option_in_the_form_of_a_key_is_told_the_form_of_a_group(user_module: str) -> None:
+    own = {**SHAPING, "normaliser": "mine"}
+    assert message("shaping", own) == (
+        "shaping.normaliser must be an option of the group shaping/normaliser, got 'mine': write "
+        "shaping/normaliser=mine, in a file '- override /shaping/normaliser: mine'; did you mean 'none'? "
+        "known: none, running, running_released, whiten"
+    )
+    assert "write shaping.normaliser.name=my.mod:Mine, with its keys" in message(
+        "shaping", {**SHAPING, "normaliser": "my.mod:Mine"}
+    )
+
+
+def test_the_known_names_of_a_module_are_those_that_it_defines(user_module: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"got 'Hlaf': did you mean 'Half'\? known: Cut, Half, Known, Listed, .*judge$"
+    ):
+        resolve(f"{user_module}:Hlaf", "critic.name")
 
 
 class Inner(Options):

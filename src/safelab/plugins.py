@@ -6,6 +6,7 @@ An option ``gae`` of the group ``advantage`` is the module ``safelab.parts.advan
 
 import pkgutil
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, get_args
@@ -15,6 +16,7 @@ from pydantic.fields import FieldInfo
 
 from safelab.contracts import CONTRACT_OF, Context, Need, Part
 from safelab.errors import ConfigError, nearest
+from safelab.foreign import calling, shown, told, undisturbed
 
 ROOT = "safelab.parts"
 
@@ -40,6 +42,12 @@ def find(group: str, name: str) -> type[Part]:
         target: type[Part] = resolve(name, key)
         return target if is_part(target) else _wrapper(group, name, target)
     known = option_names(group)
+    if name not in known and "." in name and all(map(str.isidentifier, name.split("."))):
+        module, _, attribute = name.rpartition(".")
+        raise ConfigError(
+            f"{key} must name an option of {group} or, with a colon, a class of your own, got {name!r}: "
+            f"write '{module}:{attribute}'"
+        )
     if name not in known:
         raise ConfigError(f"{key} must name an option of {group}, got {name!r}: {nearest(name, known)}")
     return part_of(import_module(f"{_package(group)}.{name}"))
@@ -67,7 +75,11 @@ def build_option(group: str, config: Mapping[str, Any], context: Context) -> Any
     """
     if found := faults(group, config):
         raise ConfigError("\n".join(found))
-    return find(group, config["name"])(**config).build(context)
+    part, name = find(group, config["name"]), config["name"]
+    if ":" not in name:
+        return part(**config).build(context)
+    with calling(f"{dotted(group)}.name={name}", ConfigError):
+        return part(**config).build(context)
 
 
 def faults(group: str, config: Mapping[str, Any]) -> list[str]:
@@ -111,9 +123,15 @@ def misfit(group: str, name: str, part: type[Part]) -> str | None:
             f"{key} must name a class with all methods of this group, got {name!r}, which lacks {missing}: "
             f"write them as safelab.contracts.{contract.__name__} has them"
         )
-    if unknown := sorted(part.needs - {*get_args(Need)}):
+    needs = getattr(part, "needs", None)  # a field of that name is no attribute of the class
+    if not isinstance(needs, AbstractSet | list | tuple):
+        return (
+            f"{key} must name a class whose needs are a set, got {name!r} with {shown(needs)}: "
+            "write needs = frozenset({...}) in the class, without a type"
+        )
+    if unknown := [need for need in needs if need not in get_args(Need)]:
         return f"{key} must name a class whose needs are known, got {name!r} with {unknown[0]!r}: " + nearest(
-            unknown[0], get_args(Need)
+            str(unknown[0]), get_args(Need)
         )
     return None
 
@@ -138,7 +156,10 @@ def resolve(path: str, key: str) -> Any:
     if not module_name or not attribute:
         raise ConfigError(f"{key} must be 'package.module:attribute', got {path!r}")
     try:
-        module = import_module(module_name)
+        with undisturbed():
+            module = import_module(module_name)
+    except KeyboardInterrupt:
+        raise
     except ModuleNotFoundError as error:
         # A module that exists and misses an import of its own is another fault than a wrong name.
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
@@ -149,12 +170,20 @@ def resolve(path: str, key: str) -> Any:
             f"{key} must name an importable module, got {path!r}: no module {error.name!r} "
             "(is its folder the current one, or on PYTHONPATH?)"
         ) from error
+    except BaseException as error:
+        raise ConfigError(f"{key} must name an importable module, got {path!r}, which raised {told(error)}") from error
     if not hasattr(module, attribute):
-        public = [known for known in vars(module) if not known.startswith("_")]
+        public = [known for known, value in vars(module).items() if not known.startswith("_") and _is_of(module, value)]
         raise ConfigError(
             f"{key} must name something in {module_name}, got {attribute!r}: {nearest(attribute, public)}"
         )
     return getattr(module, attribute)
+
+
+def _is_of(module: Any, value: Any) -> bool:
+    """Whether a class or function was written in the module's package, and not imported from elsewhere."""
+    package = module.__name__.partition(".")[0]
+    return callable(value) and str(getattr(value, "__module__", "")).partition(".")[0] == package
 
 
 def dotted(group: str) -> str:
@@ -205,16 +234,23 @@ def _not_chosen(group: str, fault: Mapping[str, Any]) -> str | None:
     if fault["type"] not in ("dict_type", "mapping_type") or not _is_group(inner):
         return None
     value, known = fault["input"], option_names(inner)
-    remedy = f"write {inner}={value}, in a file '- override /{inner}: {value}'"
-    return (
-        f"{dotted(inner)} must be an option of the group {inner}, got {value!r}: "
-        f"{remedy if value in known else nearest(str(value), known)}"
-    )
+    if isinstance(value, str) and ":" in value:
+        remedy = f"write {dotted(inner)}.name={value}, with its keys beside it"
+    else:
+        remedy = f"write {inner}={value}, in a file '- override /{inner}: {value}'"
+    others = "" if value in known else f"; {nearest(str(value), known)}"
+    return f"{dotted(inner)} must be an option of the group {inner}, got {value!r}: {remedy}{others}"
 
 
 def _own_faults(group: str, config: Mapping[str, Any], part: type[Part]) -> list[str]:
     try:
-        part(**config)
+        if ":" not in config["name"]:
+            part(**config)
+        else:
+            with calling(f"{dotted(group)}.name={config['name']}", ConfigError, passing=(ValidationError,)):
+                part(**config)
+    except ConfigError as error:
+        return [str(error)]
     except ValidationError as error:
         lines = describe(error, dotted(group), part.model_fields)
         found = zip(error.errors(include_url=False), lines, strict=True)

@@ -1,6 +1,7 @@
 """What happens before the weights move: which prompts are drawn when, what is measured, what a failing reward says."""
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -145,7 +146,7 @@ def test_reward_and_gold_score_see_the_texts() -> None:
     reward, gold = score_rewards(rewarding(score, gold=[3.0, 2.0, 1.0]), toy.rollout())
     assert (reward.tolist(), gold.tolist()) == ([0.5, 1.5, -1.0], [3.0, 2.0, 1.0])
     names = [tuple(f"{name} {row}" for row in range(3)) for name in ("prompt", "response")]
-    assert seen == [(*names, [False, True, True])]
+    assert seen == [(*map(list, names), [False, True, True])]
     assert score_rewards(rewarding(score), toy.rollout())[1] is None
 
 
@@ -164,8 +165,14 @@ def raises(prompts, responses, ended):
     ("score", "said"),
     [
         (raises, "the server is gone"),
-        (lambda prompts, responses, ended: [0.0, math.nan, 0.0], "reward must be finite, got nan for the prompt 'prom"),
-        (lambda prompts, responses, ended: [0.0, 0.0, -math.inf], "got -inf for the prompt 'prompt 2'"),
+        (lambda prompts, responses, ended: [0.0, math.nan, 0.0], "must return finite numbers, got nan for 'prompt 1'"),
+        (lambda prompts, responses, ended: [0.0, 0.0, -math.inf], "got -inf for 'prompt 2'"),
+        (lambda prompts, responses, ended: [0.0, 0.0, 1e39], "at most 3.4e"),
+        (lambda prompts, responses, ended: None, "reward SimpleNamespace must return a list .*, got None"),
+        (lambda prompts, responses, ended: "abc", "got 'abc'"),
+        (lambda prompts, responses, ended: [0.0], "got 1 for 3"),
+        (lambda prompts, responses, ended: {}["x"], r"raised KeyError: 'x' \(.*test_stages.py, line \d+\)"),
+        (lambda prompts, responses, ended: sys.exit(0), r"raised SystemExit: 0 \(.*test_stages.py, line \d+\)"),
     ],
 )
 def test_a_reward_that_fails_says_so_and_carries_the_batch(score, said: str) -> None:
@@ -173,6 +180,19 @@ def test_a_reward_that_fails_says_so_and_carries_the_batch(score, said: str) -> 
         score_rewards(rewarding(score), toy.rollout())
     assert failed.value.batch["prompts"] == ("prompt 0", "prompt 1", "prompt 2")
     assert failed.value.batch["responses"] == ("response 0", "response 1", "response 2")
+
+
+def test_the_traceback_of_what_a_reward_raised_goes_with_the_batch() -> None:
+    with pytest.raises(RewardFailed) as failed:
+        score_rewards(rewarding(lambda prompts, responses, ended: {}["absent"]), toy.rollout())
+    assert "KeyError: 'absent'" in failed.value.batch["traceback"][-1]
+    assert isinstance(failed.value.__cause__, KeyError)
+
+
+def test_an_evaluator_that_fails_is_told_like_a_reward() -> None:
+    for gold, said in (([1.0], "got 1 for 3"), ([0.0, "a", 0.0], "got 'a' for 'prompt 1'")):
+        with pytest.raises(RewardFailed, match=f"^evaluator SimpleNamespace must return .*{said}"):
+            score_rewards(rewarding(lambda prompts, responses, ended: [0.0] * 3, gold), toy.rollout())
 
 
 def scored(parts: Components, rollout: Rollout | None = None) -> Scored:

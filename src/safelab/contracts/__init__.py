@@ -31,7 +31,7 @@ from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler
 from safelab.contracts.part import Context, Need, Part
 from safelab.contracts.reward import Reward
 from safelab.contracts.run import Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
-from safelab.contracts.scores import Evaluator, Normaliser, Shaped, Shaping
+from safelab.contracts.scores import Evaluator, Normaliser, Shaped, Shaping, checked_scores
 from safelab.contracts.sources import PairSource, PromptSource, drawn_pairs, drawn_prompts
 
 CONTRACT_OF: Mapping[str, type] = {
@@ -111,6 +111,7 @@ __all__ = [
     "Term",
     "Threshold",
     "Tracker",
+    "checked_scores",
     "drawn_pairs",
     "drawn_prompts",
 ]

@@ -47,7 +47,10 @@ class Mirror(ABC):
 
     @abstractmethod
     def log(self, row: Mapping[str, Any]) -> None:
-        """One row of ``metrics.jsonl``."""
+        """One row of ``metrics.jsonl`` that stays as it is: in order, each once, those before a resume included.
+
+        With ``guard=rollback`` a row comes when no rollback can take it back any more.
+        """
 
     @abstractmethod
     def finish(self, status: str) -> None:

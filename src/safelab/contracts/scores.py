@@ -1,14 +1,21 @@
 """Beside and behind the reward: ``evaluator``, and ``shaping`` with its normaliser."""
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Generic
+from itertools import islice
+from numbers import Real
+from typing import Any, Generic
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from safelab.contracts.part import Part
+from safelab.errors import RunFailed
+from safelab.foreign import shown
 from safelab.options import S
 from safelab.types import Rollout
 
@@ -51,3 +58,42 @@ class Shaping(ABC, Generic[S]):
     @abstractmethod
     def step(self, state: S, rollout: Rollout, reward_seq: Float[Tensor, "b"]) -> tuple[S, Shaped]:
         """Next state, and the rewards as the update sees them."""
+
+
+LARGEST = torch.finfo(torch.float32).max
+"""Above it a score would be infinite where it is learnt from."""
+
+
+def checked_scores(who: str, values: Any, prompts: Sequence[str]) -> list[float]:
+    """What a reward or evaluator returned, as one finite number per prompt.
+
+    Args:
+        who: the part, as a message names it.
+        values: anything; numbers of NumPy, torch and the like are numbers, and so is an array of one element.
+        prompts: that were scored, for the message.
+
+    Raises:
+        RunFailed: it is something else, too few or too many, or above float32's range.
+    """
+    unordered = isinstance(values, str | bytes | Mapping | AbstractSet) or hasattr(values, "columns")
+    if unordered or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
+        raise RunFailed(f"{who} must return a list of one number per response, got {shown(values)}")
+    found = list(islice(iter(values), len(prompts) + 1))  # no more than tells, for a generator may never end
+    if len(found) < len(prompts):
+        raise RunFailed(f"{who} must return one number per response, got {len(found)} for {len(prompts)}")
+    if len(found) > len(prompts):
+        count = len(values) if isinstance(values, Sized) else f"{len(found)} or more"
+        raise RunFailed(f"{who} must return one number per response, got {count} for {len(prompts)}")
+    return [_number(who, value, prompt) for value, prompt in zip(found, prompts, strict=True)]
+
+
+def _number(who: str, value: Any, prompt: str) -> float:
+    single = value
+    if hasattr(value, "item") and getattr(value, "shape", ()) in ((), (1,)):
+        single = value.item()
+    size: Any = abs(single) if isinstance(single, Real) else math.nan
+    if size <= LARGEST:
+        return float(single)
+    large = LARGEST < size < math.inf
+    rule = f"numbers of at most {LARGEST:.3g} (float32)" if large else "finite numbers"
+    raise RunFailed(f"{who} must return {rule}, got {shown(value)} for {prompt[:80]!r}")

@@ -3,6 +3,7 @@
 <output_dir>/<experiment>/<arm>/seed_<n>/
   config.yaml      the resolved configuration        overrides.yaml  what the command line changed
   run.json         RunInfo, always whole             metrics.jsonl   one flat JSON object per update
+  inputs.json      fingerprints of weights, data, code that the configuration names
   samples.jsonl    what the policy wrote             events.jsonl    what happened between updates
   checkpoints/
 """
@@ -19,6 +20,7 @@ from safelab.options import State
 CONFIG_FILE = "config.yaml"
 OVERRIDES_FILE = "overrides.yaml"
 RUN_FILE = "run.json"
+INPUTS_FILE = "inputs.json"
 METRICS_FILE = "metrics.jsonl"
 SAMPLES_FILE = "samples.jsonl"
 EVENTS_FILE = "events.jsonl"
@@ -56,7 +58,7 @@ NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float(
 ROLLBACK = "rollback"
 """Kind of the event of a guard that went back to a checkpoint: one for each that the run's state counts."""
 
-LASTING = ("config_changed",)
+LASTING = ("config_changed", "inputs_changed")
 """Kinds of events that were done to a run, and so stay where the updates after them are made again."""
 
 Status = Literal["running", "finished", "failed", "diverged", "interrupted"]
@@ -68,7 +70,8 @@ class RunInfo(State):
     """``run.json``: what ran, with what, on what, and how it ended.
 
     ``updates`` are planned, ``last_update`` is the last row that was written (from 0). ``started`` and ``ended``
-    are ISO 8601 in UTC, ``seconds`` is wall time. Keys that a later version adds are kept as they are.
+    are ISO 8601 in UTC, ``seconds`` is wall time. ``went_on_with``: for each time that other code or versions went on
+    with the run than before, from which update, when, and both. Keys that a later version adds are kept as they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -84,6 +87,7 @@ class RunInfo(State):
     command: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     git_commit: str | None = None
+    went_on_with: list[dict[str, Any]] = Field(default_factory=list)
     host: str = ""
     device: str = ""
     pid: int | None = None

@@ -19,6 +19,7 @@ from safelab.runlog.lock import Lock
 from safelab.runlog.schema import (
     CONFIG_FILE,
     EVENTS_FILE,
+    INPUTS_FILE,
     LASTING,
     LINE_FILES,
     METRICS_FILE,
@@ -42,7 +43,7 @@ def take(directory: Path) -> Lock:
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = Lock.take(directory, OTHER_PLACE)
-        for name in (CONFIG_FILE, OVERRIDES_FILE, RUN_FILE, *LINE_FILES):
+        for name in (CONFIG_FILE, OVERRIDES_FILE, RUN_FILE, INPUTS_FILE, *LINE_FILES):
             for beside in directory.glob(f".{name}.*"):
                 beside.unlink()
     except OSError as error:

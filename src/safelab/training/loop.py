@@ -17,6 +17,8 @@ from safelab.training.state import Counters, TrainState
 from safelab.training.update import (
     UpdateStats,
     cap_update,
+    check_batch,
+    check_plan,
     check_weights,
     micro_batches,
     pass_means,
@@ -67,6 +69,7 @@ def train_update(parts: Components, state: TrainState) -> Step:
         if update == 0:
             check_start(parts, scored, signals)
         batch = stages.make_batch(parts, scored, shaped.shaped_seq, plan, greedy_seq)
+        check_batch(batch, shaped.shaped_seq, update)
         events = start_audit(parts, plan, batch, first_pass) if update == 0 else []
         state, stats = optimise(parts, state, batch, plan, signals, first_pass)
         check_weights(parts, state)
@@ -87,8 +90,13 @@ def train_update(parts: Components, state: TrainState) -> Step:
 
 
 def planned(parts: Components, state: TrainState) -> Plan:
-    """The controller's plan, its penalty as strong as the rollbacks so far have made it."""
+    """The controller's plan, its penalty as strong as the rollbacks so far have made it.
+
+    Raises:
+        Diverged: a number of it is not finite.
+    """
     plan, scale = parts.controller.plan(state.controller), state.recovery.kl_coef_scale
+    check_plan(plan, state.counters.update)
     return plan if scale == 1.0 else replace(plan, kl_coef=scale * plan.kl_coef, penalty=scale * plan.penalty)
 
 

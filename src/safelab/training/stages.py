@@ -1,16 +1,18 @@
 """The stages of one update before the weights move: prompts, rollout, scores, signals, training data."""
 
-import math
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Advantages, Evidence, Route, drawn_prompts
+from safelab.contracts import Advantages, Evidence, Route, checked_scores, drawn_prompts
 from safelab.contracts.answers import check_tensor, check_type
 from safelab.errors import RewardFailed, RunFailed
+from safelab.foreign import calling
 from safelab.maths.divergence import k1
 from safelab.maths.masked import masked_mean
 from safelab.maths.seeds import row_seeds
@@ -74,12 +76,11 @@ def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor |
     """Reward and, where there is an evaluator, the held-out score of each response.
 
     Raises:
-        RewardFailed: the reward raised, or one is not finite; with the batch.
+        RewardFailed: one of them raised, or gave something else than one finite number per response; with the batch.
     """
-    texts, responses, ended = rollout.prompts.texts, rollout.responses, rollout.ended_seq
-    reward_seq = reward_of(parts, texts, responses, ended)
-    gold = parts.evaluator.score(texts, responses, ended.tolist())
-    return reward_seq, None if gold is None else torch.tensor(gold, device=rollout.ids.device)
+    texts, responses, ended_seq = rollout.prompts.texts, rollout.responses, rollout.ended_seq
+    reward_seq = reward_of(parts, texts, responses, ended_seq)
+    return reward_seq, _scores_of("evaluator", parts.evaluator, texts, responses, ended_seq)
 
 
 def score_greedy(parts: Components, rollout: Rollout) -> Tensor | None:
@@ -98,18 +99,37 @@ def reward_of(
     """The reward of each response.
 
     Raises:
-        RewardFailed: the reward raised, or one is not finite; with the batch.
+        RewardFailed: the reward raised, or gave something else than one finite number per response; with the batch.
     """
-    batch = {"prompts": prompts, "responses": responses}
+    reward_seq = _scores_of("reward", parts.reward, prompts, responses, ended_seq)
+    assert reward_seq is not None
+    return reward_seq
+
+
+def _scores_of(
+    group: Literal["reward", "evaluator"],
+    part: Any,
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    ended_seq: Bool[Tensor, "b"],
+) -> Float[Tensor, "b"] | None:
+    """The score of each response; None where an evaluator has none. What the part does to the process is put back.
+
+    Raises:
+        RewardFailed: it raised, or gave something else; with the batch, and the traceback of what it raised.
+    """
+    who = f"{group} {getattr(part, 'name', type(part).__name__)}"
     try:
-        rewards = parts.reward.score(prompts, responses, ended_seq.tolist())
+        with calling(who, RunFailed):
+            scores = part.score(list(prompts), list(responses), ended_seq.tolist())
+            if scores is None and group == "evaluator":
+                return None
+            checked = checked_scores(who, scores, prompts)
     except RunFailed as error:
-        raise RewardFailed(str(error), batch) from error
-    for prompt, reward in zip(prompts, rewards, strict=True):
-        if not math.isfinite(reward):
-            said = f"reward must be finite, got {reward} for the prompt {prompt[:80]!r}; mend the reward"
-            raise RewardFailed(said, batch)
-    return torch.tensor(rewards, device=ended_seq.device)
+        cause = error.__cause__
+        raised = {} if cause is None else {"traceback": traceback.format_exception(cause)}
+        raise RewardFailed(str(error), {"prompts": prompts, "responses": responses, **raised}) from (cause or error)
+    return torch.tensor(checked, device=ended_seq.device)
 
 
 def score_tokens(parts: Components, rollout: Rollout, reward_seq: Tensor, gold_seq: Tensor | None) -> Scored:

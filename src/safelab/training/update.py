@@ -143,7 +143,8 @@ def step(
         "critic_grad_norm": limit_gradient(state.critic, optimizers.critic_max_grad_norm),
     }
     measured = gather(pieces, whole, norms)
-    for name in ("policy", "value", *norms):
+    # In the order in which one makes the next, so that the first is the cause.
+    for name in dict.fromkeys(("policy", "value", *pieces[0].weighted, *norms)):
         refuse_non_finite(name, measured.sums[name], state.counters.update)
     if train_policy:
         optimizers.policy.step()
@@ -156,16 +157,55 @@ def step(
     return measured
 
 
-def refuse_non_finite(name: str, value: float, update: int) -> None:
-    """Let a finite value pass.
+REMEDIES = {
+    "policy": "look at the objective, or lower optimizer.lr",
+    "value": "look at the critic, or lower optimizer.critic_lr",
+    "kl": "look at the controller's route, or lower optimizer.lr",
+}
+"""What may help where a term of the loss is the first that is not finite."""
+
+
+def refuse_non_finite(name: str, value: float, update: int, remedy: str | None = None) -> None:
+    """Let a finite value pass. ``remedy``: what to do about another; None: what ``REMEDIES`` says.
 
     Raises:
         Diverged: it is not.
     """
     if not math.isfinite(value):
-        raise Diverged(
-            f"{name} must be finite, got {value} at update {update}; lower optimizer.lr or look at the reward"
-        )
+        said = remedy or REMEDIES.get(name, "all that it is made of was finite: lower optimizer.lr")
+        raise Diverged(f"{name} must be finite, got {value} at update {update}; {said}")
+
+
+def check_plan(plan: Plan, update: int) -> None:
+    """See that every number of a controller's plan is finite.
+
+    Raises:
+        Diverged: one is not; the first is named, each before those that are made of it.
+    """
+    for name in ("kl_short", "kl_long", "threshold", "momentum", "gate", "penalty", "kl_coef"):
+        refuse_non_finite(f"the controller's {name}", getattr(plan, name), update, "look at the controller's parts")
+
+
+def check_batch(batch: TrainBatch, shaped_seq: Tensor, update: int) -> None:
+    """See that all that an update learns from is finite; what the masks leave out does not matter.
+
+    Raises:
+        Diverged: something is not; the first is named, each before those that are made of it.
+    """
+    measured = {
+        "the policy's log-probability": (batch.logp_old_tok[batch.mask], "look at the policy's weights"),
+        "the reference's log-probability": (
+            batch.logp_ref_tok[batch.mask],
+            "look at the reference's weights",
+        ),
+        "the critic's value": (batch.heads_old, "look at the critic"),
+        "the shaped reward": (shaped_seq, "look at the shaping"),
+        "the advantage": (batch.advantage_tok[batch.mask], "look at the advantage"),
+        "the critic's target": (batch.returns[batch.value_mask], "look at the advantage, which makes it"),
+    }
+    sums = torch.stack([value.detach().double().sum() for value, _ in measured.values()]).tolist()
+    for (name, (_, remedy)), value in zip(measured.items(), sums, strict=True):
+        refuse_non_finite(name, value, update, remedy)
 
 
 def check_weights(parts: Components, state: TrainState) -> None:

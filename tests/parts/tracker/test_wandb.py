@@ -3,6 +3,7 @@ import socket
 import subprocess
 import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,15 @@ def test_a_key_in_netrc_counts(no_key: None, open_port: None, monkeypatch, tmp_p
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     assert isinstance(option("online").build(None), tracker.Wandb)
+
+
+def test_a_row_that_the_server_has_is_not_sent_again() -> None:
+    sent: list[int] = []
+    opened = types.SimpleNamespace(log=lambda row, step: sent.append(step))
+    mirror = tracker.WandbRun(opened, first=2)
+    for update in range(4):
+        mirror.log({"update": update})
+    assert sent == [2, 3]
 
 
 def test_the_id_is_kept_over_a_resume_and_no_two_runs_share_one() -> None:

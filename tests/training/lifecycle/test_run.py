@@ -1,14 +1,18 @@
 """A run as a whole: its directory, resuming it, refusing another run's."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from safelab.errors import ConfigError
+from safelab.contracts import Empty, Forgetful, Gate
+from safelab.errors import ConfigError, RunFailed
 from safelab.training.lifecycle import checkpoint
+from safelab.training.lifecycle import run as lifecycle
 from safelab.training.lifecycle.run import is_finished, train
+from safelab.types import Signals
 from support.runs import numbers, parts_of, run, small
 
 
@@ -107,9 +111,26 @@ def failing_later(prompts: list[str], responses: list[str]) -> list[float]:
 CALLS: list[int] = []
 
 
-def test_a_reward_that_fails_loses_no_update_and_shows_its_batch(tmp_path: Path) -> None:
-    import sys
+class Breaking(Forgetful, Gate[Empty]):
+    def step(self, state: Empty, signals: Signals, kl: float) -> Empty:
+        raise ZeroDivisionError("no pressure")
 
+    def factor(self, state: Empty) -> float:
+        return 1.0
+
+
+def test_a_part_of_the_users_own_that_raises_is_told_with_its_line(tmp_path: Path) -> None:
+    config = small(tmp_path, "algorithm=safe")
+    sys.modules.setdefault("breaking_part", sys.modules[__name__])
+    config["controller"]["gate"] = {"name": "breaking_part:Breaking"}
+    said = r"^a part of your own raised ZeroDivisionError: no pressure \(.*test_run.py, line \d+\); --debug shows"
+    with pytest.raises(RunFailed, match=said):
+        run(config)
+    info = json.loads(next((tmp_path / "outputs").rglob("run.json")).read_text())
+    assert (info["status"], info["reason"][:17]) == ("failed", "ZeroDivisionError")
+
+
+def test_a_reward_that_fails_loses_no_update_and_shows_its_batch(tmp_path: Path) -> None:
     sys.modules.setdefault("failing_reward", sys.modules[__name__])
     name = "reward.name='failing_reward:failing_later'"
     CALLS.append(0)
@@ -140,6 +161,47 @@ def test_a_time_limit_saves_and_ends_and_the_run_goes_on(tmp_path: Path) -> None
     assert outcome.reason == "limit.minutes=1e-09 was reached after update 0"
     _, rows = run(config)
     assert numbers(rows) == numbers(whole)
+
+
+def test_a_run_goes_on_with_the_inputs_it_began_with_only(tmp_path: Path) -> None:
+    config = small(tmp_path, "updates=2", "checkpoint.every=1")
+    outcome, _ = run(config)
+    kept = json.loads((outcome.directory / "inputs.json").read_text())
+    assert {"policy.path", "data.path", "reward.name"} == kept.keys()
+    (tmp_path / "prompts.txt").write_text("a b\n")
+    with pytest.raises(ConfigError, match=r"data\.path: prompts\.txt.*'resume\.allow=\[data\.path\]'"):
+        run({**config, "updates": 3})
+    assert json.loads((outcome.directory / "inputs.json").read_text()) == kept
+    _, rows = run({**config, "updates": 3, "resume": {"mode": "auto", "allow": ["data.path"]}})
+    assert len(rows) == 3
+    events = [json.loads(line) for line in (outcome.directory / "events.jsonl").read_text().splitlines()]
+    (event,) = [event for event in events if event["kind"] == "inputs_changed"]
+    assert event == {"update": 2, "kind": "inputs_changed", "inputs": {"data.path": ["prompts.txt"]}}
+    _, rows = run({**config, "updates": 4})  # what it went on with is what it has now
+    assert len(rows) == 4
+
+
+def test_other_code_and_versions_are_told_once_and_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small(tmp_path, "updates=1")
+    outcome, _ = run(config)
+    first = json.loads((outcome.directory / "run.json").read_text())
+    assert first["went_on_with"] == []
+    monkeypatch.setattr(lifecycle, "git_commit", lambda: "other")
+    monkeypatch.setattr(lifecycle, "versions", lambda: {**first["versions"], "torch": "9.9"})
+    capsys.readouterr()
+    run({**config, "updates": 2})
+    printed = capsys.readouterr().err
+    assert "from update 1 on other code goes on with this run than before: " in printed
+    assert f"git_commit {first['git_commit']} then, other now" in printed
+    assert f"torch {first['versions']['torch']} then, 9.9 now" in printed
+    run({**config, "updates": 3})
+    assert "other code" not in capsys.readouterr().err
+    record = json.loads((outcome.directory / "run.json").read_text())
+    assert (record["git_commit"], record["versions"]) == (first["git_commit"], first["versions"])
+    (later,) = record["went_on_with"]
+    assert (later["update"], later["git_commit"], later["versions"]["torch"]) == (1, "other", "9.9")
 
 
 def test_resume_never_refuses_a_run_and_must_refuses_none(tmp_path: Path) -> None:

@@ -38,6 +38,15 @@ def test_k1_in_the_loss_has_a_gradient_and_it_is_noise(tmp_path: Path) -> None:
     assert not result.passed
 
 
+def test_few_rollouts_say_yes_or_nothing(tmp_path: Path) -> None:
+    parts = parts_of(small(tmp_path, "rollout.batch_size=8", "algorithm=ppo_released"))
+    result = audit(parts, target_kl=1.0, batches=4, say=lambda text: None)
+    assert abs(penalty(result).t) < 3
+    assert penalty(result).acts is None
+    assert "too few to say whether it does, take --batches of at least 32" in penalty(result).note
+    assert not result.passed
+
+
 @pytest.mark.parametrize(
     "overrides",
     [

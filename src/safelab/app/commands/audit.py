@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Build the run that the overrides describe, print the table; 0 if every term acts that is meant to, else 1.
+    """Build the run that the overrides describe, print the table; 0 if each term that is to act is seen to, else 1.
 
     Raises:
         UserError: wrong arguments or configuration.
@@ -23,7 +23,7 @@ def main(arguments: Sequence[str]) -> int:
         usage="safelab audit [overrides] [--batches N] [--kl NATS]",
         description="One batch, every term of the loss: its value, and what of its gradient reaches policy and critic. "
         "A KL penalty is tested on many rollouts: does its expected gradient lower the KL? An offline run has one "
-        "term, the loss on its pairs.",
+        "term, the loss on its pairs. Exit code 1: a term that is meant to act is not seen to.",
     )
     parser.add_argument("--batches", type=int, default=32, help="rollouts for the penalty's test (default 32)")
     parser.add_argument("--kl", type=float, default=1.0, help="KL per token to move the policy to (default 1.0)")
@@ -65,7 +65,7 @@ def show(name: str, result: "Audit") -> None:
             f"{term.policy_grad_norm:.3g}",
             f"{term.critic_grad_norm:.3g}",
             "" if term.t is None else f"{term.t:.1f}",
-            "yes" if term.acts else "[bold red]NO[/]",
+            {True: "yes", False: "[bold red]NO[/]", None: "unknown"}[term.acts],
         )
     Console().print(table)
     for term in result.terms:

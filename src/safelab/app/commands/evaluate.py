@@ -27,8 +27,11 @@ def main(arguments: Sequence[str]) -> int:
     weights = weights_of(flags.run, flags.checkpoint)
 
     from safelab.app.console import progress
+    from safelab.runlog.fingerprints import since
     from safelab.training.probes.evaluation import evaluate
 
+    for key, names in since(flags.run, config_of(flags.run)).items():
+        print(f"note: {key} has changed since the run began: {', '.join(names)}")
     with progress() as say:
         found = evaluate(parts_of(config, say), weights, flags.count, say)
     summary = summarise(found)

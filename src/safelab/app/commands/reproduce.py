@@ -32,6 +32,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--tolerance", type=float, default=0.0, metavar="X", help="largest relative difference (0)")
     flags = parser.parse_args(list(arguments))
 
+    from safelab.runlog.fingerprints import since
     from safelab.runlog.reader import read_run
 
     config = config_of(flags.run)
@@ -44,6 +45,9 @@ def main(arguments: Sequence[str]) -> int:
         now = _version(name)
         if now not in (then, None):
             print(f"note: {name} was {then}, is {now}")
+
+    for key, names in since(flags.run, config).items():
+        print(f"note: {key} has changed since the run began: {', '.join(names)}")
 
     rows = again(config, count)
     then_rows = records(there.metrics.head(count))

@@ -96,7 +96,7 @@ def single(job: Job) -> int:
         print(f"interrupted: {outcome.reason}; the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
     if outcome.status in ("failed", "diverged"):
-        raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})")
+        raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})") from outcome.error
     print(f"{'finished already' if outcome.status == 'skipped' else 'finished'}: {outcome.directory}")
     return 0
 

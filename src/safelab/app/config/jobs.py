@@ -176,11 +176,13 @@ def _unwritable(directory: Path) -> str | None:
 
 
 def _other_run(job: Job) -> str | None:
-    """What the run in the job's directory was told otherwise, if it is another run under the same name."""
+    """What the run in the job's directory was told or given otherwise, if it is another run under the same name."""
+    from safelab.runlog.fingerprints import changed_inputs
     from safelab.training.lifecycle.run import changed_keys  # imports torch, which --cfg and --help do without
 
     try:
         changed_keys(job.directory, job.config)
+        changed_inputs(job.directory, job.config)
     except UserError as error:
         return str(error)
     return None

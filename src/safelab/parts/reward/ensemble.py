@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from safelab.contracts import Context, Part, Reward
+from safelab.contracts import Context, Part, Reward, checked_scores
 from safelab.errors import ConfigError
 from safelab.plugins import build_option
 
@@ -65,7 +65,14 @@ class Combined(Reward):
 
     def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
         """The members' rewards combined, response by response."""
-        table = np.array([member.score(prompts, responses, ended) for member in self.members])
+        table = np.array(
+            [
+                checked_scores(
+                    f"reward.members[{number}]", member.score(list(prompts), list(responses), list(ended)), prompts
+                )
+                for number, member in enumerate(self.members)
+            ]
+        )
         options = self.options
         if options.combine == "min":
             combined = table.min(axis=0)

@@ -7,22 +7,15 @@ status, an answer of another form) stops the run at once.
 """
 
 import json
-import os
-import time
-import urllib.error
-import urllib.request
+import math
 from collections.abc import Sequence
-from typing import Annotated
-from urllib.parse import urlsplit
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
 from safelab.contracts import Context, Part, Reward
 from safelab.errors import RunFailed
-
-PASSING = {429, 500, 502, 503, 504}
-TOKEN = "SAFELAB_REWARD_TOKEN"
-"""Environment variable: sent as a bearer token, where it is set."""
+from safelab.parts.reward._client import Client, address_fault, authorization
 
 SHOWN = 200
 """Characters of an answer that a message quotes."""
@@ -43,19 +36,18 @@ class Remote(Part, Reward):
     @field_validator("url")
     @classmethod
     def _is_http(cls, url: str) -> str:
-        if not url.startswith(("http://", "https://")):
-            raise ValueError(f"must begin with http:// or https://, got {url!r}")
-        if "@" in urlsplit(url).netloc:
-            # The configuration is written to files; a password in it would be, too.
-            raise ValueError(f"must hold no password; put a token into ${TOKEN}, which is sent and never written")
+        if fault := address_fault(url):
+            raise ValueError(fault)
         return url
 
     def build(self, context: Context) -> Reward:
         """Itself, once the server has answered one empty request.
 
         Raises:
+            ConfigError: the token in the environment is none.
             RunFailed: it does not, so that nothing is trained first.
         """
+        authorization()
         self.score([], [], [])
         return self
 
@@ -73,41 +65,26 @@ class Remote(Part, Reward):
         return rewards
 
     def _batch(self, prompts: list[str], responses: list[str], ended: list[bool]) -> list[float]:
-        answer = self._post(json.dumps({"prompts": prompts, "responses": responses, "ended": ended}).encode())
-        try:
-            values = json.loads(answer)["rewards"]
-            rewards = [float(value) for value in values]
-        except (ValueError, KeyError, TypeError) as error:
+        server = f"the server of reward.url={self.url}"
+        client = Client(url=self.url, name=server, timeout_s=self.timeout_s, retries=self.retries, pause_s=self.pause_s)
+        answer = client.post(json.dumps({"prompts": prompts, "responses": responses, "ended": ended}).encode())
+        rewards = rewards_in(answer)
+        if rewards is None:
             shown = answer[:SHOWN].decode("utf-8", errors="replace")
-            raise RunFailed(
-                f'the server of reward.url={self.url} must answer {{"rewards": [numbers]}}, got {shown!r}'
-            ) from error
+            raise RunFailed(f'{server} must answer {{"rewards": [finite numbers]}}, got {shown!r}')
         if len(rewards) != len(responses):
-            raise RunFailed(
-                f"the server of reward.url={self.url} must give one reward per response, "
-                f"got {len(rewards)} for {len(responses)}"
-            )
+            raise RunFailed(f"{server} must give one reward per response, got {len(rewards)} for {len(responses)}")
         return rewards
 
-    def _post(self, body: bytes) -> bytes:
-        headers = {"Content-Type": "application/json"}
-        if token := os.environ.get(TOKEN):
-            headers["Authorization"] = f"Bearer {token}"
-        request = urllib.request.Request(self.url, data=body, headers=headers)
-        for attempt in range(self.retries + 1):
-            try:
-                with urllib.request.urlopen(request, timeout=self.timeout_s) as response:
-                    content: bytes = response.read()
-                    return content
-            except urllib.error.HTTPError as error:
-                reason = f"status {error.code}"
-                if error.code not in PASSING:
-                    raise RunFailed(f"the server of reward.url={self.url} refused: {reason}") from error
-            except (urllib.error.URLError, TimeoutError, ConnectionError) as error:
-                reason = str(getattr(error, "reason", error)) or type(error).__name__
-            if attempt < self.retries:
-                time.sleep(self.pause_s * 2**attempt)
-        raise RunFailed(
-            f"the server of reward.url={self.url} did not answer in {self.retries + 1} tries of at most "
-            f"{self.timeout_s:g} s ({reason}); start it, or raise reward.timeout_s or reward.retries"
-        )
+
+def rewards_in(answer: bytes) -> list[float] | None:
+    """The numbers of ``{"rewards": [...]}``; None where the answer is anything else, or a number is not finite."""
+    try:
+        content: Any = json.loads(answer)
+        values = content["rewards"] if isinstance(content, dict) else None
+        if not isinstance(values, list) or not all(type(value) in (int, float) for value in values):
+            return None
+        rewards = [float(value) for value in values]
+    except (ValueError, KeyError, OverflowError, RecursionError):  # no JSON, no such key, too large, too deep
+        return None
+    return rewards if all(map(math.isfinite, rewards)) else None

@@ -78,17 +78,23 @@ class Wandb(Tracker):
             config=dict(config),
             settings=settings,
         )
-        return WandbRun(opened)
+        return WandbRun(opened, opened.step)
 
 
 @dataclass(frozen=True, slots=True)
 class WandbRun(Mirror):
-    """The run as ``wandb`` holds it open."""
+    """The run as ``wandb`` holds it open. ``first``: the step from which on its server has none.
+
+    Files of an offline run hold the whole curve each, so that the last one that is synchronised is the run.
+    """
 
     opened: "Run"
+    first: int = 0
 
     def log(self, row: Mapping[str, Any]) -> None:
-        """One row, at the step that is its update."""
+        """One row, at the step that is its update; one that the server has already is not sent again."""
+        if row["update"] < self.first:
+            return
         self.opened.log({key: value for key, value in row.items() if value is not None}, step=row["update"])
 
     def finish(self, status: str) -> None:

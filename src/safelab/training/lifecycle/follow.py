@@ -12,10 +12,11 @@ from safelab.errors import Diverged, RewardFailed, RunFailed, nearest
 from safelab.runlog.durable import persistently
 from safelab.runlog.model_card import policy_card
 from safelab.runlog.schema import CHECKPOINT_DIR
-from safelab.runlog.writer import RunWriter
+from safelab.runlog.writer import RunWriter, rows_before
 from safelab.training.components import Components
 from safelab.training.lifecycle import checkpoint, recovery
 from safelab.training.lifecycle.interrupt import asked_to_stop
+from safelab.training.lifecycle.mirrored import Mirrored
 from safelab.training.lifecycle.progress import Display, display, notice
 from safelab.training.loop import Step, train_loop
 from safelab.training.offline.loop import update_of
@@ -29,12 +30,16 @@ FAILED_BATCH = "failed_reward.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class End:
-    """How following a run ended: status, why, its last row. ``expected``: as ``limit.minutes`` asked."""
+    """How following a run ended: status, why, its last row. ``expected``: as ``limit.minutes`` asked.
+
+    ``error``: what was raised, for whoever wants its traceback.
+    """
 
     status: Ended
     reason: str | None
     row: Mapping[str, Any]
     expected: bool = False
+    error: BaseException | None = None
 
 
 def follow(parts: Components, state: TrainState, writer: RunWriter, mirror: Mirror) -> End:
@@ -59,8 +64,10 @@ class Follower:
         self._parts = parts
         self._state = state
         self._writer = writer
-        self._mirror = mirror
         self._checkpoints = writer.directory / CHECKPOINT_DIR
+        self._mirrored = Mirrored(
+            mirror, parts, self._checkpoints, rows_before(writer.directory, state.counters.update)
+        )
         self._signal_name = signal_name
         self._show = show
         self._began = time.monotonic()
@@ -68,6 +75,11 @@ class Follower:
 
     def to_the_end(self) -> End:
         """From the state as it is to the run's end, through the rollbacks that the guard allows."""
+        end = self._ended()
+        self._mirrored.show(self._state, ended=end.status in ("finished", "diverged"))
+        return end
+
+    def _ended(self) -> End:
         try:
             if self._parts.guard.remedy is not None and not checkpoint.checkpoints_in(self._checkpoints):
                 self._keep()  # so that there is one to go back to
@@ -80,7 +92,7 @@ class Follower:
                     return self._diverged(reason)
                 self._roll_back(path, reason)
         except RunFailed as error:
-            return End(status="failed", reason=str(error), row=self._row)
+            return End(status="failed", reason=str(error), row=self._row, error=error)
 
     def _updates(self) -> End:
         try:
@@ -109,6 +121,7 @@ class Follower:
             self._state = replace(self._state, best=better(self._state, row[settings.checkpoint.best]))
         if due or reason:
             self._keep()
+        self._mirrored.show(self._state)
         if reason and done < settings.updates:
             said = f"{reason} after update {row['update']}"
             return End(status="interrupted", reason=said, row=row, expected=self._signal_name() is None)
@@ -124,7 +137,7 @@ class Follower:
         self._writer.samples(step.row["update"], step.samples)
         for event in step.events:
             self._writer.event(event)
-        self._mirror.log(step.row)
+        self._mirrored.add(step.row)
         self._show(step.row)
         self._row = step.row
 
@@ -155,6 +168,7 @@ class Follower:
         self._row = {}
         self._keep()
         self._writer.rewind(self._state.counters.update, recovery.events(self._state.recovery))
+        self._mirrored.cut(self._state.counters.update)
         latest = self._state.recovery.rollbacks[-1]
         notice(
             f"rollback {latest.number}: {reason}; on from update {latest.restored} with {latest.lr_scale:g} times the "
@@ -173,7 +187,7 @@ class Follower:
             self._keep()
         self._writer.text(FAILED_BATCH, json.dumps(error.batch, indent=1) + "\n")
         said = f"{error}; the batch is in {FAILED_BATCH}, and the same command goes on from the last update"
-        return End(status="failed", reason=said, row=self._row)
+        return End(status="failed", reason=said, row=self._row, error=error)
 
 
 def better(state: TrainState, value: float | None) -> Best:

@@ -14,10 +14,12 @@ from typing import Any, Literal
 import torch
 import yaml
 
-from safelab.errors import ConfigError, DataError, OutputFailed
+from safelab.errors import ConfigError, DataError, OutputFailed, RunFailed, SafelabError
+from safelab.foreign import passed_through, told
+from safelab.runlog.fingerprints import changed_inputs, taken, text_of
 from safelab.runlog.flat import leaves
 from safelab.runlog.keys import HOW_RECORDED
-from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, RUN_FILE, RunInfo, config_today
+from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, INPUTS_FILE, RUN_FILE, RunInfo, config_today
 from safelab.runlog.writer import RunWriter, last_update, read_info, take
 from safelab.training.components import Components
 from safelab.training.lifecycle import checkpoint
@@ -37,7 +39,8 @@ MAY_CHANGE = (*HOW_RECORDED, "updates")
 class Outcome:
     """How a run ended. ``final_reward``: mean reward of its last update, None if it made none.
 
-    ``expected``: whether an interrupted run ended as ``limit.minutes`` asked.
+    ``expected``: whether an interrupted run ended as ``limit.minutes`` asked. ``error``: what made it fail, if anything
+    was raised.
     """
 
     status: Ended | Literal["skipped"]
@@ -45,6 +48,7 @@ class Outcome:
     reason: str | None
     final_reward: float | None
     expected: bool = False
+    error: BaseException | None = None
 
 
 def is_finished(settings: Settings) -> bool:
@@ -61,6 +65,7 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
     Raises:
         ConfigError: the directory holds a run of another configuration.
         DataError: the directory cannot be written, or another process trains there.
+        RunFailed: a part of the user's own raised.
     """
     torch.set_num_threads(parts.settings.threads)
     started = time.perf_counter()
@@ -73,8 +78,10 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
         except KeyboardInterrupt:
             end = replace(end, status="interrupted", reason="stopped at once by a second signal")
         except BaseException as error:
-            end = replace(end, reason=f"{type(error).__name__}: {error}")
-            raise
+            end = replace(end, reason=told(error))
+            if isinstance(error, SafelabError) or not passed_through(error):
+                raise
+            raise RunFailed(f"a part of your own raised {end.reason}; --debug shows the traceback") from error
         finally:
             sign_off(writer, end, time.perf_counter() - started)
             mirror.finish(end.status)
@@ -84,6 +91,7 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
         reason=end.reason,
         final_reward=end.row.get("reward/mean"),
         expected=end.expected,
+        error=end.error,
     )
 
 
@@ -106,25 +114,32 @@ def open_run(
     directory = settings.directory
     state = initial_state(parts)
     changed_keys(directory, config)  # refuses before anything is made
+    changed_inputs(directory, config)
     if settings.resume.mode == "must" and not (directory / RUN_FILE).exists():
         raise nothing_to_resume(directory)
     lock = take(directory)
     try:
-        changes = changed_keys(directory, config)
+        changes, others = changed_keys(directory, config), changed_inputs(directory, config)
         path = to_go_on_from(directory)
         if path is None:
             if settings.resume.mode == "must":
                 raise nothing_to_resume(directory)
             info = fresh_info(parts, overrides, command)
-            return state, RunWriter.create(directory, config, overrides, info, lock, notice)
+            writer = RunWriter.create(directory, config, overrides, info, lock, notice)
+            writer.text(INPUTS_FILE, text_of(taken(config)))
+            return state, writer
         rates = not any(key.startswith("optimizer.") for key in changes)
         state = checkpoint.load(parts, state, path, saved_rates=rates)
         writer = RunWriter.reopen(directory, state.counters.update, events(state.recovery), lock, notice)
         writer.update_info(
-            status="running", updates=settings.updates, pid=os.getpid(), host=platform.node(), reason=None, ended=None
-        )
+            status="running", updates=settings.updates, pid=os.getpid(), host=platform.node(), reason=None, ended=None,
+            went_on_with=went_on_with(writer.info, state.counters.update),
+        )  # fmt: skip
         if changes:
             writer.event({"update": state.counters.update, "kind": "config_changed", "changes": changes})
+        if others:
+            writer.event({"update": state.counters.update, "kind": "inputs_changed", "inputs": others})
+        writer.text(INPUTS_FILE, text_of(taken(config)))
         writer.replace_config(config)
     except BaseException:
         lock.release()
@@ -206,13 +221,34 @@ def fresh_info(parts: Components, overrides: Sequence[str], command: str) -> Run
         updates=settings.updates,
         overrides=list(overrides),
         command=command,
-        versions={"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}},
+        versions=versions(),
         git_commit=git_commit(),
         host=platform.node(),
         device=str(next(parts.policy.module.parameters()).device),
         pid=os.getpid(),
         started=now(),
     )
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that make the numbers."""
+    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+
+
+def went_on_with(info: RunInfo, update: int) -> list[dict[str, Any]]:
+    """What the record says of other code and versions, and this process's, if they differ; then it is told."""
+    before = info.went_on_with[-1] if info.went_on_with else {"versions": info.versions, "git_commit": info.git_commit}
+    here = {"versions": versions(), "git_commit": git_commit()}
+    then, now_with = leaves(before), leaves(here)
+    differing = [
+        f"{key.removeprefix('versions.')} {then.get(key)} then, {value} now"
+        for key, value in now_with.items()
+        if then.get(key) != value
+    ]
+    if not differing:
+        return info.went_on_with
+    notice(f"from update {update} on other code goes on with this run than before: {'; '.join(differing)}")
+    return [*info.went_on_with, {"update": update, "at": now(), **here}]
 
 
 def git_commit() -> str | None:

@@ -7,6 +7,8 @@ the audit moves the policy away from the reference first, to a KL where any pena
     g_i       gradient of the penalty in the policy, on a rollout of its own (i = 1 .. n)
     u         direction of the exact KL's gradient, on other rollouts
     t         mean(<g_i, u>) / (deviation(<g_i, u>) / sqrt(n))        acts: t > 3
+
+A t below that says that the penalty does not act where n is at least ``ENOUGH``; below, it says nothing.
 """
 
 import math
@@ -29,6 +31,9 @@ from safelab.types import Plan, Scored, TrainBatch
 T_BOUND = 3.0
 """A chance of about one in a thousand that noise alone passes."""
 
+ENOUGH = 32
+"""Rollouts from which on a penalty whose effect is not seen is said to have none."""
+
 SETTLING_STEPS = 200
 """Controller steps on the same signals, after which its averages and windows have settled."""
 
@@ -38,7 +43,7 @@ class TermAudit:
     """One term: its weighted value, what of its gradient reaches policy and critic, and what is to be said of it.
 
     ``t``: the test above, for a KL penalty; None for other terms. ``acts`` is False for a term that is meant to act
-    and does not.
+    and does not, None where there were too few rollouts to tell.
     """
 
     term: str
@@ -46,7 +51,7 @@ class TermAudit:
     policy_grad_norm: float
     critic_grad_norm: float
     t: float | None
-    acts: bool
+    acts: bool | None
     note: str
 
 
@@ -59,7 +64,7 @@ class Audit:
 
     @property
     def passed(self) -> bool:
-        """Whether every term that is meant to act does."""
+        """Whether every term that is meant to act is seen to."""
         return all(term.acts for term in self.terms)
 
 
@@ -160,9 +165,10 @@ def judge_penalty(parts: Components, plan: Plan, judged: list[Scored], others: l
         return TermAudit(**common, policy_grad_norm=0.0, critic_grad_norm=0.0, t=0.0, acts=False, note=note)
     along = gradients @ towards
     t = float(along.mean() / (along.std() / math.sqrt(len(along))))
-    acts = t > T_BOUND
-    unseen = f"on {len(along)} rollouts its gradient is not seen to lower the KL: noise, or too weak for so few"
-    note = "" if acts else f"{unseen} (--batches)"
+    acts = True if t > T_BOUND else None if t > -T_BOUND and len(along) < ENOUGH else False
+    unseen = f"on {len(along)} rollouts its gradient is not seen to lower the KL: "
+    few = f"too few to say whether it does, take --batches of at least {ENOUGH}"
+    note = "" if acts else unseen + (few if acts is None else "noise, or too weak for so few (--batches)")
     return TermAudit(**common, policy_grad_norm=norm, critic_grad_norm=0.0, t=t, acts=acts, note=note)
 
 
