@@ -1,6 +1,7 @@
 """How a file of a run directory is read when a stranger may have written it: never a pipe, never without a bound."""
 
 import errno
+import math
 import os
 import stat
 from pathlib import Path
@@ -18,6 +19,15 @@ EXACT = 2**53
 """Whole numbers up to here are the same as floats; a count beyond it is none."""
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def finite(value: object) -> float | None:
+    """A JSON value as a finite float, or None: text, a list, NaN, or a whole number of four hundred digits."""
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def read_regular(path: Path, most: int | None = None) -> bytes:

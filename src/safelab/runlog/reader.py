@@ -200,8 +200,8 @@ def _not_finite(column: "np.ndarray[Any, Any]", values: list[Any]) -> int:
     """How many of ``values`` are NaN or infinite, however that was written; one that is missing is not."""
     if np.isfinite(column).all():
         return 0
-    return sum(value in NON_FINITE if isinstance(value, str) else value is not None and not np.isfinite(number)
-               for value, number in zip(values, column, strict=True))  # fmt: skip
+    written = (isinstance(value, int | float) or (isinstance(value, str) and value in NON_FINITE) for value in values)
+    return int(sum(there and not np.isfinite(number) for there, number in zip(written, column, strict=True)))
 
 
 def _column(name: str, values: list[Any], damaged: list[Damage]) -> "np.ndarray[Any, Any] | pd.Series[Any]":

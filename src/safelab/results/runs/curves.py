@@ -1,6 +1,7 @@
 """Metrics over the updates: every run, and each arm's mean and range over its seeds, on one grid."""
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,11 @@ HIGHEST = 1e100
 
 DIGITS = 5
 """Significant digits of a drawn point."""
+
+
+def is_drawable(value: float | None) -> TypeGuard[float]:
+    """Whether a picture can hold the value."""
+    return value is not None and abs(value) <= HIGHEST  # false for NaN
 
 
 def updates_per_point(loaded: RunSet) -> int:

@@ -1,7 +1,6 @@
 """Where runs stand now: what ``safelab runs`` lists and ``safelab watch`` redraws. Reads the end of each file only."""
 
 import json
-import math
 import os
 import platform
 from collections.abc import Iterable, Sequence
@@ -14,7 +13,7 @@ from rich.text import Text
 
 from safelab.errors import DataError, printable
 from safelab.results import text
-from safelab.runlog.files import read_regular
+from safelab.runlog.files import finite, read_regular
 from safelab.runlog.reader import find_runs, is_row
 from safelab.runlog.schema import METRICS_FILE, RunInfo
 from safelab.runlog.writer import read_info
@@ -138,7 +137,7 @@ def _standing(directory: Path) -> Standing:
     row, crashes = _end_of(directory / METRICS_FILE)
     done = int(row["update"]) + 1 if row else 0
     status = "gone" if info.status == "running" and not _lives(info) else info.status
-    pace = _number(row.get("time/total_s"))
+    pace = finite(row.get("time/total_s"))
     left = None if pace is None or status != "running" else (info.updates - done) * pace
     return Standing(
         directory=str(directory),
@@ -148,8 +147,8 @@ def _standing(directory: Path) -> Standing:
         status=status,
         done=done,
         planned=info.updates,
-        reward=_number(row.get("reward/mean")),
-        kl=_number(row.get("kl/ref_token_exact")),
+        reward=finite(row.get("reward/mean")),
+        kl=finite(row.get("kl/ref_token_exact")),
         crashes=crashes,
         left_s=left if left is not None and 0 <= left <= LONGEST_S else None,
     )
@@ -185,12 +184,3 @@ def _lives(info: RunInfo) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _number(value: object) -> float | None:
-    """A value of a row as a finite number, or None."""
-    try:
-        number = float(value) if isinstance(value, int | float) else math.nan
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
