@@ -68,3 +68,13 @@ def test_it_fits_eighty_columns_with_names_that_do_not() -> None:
 @pytest.mark.parametrize(("seconds", "shown"), [(None, "–"), (65.2, "1:05"), (3661, "1:01:01"), (0.2, "0:00")])
 def test_clock(seconds: float | None, shown: str) -> None:
     assert clock(seconds) == shown
+
+
+def test_no_number_is_lost_in_eighty_columns(make_run: MakeRun, tmp_path: Path) -> None:
+    columns = {"kl/ref_token_exact": [12345.678], "crash/reward": [0], "time/total_s": [1000.0]}
+    make_run("x" * 200, 2**40, [-1234567.891], columns, updates=10_000_000, status="running", directory=tmp_path / "r")
+    console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(overview(standings([tmp_path]), console.width))
+    shown = console.export_text()
+    for number in ("1099511627776", "running", "1/10000000", "−1,234,567.891", "12,345.678", "2777777:13:20"[:7]):
+        assert number in shown.replace("\n", ""), shown
