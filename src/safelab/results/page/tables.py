@@ -214,9 +214,9 @@ def _md(value: str) -> str:
     """
     for char in "\\`*_|<>#~&":
         value = value.replace(char, f"\\{char}")
+    value = re.sub(r"!(?=\[)", r"\\!", value)
     value = re.sub(r"\[(?![+−∞\d])", r"\\[", value)
     value = re.sub(r"\](?=[(\[:])", r"\\]", value)
-    value = re.sub(r"!(?=\[)", r"\\!", value)
     value = value.replace("://", ":/\\/").replace("www.", "www\\.")
     return " ".join(value.split())
 
