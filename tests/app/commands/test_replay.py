@@ -51,7 +51,8 @@ def test_a_folder_with_equal_signs_in_its_name_is_a_run(tmp_path: Path) -> None:
     place = tmp_path / "safe,controller-gate=none" / "seed_0"
     place.mkdir(parents=True)
     info = {"status": "finished", "experiment": "e", "arm": "a", "seed": 0, "updates": 1}
-    row = {"update": 0, "episodes": 8, "reward/mean": 0.5, "kl/ref_token_k1": 0.4, "policy/entropy_token": 1.0}
+    row = {"update": 0, "episodes": 8, "reward/mean": 0.5, "policy/entropy_token": 1.0}
+    row |= {"kl/ref_token_k1": 0.4, "kl/ref_token_exact": 0.4}
     (place / "run.json").write_text(json.dumps(info))
     (place / "metrics.jsonl").write_text(json.dumps(row) + "\n")
     out = tmp_path / "out.csv"
