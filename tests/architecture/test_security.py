@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from safelab.runlog import reader
+from safelab.runlog import files
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(path for folder in ("src", "scripts") for path in (ROOT / folder).rglob("*.py"))
@@ -51,7 +51,7 @@ def test_nothing_is_unpickled_evaluated_or_run(path: Path) -> None:
 
 
 def test_the_one_loader_of_yaml_that_is_named_is_the_safe_one() -> None:
-    assert issubclass(reader._LOADER, (yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    assert issubclass(files._LOADER, (yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
 
 
 def test_the_search_finds_what_it_is_for(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from safelab.errors import DataError
 from safelab.results.page.document import Choices, build_report
+from safelab.results.page.figures import write_figures
 from safelab.results.runs.load import load
 from safelab.runlog.long_form import read_long_form
 
@@ -79,3 +80,29 @@ def test_what_is_no_table_is_one_message(tmp_path: Path) -> None:
         read_long_form(path)
     with pytest.raises(DataError, match="must be a readable file"):
         read_long_form(tmp_path / "none.csv")
+
+
+def test_values_that_are_not_finite_are_counted_and_names_like_nothing_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text(
+        "run,arm,seed,update,metric,value\n"
+        "r,NA,0,0,reward/mean,0.5\nr,NA,0,1,reward/mean,nan\nr,NA,0,2,reward/mean,-Inf\nr,NA,0,3,reward/mean,\n"
+    )
+    (run,) = read_long_form(path)
+    assert run.info.arm == "NA"
+    assert run.non_finite == {"reward/mean": 2}
+    assert not run.damaged
+    report = build_report(load([path]), Choices())
+    assert "values that are not finite in reward/mean (2)" in " ".join(report.notes)
+
+
+def test_arms_without_a_seed_in_common_and_values_at_the_end_of_the_floats(tmp_path: Path) -> None:
+    values = (("a", 0, 0.1), ("a", 1, 0.2), ("b", 2, 0.9), ("b", 3, 0.8), ("c", 0, 1e308), ("c", 1, -1e308))
+    rows = [f"{arm}{seed},{arm},{seed},0,reward/mean,{value}" for arm, seed, value in values]
+    path = tmp_path / "x.csv"
+    path.write_text("run,arm,seed,update,metric,value\n" + "\n".join(rows) + "\n")
+    report = build_report(load([path]), Choices(baseline="a"))
+    assert "b shares no seed with it" in report.verdict[0]
+    assert "c cannot be told apart from a" in report.verdict[0]
+    written = write_figures(report, tmp_path / "figures")
+    assert all(path.stat().st_size for path in written)

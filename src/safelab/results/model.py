@@ -80,7 +80,10 @@ class RunRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArmRow:
-    """One arm: what was started, what counts, and its numbers. ``crashed``: runs with at least one, by kind."""
+    """One arm: what was started, what counts, and its numbers. ``crashed``: runs with at least one, by kind.
+
+    ``cut_short``: runs that count although they failed before their end; ``crash_policy`` says what as.
+    """
 
     name: str
     started: int
@@ -88,6 +91,7 @@ class ArmRow:
     failed: int
     unfinished: int
     counted: int
+    cut_short: int
     seeds: Sequence[int]
     estimates: Mapping[str, Estimate]
     crashed: Mapping[str, Proportion]
@@ -98,7 +102,8 @@ class Comparison:
     """An arm minus the baseline in one measure, paired by seed.
 
     ``p``: two-sided sign-flip permutation; ``p_floor``: the least it can be with so many pairs; ``p_holm``:
-    corrected over the arms. ``improvement``: probability that a run of the arm beats one of the baseline.
+    corrected over the arms; ``p_holm_floor``: the least that can be with these pairs in all arms. ``improvement``:
+    probability that a run of the arm beats one of the baseline.
     """
 
     arm: str
@@ -108,6 +113,7 @@ class Comparison:
     p: float | None
     p_floor: float | None
     p_holm: float | None
+    p_holm_floor: float | None
     improvement: float | None
     improvement_low: float | None
     improvement_high: float | None
@@ -188,6 +194,20 @@ class Ranking:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """One measure of several arms over the ``seeds`` that all of them have it for; ``arms``: the highest first.
+
+    ``means`` are None where there is no such seed; ``without``: arms that have no value of it at all.
+    """
+
+    measure: str
+    seeds: Sequence[int]
+    arms: Sequence[str]
+    means: Sequence[float | None]
+    without: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PaperRow:
     """A published figure beside the same quantity here; all of it as text. ``pair``: which arms stand for the two."""
 
@@ -241,6 +261,7 @@ class Report:
     comparisons: Sequence[Comparison]
     crash_comparisons: Sequence[CrashComparison]
     rankings: Sequence[Ranking]
+    gold: Levels
     equal_kl: Sequence[BudgetRow]
     overheads: Mapping[str, Estimate]
     phases: Sequence[PhaseLine]

@@ -17,7 +17,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import feather
 
-VERSION = 2
+VERSION = 3
 """Of the layout below and of the names in it; one more whenever either changes."""
 WORTH_KEEPING = 256 * 1024
 """Bytes of ``metrics.jsonl`` from which on the parsed rows are kept."""

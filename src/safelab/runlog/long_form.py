@@ -10,12 +10,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from safelab.errors import DataError
+from safelab.errors import DataError, printable
+from safelab.runlog.files import EXACT
 from safelab.runlog.frame_cache import Damage
 from safelab.runlog.reader import RunRecord
 from safelab.runlog.schema import RENAMED, RunInfo
 
 COLUMNS = ("run", "arm", "seed", "update", "metric", "value")
+NOT_FINITE = ("nan", "inf", "infinity")
+"""How programs write a value that is not finite, whatever its case and sign."""
 SUFFIXES = (".csv", ".parquet")
 
 
@@ -43,17 +46,22 @@ def read_long_form(path: str | Path) -> list[RunRecord]:
         )
     for name in ("seed", "update"):
         whole = pd.to_numeric(table[name], errors="coerce")
-        bad = table[name][whole.isna() | (whole % 1 != 0) | (whole < 0)]
+        bad = table[name][whole.isna() | (whole % 1 != 0) | (whole < 0) | (whole > EXACT)]
         if len(bad):
             raise DataError(f"{path}: {name} must be a whole number of at least 0, got {bad.tolist()[0]!r}")
         table[name] = whole.astype(np.int64)
-    table["metric"] = table["metric"].replace(RENAMED)
+    table["metric"] = table["metric"].astype(str).map(printable).replace(RENAMED)
     return [_run(path, str(name), rows) for name, rows in table.groupby("run", sort=True)]
 
 
 def _read(path: Path) -> pd.DataFrame:
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path} must be a regular file")
     try:
-        return pd.read_parquet(path) if path.suffix == ".parquet" else pd.read_csv(path)
+        if path.suffix == ".parquet":
+            return pd.read_parquet(path)
+        # Only an empty cell is nothing: an arm may be called NA, and a value of nan was written as one.
+        return pd.read_csv(path, keep_default_na=False, na_values=[""])
     except FileNotFoundError as error:
         raise DataError(f"{path} must be a readable file ({error.strerror})") from error
     except (ValueError, OSError) as error:  # pandas' parser errors, pyarrow's, and half a file
@@ -68,7 +76,9 @@ def _run(path: Path, name: str, rows: pd.DataFrame) -> RunRecord:
             found = ", ".join(map(str, rows[key].unique()[:3]))
             raise DataError(f"{path}: a run must have one {key}, got {found} for run {name!r}")
     value = pd.to_numeric(rows["value"], errors="coerce")
-    odd = rows[value.isna() & rows["value"].notna()]
+    written = rows["value"].astype(str).str.strip().str.lower().str.lstrip("+-")
+    not_finite = rows["value"].notna() & written.isin(NOT_FINITE)
+    odd = rows[value.isna() & rows["value"].notna() & ~not_finite]
     wide = (
         rows.assign(value=value)
         .drop_duplicates(["update", "metric"], keep="last")
@@ -98,5 +108,5 @@ def _run(path: Path, name: str, rows: pd.DataFrame) -> RunRecord:
             Damage(file=path.name, line=index + 2, reason=f"{metric} is no number: {value!r}")
             for index, metric, value in zip(odd.index.tolist(), odd["metric"], odd["value"], strict=True)
         ],
-        non_finite={},
+        non_finite={str(name): int(count) for name, count in rows.loc[not_finite, "metric"].value_counts().items()},
     )

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 
-from safelab.errors import DataError
+from safelab.errors import DataError, printable, printable_lines
+from safelab.runlog.files import EXACT, read_regular, read_yaml
 from safelab.runlog.frame_cache import Damage, Parsed, remembered
 from safelab.runlog.schema import (
     CHECKPOINT_DIR,
@@ -28,6 +28,9 @@ from safelab.runlog.schema import (
     config_today,
 )
 from safelab.runlog.writer import read_info
+
+TEXT = "controller/phase"
+"""The one metric that is text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +55,11 @@ class RunRecord:
 def find_runs(paths: Iterable[str | Path]) -> list[Path]:
     """Every run directory at or below ``paths`` (directories or globs), each once, sorted.
 
-    A directory with a ``run.json`` or a ``metrics.jsonl`` counts as a run; nothing below one is looked at.
+    A directory with a ``run.json`` or a ``metrics.jsonl`` counts as a run; nothing below one is looked at. So does one
+    that cannot be listed: ``read_run`` then says so, and the others are read.
 
     Raises:
-        DataError: a path does not exist, matches nothing, cannot be listed, or holds no run.
+        DataError: a path does not exist, matches nothing, or holds no run.
     """
     found: dict[Path, Path] = {}
     for given in paths:
@@ -79,14 +83,14 @@ def read_run(directory: str | Path, cache: Path | None = None) -> RunRecord:
         DataError: ``directory`` is not a run, or its ``run.json`` cannot be read.
     """
     directory = Path(directory)
-    info = read_info(directory)
+    info = _without_controls(read_info(directory))
     metrics = remembered(directory / METRICS_FILE, cache, lambda: _parse(directory / METRICS_FILE))
     damaged = list(metrics.damaged)
     return RunRecord(
         directory=directory,
         info=info,
         config=config_today(_yaml(directory / CONFIG_FILE, dict, damaged) or {}),
-        overrides=[str(item) for item in _yaml(directory / OVERRIDES_FILE, list, damaged) or []],
+        overrides=[printable(str(item)) for item in _yaml(directory / OVERRIDES_FILE, list, damaged) or []],
         metrics=metrics.frame,
         samples=[row for _, row in _lines(directory / SAMPLES_FILE, damaged)],
         events=[row for _, row in _lines(directory / EVENTS_FILE, damaged)],
@@ -97,7 +101,7 @@ def read_run(directory: str | Path, cache: Path | None = None) -> RunRecord:
 
 def _parse(path: Path) -> Parsed:
     damaged: list[Damage] = []
-    frame, non_finite = _frame(_renamed(_by_update(_lines(path, damaged), damaged)))
+    frame, non_finite = _frame(_renamed(_by_update(_lines(path, damaged), damaged)), damaged)
     return Parsed(frame=frame, damaged=damaged, non_finite=non_finite)
 
 
@@ -112,11 +116,8 @@ def _roots(given: str | Path) -> list[Path]:
 
 
 def _walk(root: Path) -> list[Path]:
-    def refuse(error: OSError) -> None:
-        raise DataError(f"{error.filename} must be readable ({error.strerror}); check its permissions") from error
-
-    runs = []
-    for folder, below, files in os.walk(root, onerror=refuse):
+    runs: list[Path] = []
+    for folder, below, files in os.walk(root, onerror=lambda error: runs.append(Path(error.filename))):
         if RUN_FILE in files or METRICS_FILE in files:
             runs.append(Path(folder))
             below.clear()
@@ -127,7 +128,7 @@ def _walk(root: Path) -> list[Path]:
 def _lines(path: Path, damaged: list[Damage]) -> list[tuple[int, dict[str, Any]]]:
     """Line number and object of each whole line; the others go to ``damaged``. A file that is absent has no lines."""
     try:
-        text = path.read_bytes()
+        text = read_regular(path)
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -140,7 +141,7 @@ def _lines(path: Path, damaged: list[Damage]) -> list[tuple[int, dict[str, Any]]
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            if not _is_row(row):
+            if not is_row(row):
                 raise ValueError("not an object with an 'update' from 0")
             good.append((number, row))
         except (ValueError, RecursionError) as error:
@@ -154,11 +155,12 @@ def _all_at_once(lines: list[bytes]) -> list[dict[str, Any]] | None:
         rows = json.loads(b"[" + b",".join(lines) + b"]")
     except (ValueError, RecursionError):
         return None
-    return rows if len(rows) == len(lines) and all(map(_is_row, rows)) else None
+    return rows if len(rows) == len(lines) and all(map(is_row, rows)) else None
 
 
-def _is_row(row: object) -> bool:
-    return isinstance(row, dict) and type(update := row.get("update")) is int and update >= 0
+def is_row(row: object) -> bool:
+    """Whether a line's value is an object with an ``update`` from 0."""
+    return isinstance(row, dict) and type(update := row.get("update")) is int and 0 <= update < EXACT
 
 
 def _by_update(lines: list[tuple[int, dict[str, Any]]], damaged: list[Damage]) -> list[dict[str, Any]]:
@@ -179,43 +181,89 @@ def _renamed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{RENAMED.get(name, name): value for name, value in row.items()} for row in rows]
 
 
-def _frame(rows: list[dict[str, Any]]) -> tuple[pd.DataFrame, dict[str, int]]:
+def _frame(rows: list[dict[str, Any]], damaged: list[Damage]) -> tuple[pd.DataFrame, dict[str, int]]:
     """Numbers become float columns, text (``controller/phase``) stays; counts what was not finite."""
     names = dict.fromkeys(name for row in rows for name in row)
     columns: dict[str, Any] = {}
     non_finite: dict[str, int] = {}
     for name in names:
         values = [row.get(name) for row in rows]
-        columns[name] = _column(values)
-        if columns[name].dtype != object and not np.isfinite(columns[name]).all():
-            odd = sum(value in NON_FINITE for value in values if isinstance(value, str))
-            non_finite |= {name: odd} if odd else {}
+        shown = printable(name)
+        columns[shown] = _column(shown, values, damaged)
+        if columns[shown].dtype != object and (odd := _not_finite(columns[shown], values)):
+            non_finite[shown] = odd
     frame = pd.DataFrame(columns or {"update": np.array([], dtype=np.int64)})
     return frame.astype({"update": np.int64}), non_finite
 
 
-def _column(values: list[Any]) -> "np.ndarray[Any, Any] | pd.Series[Any]":
+def _not_finite(column: "np.ndarray[Any, Any]", values: list[Any]) -> int:
+    """How many of ``values`` are NaN or infinite, however that was written; one that is missing is not."""
+    if np.isfinite(column).all():
+        return 0
+    written = (isinstance(value, int | float) or (isinstance(value, str) and value in NON_FINITE) for value in values)
+    return int(sum(there and not np.isfinite(number) for there, number in zip(written, column, strict=True)))
+
+
+def _column(name: str, values: list[Any], damaged: list[Damage]) -> "np.ndarray[Any, Any] | pd.Series[Any]":
+    """Text for the one metric that is text, else numbers; a value of another kind is missing, and damage."""
+    column: Any
     try:
         # None becomes NaN, and so do the texts that stand for what JSON cannot hold.
-        return np.array(values, dtype=np.float64)
-    except (ValueError, TypeError):
-        return pd.Series([None if value is None else str(value) for value in values], dtype=object)
+        column = np.array(values, dtype=np.float64)
+        if column.ndim == 1:
+            return column  # type: ignore[no-any-return]
+    except (ValueError, TypeError, OverflowError):
+        pass
+    kept: list[Any]
+    if name == TEXT:
+        kept = [printable(value) if isinstance(value, str) else None for value in values]
+        column = pd.Series(kept, dtype=object)
+    else:
+        kept = [_number(value) for value in values]
+        column = np.array(kept, dtype=np.float64)
+    odd = [value for value, found in zip(values, kept, strict=True) if found is None and value is not None]
+    if odd:
+        kind = "text" if column.dtype == object else "number"
+        reason = f"{name} is no {kind} in {len(odd)} of {len(values)} rows, as {printable(repr(odd[0])[:40])}"
+        damaged.append(Damage(file=METRICS_FILE, line=0, reason=reason))
+    return column  # type: ignore[no-any-return]
+
+
+def _number(value: Any) -> float | None:
+    """A JSON value as a float, or None."""
+    if isinstance(value, str):
+        return NON_FINITE.get(value)
+    try:
+        return float(value) if isinstance(value, int | float) else None
+    except OverflowError:
+        return None
+
+
+def _without_controls(info: RunInfo) -> RunInfo:
+    """The record without what a terminal obeys: names and messages are the run's, and are printed by many."""
+    shown = {name: printable(value) for name, value in info if isinstance(value, str)}
+    return info.model_copy(
+        update={
+            **shown,
+            "reason": None if info.reason is None else printable_lines(info.reason),
+            "git_commit": None if info.git_commit is None else printable(info.git_commit),
+            "overrides": [printable(item) for item in info.overrides],
+            "versions": {printable(name): printable(version) for name, version in info.versions.items()},
+        }
+    )
 
 
 def _yaml(path: Path, kind: type, damaged: list[Damage]) -> Any:
     """The file's content, or None (and a damage) where it is missing, unreadable or of another kind."""
     try:
-        content = yaml.load(path.read_bytes(), Loader=_LOADER)
+        content = read_yaml(path)
     except OSError as error:
         reason = f"cannot be read: {error.strerror}"
-    except yaml.YAMLError as error:
-        reason = f"is not YAML: {' '.join(str(error).split())[:120]}"
+    except ValueError as error:
+        reason = printable(str(error))
     else:
         if isinstance(content, kind):
             return content
         reason = f"must hold a {kind.__name__}, got {type(content).__name__}"
     damaged.append(Damage(file=path.name, line=0, reason=reason))
     return None
-
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

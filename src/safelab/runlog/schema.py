@@ -11,11 +11,12 @@
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
 from safelab.options import State
+from safelab.runlog.files import EXACT
 
 CONFIG_FILE = "config.yaml"
 OVERRIDES_FILE = "overrides.yaml"
@@ -66,6 +67,10 @@ Status = Literal["running", "finished", "failed", "diverged", "interrupted"]
 or the time was up."""
 
 
+Count = Annotated[int, Field(ge=0, le=EXACT)]
+"""Of updates: a number that a table of 64 bit can hold."""
+
+
 class RunInfo(State):
     """``run.json``: what ran, with what, on what, and how it ended.
 
@@ -80,9 +85,9 @@ class RunInfo(State):
     reason: str | None = None
     experiment: str
     arm: str
-    seed: int
-    updates: int
-    last_update: int | None = None
+    seed: Annotated[int, Field(ge=-EXACT, le=EXACT)]
+    updates: Count
+    last_update: Annotated[int, Field(ge=-1, le=EXACT)] | None = None
     overrides: list[str] = Field(default_factory=list)
     command: str = ""
     versions: dict[str, str] = Field(default_factory=dict)

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from safelab.errors import DataError
 from safelab.runlog.durable import Say, persistently, replace_text
+from safelab.runlog.files import SMALL, read_regular
 from safelab.runlog.lock import Lock
 from safelab.runlog.schema import (
     CONFIG_FILE,
@@ -230,7 +231,7 @@ def read_info(directory: Path) -> RunInfo:
     """
     path = directory / RUN_FILE
     try:
-        return RunInfo.model_validate_json(path.read_bytes())
+        return RunInfo.model_validate_json(read_regular(path, SMALL))
     except OSError as error:
         remedy = "give the directory that `safelab train` printed, or one above it"
         raise DataError(f"{directory} must be a run directory with {RUN_FILE} ({error.strerror}); {remedy}") from error

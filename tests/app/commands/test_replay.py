@@ -47,6 +47,19 @@ def test_from_a_run_it_tells_what_the_run_itself_logged(tmp_path: Path) -> None:
         assert row["phase"] == metrics["controller/phase"]
 
 
+def test_a_folder_with_equal_signs_in_its_name_is_a_run(tmp_path: Path) -> None:
+    place = tmp_path / "safe,controller-gate=none" / "seed_0"
+    place.mkdir(parents=True)
+    info = {"status": "finished", "experiment": "e", "arm": "a", "seed": 0, "updates": 1}
+    row = {"update": 0, "episodes": 8, "reward/mean": 0.5, "policy/entropy_token": 1.0}
+    row |= {"kl/ref_token_k1": 0.4, "kl/ref_token_exact": 0.4}
+    (place / "run.json").write_text(json.dumps(info))
+    (place / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+    out = tmp_path / "out.csv"
+    assert main(["replay", str(place), "controller=safe", "--output", str(out)]) == 0
+    assert len(rows(out)) == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

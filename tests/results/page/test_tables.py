@@ -1,4 +1,5 @@
 import math
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -80,3 +81,38 @@ def test_words() -> None:
     assert text.titled("Mean KL", "nats/token") == "Mean KL (nats/token)"
     assert text.titled("Final reward", "reward") == "Final reward"
     assert text.short("x" * 40, 10) == "xxxxx…xxxx"
+
+
+def test_no_text_of_a_run_is_a_formula_for_a_spreadsheet(make_run: MakeRun, tmp_path: Path) -> None:
+    evil = ("=cmd|' /C calc'!A0", "+1", "-1+1", "@SUM(1)")
+    for number, arm in enumerate(evil):
+        make_run(arm, 0, rewards=[-0.5, -0.5], columns={"=x()": [1.0, 2.0]}, directory=tmp_path / "runs" / str(number))
+    found = build_report(load([tmp_path / "runs"]), Choices(metrics=["=x()"]))
+    write_tables(found, tmp_path)
+    for name in ("summary.csv", "runs.csv"):
+        table = pd.read_csv(tmp_path / name)
+        assert set(table["arm"]) == {f"'{arm}" for arm in evil}
+        assert not [head for head in table.columns if head.startswith("=")]
+    assert (pd.read_csv(tmp_path / "summary.csv")["reward_mean [reward]"] == -0.5).all(), "a negative number stays one"
+    assert set(pd.read_parquet(tmp_path / "summary.parquet")["arm"]) == set(evil), "no spreadsheet opens that by itself"
+
+
+def test_markdown_has_no_image_link_or_address_of_a_run(make_run: MakeRun, tmp_path: Path) -> None:
+    for number, arm in enumerate(("![a](http://x/y.png)", "[1](https://x)", "www.x.org &lt;b&gt; ~~c~~")):
+        make_run(arm, 0, rewards=[0.5], directory=tmp_path / "runs" / str(number))
+    shown = markdown(build_report(load([tmp_path / "runs"]), Choices()))
+    assert "![" not in shown
+    assert not re.search(r"(?<!\\)\]\(", shown)
+    assert "://" not in shown
+    assert "www.x" not in shown
+    assert "&lt;" not in shown.replace("\\&lt;", "")
+    assert "\\!\\[a\\](http:/\\/x/y.png)" in shown
+
+
+def test_large_and_small_numbers() -> None:
+    assert text.number(1e308, 3) == "1e+308"
+    assert text.number(-12345678.9, 3) == "−1.235e+07"
+    assert text.difference(Estimate(n=5, mean=2e-5, low=1e-5, high=3e-5), 3) == "+0.000020 [+0.000010, +0.000030]"
+    assert text.difference(Estimate(n=5, mean=2e-12, low=1e-12, high=3e-12), 3) == "+2e−12 [+1e−12, +3e−12]"
+    assert text.difference(Estimate(n=5, mean=0.2, low=-0.1, high=0.5), 3) == "+0.200 [−0.100, +0.500]"
+    assert text.difference(Estimate(n=5, mean=0.0, low=0.0, high=0.0), 3) == "0.000 [0.000, 0.000]"

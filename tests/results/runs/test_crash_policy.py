@@ -1,10 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from safelab.results.compare.aggregate import rankings, values_by_run
 from safelab.results.page.document import Choices, build_report
-from safelab.results.runs.crash_policy import floors, to_the_end, under_policy
+from safelab.results.runs.crash_policy import Entry, floors, last_known, under_policy
 from safelab.results.runs.load import load
 from safelab.results.runs.measures import MEASURES
 
@@ -63,14 +64,46 @@ def test_the_floor_is_the_least_of_any_counted_run(make_run: MakeRun, tmp_path: 
 
 def test_carrying_on_repeats_values_and_no_crash(two_arms: Path) -> None:
     run = next(run for run in load([two_arms]).runs if run.arm == "fallen")
-    frame = to_the_end(run.record.metrics, 5)
-    assert frame["update"].tolist() == [0, 1, 2, 3, 4]
-    assert frame["reward/mean"].tolist() == [0.8, 0.8, 0.6, 0.6, 0.6]
-    assert frame["crash/reward"].tolist() == [0, 0, 1, 0, 0]
+    assert last_known(run.record.metrics) == {"reward/mean": 0.6, "crash/reward": 0.0}
+    entry = under_policy(run, "last_value", {})
+    assert entry is not None
+    assert (len(entry.frame), entry.missing, entry.rest["reward/mean"]) == (3, 2, 0.6)
+
+
+def test_means_and_final_values_are_those_of_rows_that_go_on_and_deviations_are_not(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    rewards = [0.1, 0.9, 0.2, 0.7, 0.4]
+    make_run(
+        "ppo", 0, rewards=rewards, columns={"time/total_s": [1.0, 1.0, 1.0, 9.0, 9.0]}, status="failed", updates=37
+    )
+    values = values_by_run(load([tmp_path]), MEASURES, 3, "last_value")["ppo"][0]
+    whole = np.array(rewards + [0.4] * 32)
+    assert values["reward_mean"] == pytest.approx(whole.mean(), rel=1e-12)
+    assert values["reward_final"] == pytest.approx(whole[-4:].mean(), rel=1e-12)
+    assert values["reward_sd"] == pytest.approx(np.std(rewards, ddof=1), rel=1e-12)
+    assert values["update_s"] == 1.0
+    # Rolling means of three: 0.4, 0.6, 0.4333; the values in their middles less those.
+    noise = [0.9 - 0.4, 0.2 - 0.6, 0.7 - 1.3 / 3]
+    assert values["reward_sd_rolling"] == pytest.approx(np.std(noise, ddof=1), rel=1e-12)
+
+
+def test_final_values_where_the_last_tenth_reaches_into_what_was_measured(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("ppo", 0, rewards=[0.0] * 18 + [1.0], status="failed", updates=20)
+    values = values_by_run(load([tmp_path]), MEASURES, 3, "last_value")["ppo"][0]
+    assert values["reward_final"] == 1.0
+    make_run("ppo", 1, rewards=[0.0] * 38 + [1.0], status="failed", updates=40)
+    assert values_by_run(load([tmp_path]), MEASURES, 3, "last_value")["ppo"][1]["reward_final"] == 0.5
+
+
+def test_a_run_planned_for_any_number_of_updates_takes_no_longer(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("ppo", 0, rewards=[0.0, 1.0], status="failed", updates=2**52)
+    found = build_report(load([tmp_path]), Choices())
+    assert found.arms[0].estimates["reward_mean"].mean == pytest.approx(1.0)
+    assert found.rankings[1].means == [pytest.approx(0.0)]
 
 
 def test_a_run_without_a_crash_enters_as_it_is(two_arms: Path) -> None:
     run = next(run for run in load([two_arms]).runs if run.arm == "steady")
-    assert all(
-        under_policy(run, policy, {"reward/mean": -9.0}) is run.record.metrics for policy in ("floor", "exclude")
-    )
+    for policy in ("floor", "exclude"):
+        assert under_policy(run, policy, {"reward/mean": -9.0}) == Entry(frame=run.record.metrics)

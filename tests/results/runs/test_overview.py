@@ -68,3 +68,18 @@ def test_it_fits_eighty_columns_with_names_that_do_not() -> None:
 @pytest.mark.parametrize(("seconds", "shown"), [(None, "–"), (65.2, "1:05"), (3661, "1:01:01"), (0.2, "0:00")])
 def test_clock(seconds: float | None, shown: str) -> None:
     assert clock(seconds) == shown
+
+
+def test_no_number_is_lost_in_eighty_columns() -> None:
+    run = Standing(
+        directory="", experiment="e", arm="x" * 200, seed=2**40, status="running", done=1, planned=10_000_000,
+        reward=-1234567.891, kl=12345.678, crashes=0, left_s=1000.0 * 9_999_999,
+    )  # fmt: skip
+    console = Console(width=80, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(overview([run], console.width))
+    head, first, second = console.export_text().splitlines()
+    assert max(map(len, (head, first, second))) <= 80
+    assert head.split() == ["arm", "seed", "status", "updates", "reward", "KL", "crash", "left"]
+    assert (first + second).count("…") == 1, "the name alone is cut"
+    digits = "".join(char for char in first + second if char.isdigit())
+    assert len(digits) == len("1099511627776110000000123456789112345678027777773000")

@@ -1,11 +1,12 @@
 """The sentences of the verdict, on numbers by hand."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pytest
 
-from safelab.results.model import ArmRow, BudgetRow, Comparison, Estimate, Proportion
+from safelab.results.model import ArmRow, BudgetRow, Comparison, Estimate, Levels, Proportion
 from safelab.results.runs.measures import MEASURES
 from safelab.results.words.verdict import verdict
 
@@ -17,22 +18,31 @@ def about(mean: float | None, half: float | None = None, n: int = 8) -> Estimate
     return Estimate(n=n, mean=mean, low=mean - half, high=mean + half)
 
 
-def arm(name: str, reward: float = 0.5, counted: int = 8, crashes: Mapping[str, int] | None = None, **more) -> ArmRow:
+def arm(
+    name: str,
+    reward: float = 0.5,
+    counted: int = 8,
+    crashes: Mapping[str, int] | None = None,
+    cut_short: int = 0,
+    **more,
+) -> ArmRow:
     """An arm of ``counted`` runs; ``more``: other measures by key."""
     means = {"reward_mean": reward, **more}
     return ArmRow(
-        name=name, started=counted, finished=counted, failed=0, unfinished=0, counted=counted,
+        name=name, started=counted, finished=counted, failed=0, unfinished=0, counted=counted, cut_short=cut_short,
         seeds=list(range(counted)),
         estimates={m.key: about(means.get(m.key), 0.01) for m in MEASURES},
         crashed={f"crash/{kind}": Proportion(k=k, n=counted, low=0, high=1) for kind, k in (crashes or {}).items()},
     )  # fmt: skip
 
 
-def against(name: str, mean: float | None, half: float | None, n: int = 8, p: float = 0.5) -> Comparison:
+def against(
+    name: str, mean: float | None, half: float | None, n: int = 8, p: float = 0.5, p_holm_floor: float = 0.0
+) -> Comparison:
     """``name`` minus the baseline in reward over ``n`` pairs; ``p`` is the same before and after correction."""
     return Comparison(
         arm=name, measure="reward_mean", seeds=list(range(n)), difference=about(mean, half, n), p=p, p_floor=0.0,
-        p_holm=p, improvement=None, improvement_low=None, improvement_high=None,
+        p_holm=p, p_holm_floor=p_holm_floor, improvement=None, improvement_low=None, improvement_high=None,
     )  # fmt: skip
 
 
@@ -76,13 +86,15 @@ def test_a_test_without_an_interval_beside_zero_is_no_clear_difference() -> None
                                               (0.3, "not told apart")])  # fmt: skip
 def test_too_few_seeds_only_indicate(half: float, reading: str) -> None:
     headline, one = said([against("safe", 0.2, half, n=4, p=0.001)])
-    assert one.endswith(f"against ppo; {reading}.")
+    assert one.endswith(f"against ppo on the 4 seeds that both have; {reading}.")
     assert "confirm" not in headline, "so few pairs cannot be confirmed, and none is said to be unconfirmed"
 
 
 def test_one_seed_has_no_interval() -> None:
     headline, one = said([against("safe", 0.2, None, n=1)])
-    assert headline.startswith("In training-average reward, safe cannot be told apart from ppo")
+    assert headline == (
+        f"In training-average reward, safe has a single seed in common with {LEVEL}, which tells nothing of others."
+    )
     assert one == "safe: 0.700, +0.200 against ppo on the one seed that both have; no interval."
 
 
@@ -128,14 +140,74 @@ def test_reward_crashes_are_named_the_most_first() -> None:
     assert not any("crash" in line for line in said([], [arm("ppo")])), "nothing was looked for"
 
 
+def gold(means: Mapping[str, float | None], seeds: int = 8, without: Sequence[str] = ()) -> Levels:
+    return Levels(
+        measure="gold_final", seeds=list(range(seeds)), arms=list(means), means=list(means.values()), without=without
+    )
+
+
+def gold_said(levels: Levels, arms: list[ArmRow] | None = None) -> list[str]:
+    return [line for line in said([], arms or [arm("ppo")], gold=levels) if "gold" in line]
+
+
 def test_the_gold_score_and_who_parted_from_it() -> None:
     arms = [arm("ppo", gold_final=1.0, crashes={"hacking": 2}), arm("safe", gold_final=3.0, crashes={"hacking": 0})]
-    assert sentence(arms, "By the gold score") == (
-        "By the gold score, which no arm optimises, safe ends highest (3.00) and ppo lowest (1.00)."
+    assert gold_said(gold({"safe": 3.0, "ppo": 1.0}), arms) == [
+        "By the gold score, which no arm optimises, safe ends highest (3.00) and ppo lowest (1.00), "
+        "over the 8 seeds that all of them have.",
+        "The reward stayed up while the gold score fell (reward hacking) for ppo in 2 of 8 runs: "
+        "there a high reward is no sign of quality.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("levels", "end"),
+    [
+        (gold({"a": 3.0, "b": 3.0}), "all of a and b end alike (3.00), over the 8 seeds that all of them have."),
+        (gold({"a": 3.0, "b": 3.0, "c": 1.0}, 1), "a and b end highest (3.00) and c lowest (1.00), "
+         "on the one seed that all of them have."),
+        (gold({"a": None, "b": None}, 0), "the arms cannot be ranked: they have no seed in common."),
+        (gold({"a": 3.0, "b": 1.0}, without=["c"]), "over the 8 seeds that all of them have; c has none."),
+    ],
+)  # fmt: skip
+def test_arms_are_ranked_by_gold_over_the_same_seeds_only(levels: Levels, end: str) -> None:
+    (found,) = gold_said(levels)
+    assert found.endswith(end)
+
+
+def test_arms_that_cannot_be_compared_are_named_with_the_reason() -> None:
+    arms = [arm("ppo"), arm("safe", 0.7), replace(arm("far"), seeds=[90, 91]), arm("gone", counted=0)]
+    rows = [against("safe", 0.2, 0.05, p=0.01), against("far", None, None, n=0), against("gone", None, None, n=0)]
+    arms[3] = replace(arms[3], estimates={m.key: about(None, n=0) for m in MEASURES})
+    assert said(rows, arms)[0] == (
+        f"In training-average reward, safe lies above {LEVEL}; far shares no seed with it; gone has no run that counts."
     )
-    assert "(reward hacking) for ppo in 2 of 8 runs: there a high reward is no sign of quality." in sentence(
-        arms, "The reward stayed up"
+    assert said(rows[1:2], arms[:1] + arms[2:3])[0] == (
+        f"In training-average reward, nothing can be compared with {LEVEL}: far shares no seed with it."
     )
+
+
+def test_a_test_that_could_not_confirm_is_not_said_to_have_tried() -> None:
+    headline, one = said([against("safe", 0.1, 0.05, n=5, p=0.0625, p_holm_floor=0.0625)])
+    assert headline.endswith("could confirm none of these differences: there are too few pairs for that.")
+    assert "the corrected test could not confirm it with so few pairs: its least is p = 0.062" in one
+
+
+def test_a_difference_that_rounds_to_zero_has_the_digits_that_show_it() -> None:
+    _, one = said([against("safe", 0.00002, 0.00001, p=0.01)])
+    assert "+0.000020 [+0.000010, +0.000030] against ppo; a clear difference" in one
+
+
+def test_failed_runs_are_told_beside_their_numbers() -> None:
+    arms = [arm("ppo", cut_short=1), arm("safe", 0.7, cut_short=2)]
+    headline, one = said([against("safe", 0.2, 0.05, p=0.01)], arms)
+    assert "ppo (0.500 [0.490, 0.510], 8 runs, 1 of which failed)" in headline
+    assert one.startswith("safe: 0.700 (2 of its 8 runs failed), +0.200")
+
+
+def test_one_arm_more_than_is_named_is_one() -> None:
+    lines = said([against(f"arm{number}", 0.1 * number, 0.01, p=0.01) for number in range(1, 8)])
+    assert lines[7] == "1 further arm differs less; it is in the table."
 
 
 def test_steadiness_in_times_of_the_baselines() -> None:
@@ -147,6 +219,24 @@ def test_steadiness_in_times_of_the_baselines() -> None:
     )
     alike = [arms[0], arms[3], replace(arms[3], name="too")]
     assert sentence(alike, "From update to update").endswith("in ppo; all 2 others within 10 % of that.")
+
+
+def test_steadiness_of_many_arms_loses_neither_the_largest_nor_the_count() -> None:
+    arms = [arm("ppo", reward_sd_rolling=0.02)]
+    arms += [arm(f"a{number}", reward_sd_rolling=0.02 * (1.2 + 0.1 * number)) for number in range(8)]
+    line = sentence([*arms, arm("wild", reward_sd_rolling=2.0)], "From update to update")
+    assert "wild 2.0000 (100.0 times that)" in line
+    assert line.endswith("3 further arms more than 10 % off it.")
+
+
+def test_steadiness_without_a_ratio() -> None:
+    arms = [arm("ppo", reward_sd_rolling=0.0), arm("wild", reward_sd_rolling=0.05), arm("too", reward_sd_rolling=0.0)]
+    assert sentence(arms, "From update to update") == (
+        "From update to update, reward varies around its rolling mean by 0.0000 in ppo; "
+        "wild 0.0500 and too within 10 % of that."
+    )
+    lost = [arm("ppo", reward_sd_rolling=0.02), arm("a", reward_sd_rolling=math.inf), arm("b")]
+    assert not any("From update" in line for line in said([], lost))
 
 
 def budget(name: str, kl: float, reward: Estimate, gold: Estimate) -> BudgetRow:

@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("words", nargs="*", metavar="RUN_DIR or override", help="a run directory; Hydra overrides")
     flags = parser.parse_intermixed_args(list(arguments))
     words = [at_home(word) if word.startswith("~/") else word for word in flags.words]  # ~key takes a key out
-    runs = [word for word in words if "=" not in word and not word.startswith("~")]
+    runs = [word for word in words if _is_place(word)]
     overrides = [word for word in words if word not in runs]
     if len(runs) + (flags.signals is not None) != 1:
         raise ConfigError("safelab replay must get one source, --signals FILE.csv or a run directory, and got "
@@ -45,6 +45,11 @@ def main(arguments: Sequence[str]) -> int:
         if not path.parent.is_dir():
             raise ConfigError(f"{path} must lie in a directory that exists; make {path.parent} first")
     return replay_to(flags.signals, runs, overrides, flags)
+
+
+def _is_place(word: str) -> bool:
+    """Whether a word is a run's directory and no override: folders of runs are named by overrides, ``=`` and all."""
+    return Path(word).is_dir() or ("=" not in word and not word.startswith("~"))
 
 
 def replay_to(

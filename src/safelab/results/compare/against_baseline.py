@@ -17,6 +17,9 @@ from safelab.results.compare.statistics import (
 )
 from safelab.results.model import ArmRow, Comparison, CrashComparison, Estimate, Measure
 
+LARGEST_LOG = 700.0
+"""Beyond this a ratio is no float."""
+
 
 def compare(values: Values, baseline: str, measures: Sequence[Measure]) -> list[Comparison]:
     """Every other arm against ``baseline`` in every measure; p corrected over the arms within a measure."""
@@ -39,9 +42,10 @@ def compare_crashes(arms: Sequence[ArmRow], baseline: str) -> list[CrashComparis
 def paired(
     arm: Mapping[int, Mapping[str, float | None]], base: Mapping[int, Mapping[str, float | None]], key: str
 ) -> dict[int, float]:
-    """Arm minus baseline, by seed, where both have the measure."""
+    """Arm minus baseline, by seed, where both have the measure; two infinities have no difference."""
     pairs = {seed: (arm[seed][key], base[seed][key]) for seed in sorted(arm.keys() & base.keys())}
-    return {seed: left - right for seed, (left, right) in pairs.items() if left is not None and right is not None}
+    gaps = {seed: left - right for seed, (left, right) in pairs.items() if left is not None and right is not None}
+    return {seed: gap for seed, gap in gaps.items() if not math.isnan(gap)}
 
 
 def overheads(values: Values, baseline: str) -> dict[str, Estimate]:
@@ -65,7 +69,10 @@ def log_ratios(
 def percent(ratios: Sequence[float]) -> Estimate:
     """Mean and interval of log ratios as changes in per cent."""
     found = estimate(ratios)
-    mean, low, high = (None if v is None else 100 * math.expm1(v) for v in (found.mean, found.low, found.high))
+    mean, low, high = (
+        None if v is None else 100 * math.expm1(v) if v < LARGEST_LOG else math.inf
+        for v in (found.mean, found.low, found.high)
+    )
     return Estimate(n=found.n, mean=mean, low=low, high=high)
 
 
@@ -86,6 +93,7 @@ def _compare(values: Values, arm: str, baseline: str, measure: Measure) -> Compa
         p=sign_flip_p(list(differences.values())) if n > 1 else None,
         p_floor=sign_flip_floor(n) if n > 1 else None,
         p_holm=None,
+        p_holm_floor=None,
         improvement=share,
         improvement_low=bounds[0] if bounds else None,
         improvement_high=bounds[1] if bounds else None,
@@ -93,10 +101,14 @@ def _compare(values: Values, arm: str, baseline: str, measure: Measure) -> Compa
 
 
 def _corrected(rows: list[Comparison]) -> list[Comparison]:
-    """The same rows with Holm's p over those that have one."""
+    """The same rows with Holm's p over those that have one, and the least that it could be.
+
+    Holm's correction rises with every p, so the least is that of all floors.
+    """
     tested = [index for index, row in enumerate(rows) if row.p is not None]
     corrected = dict(zip(tested, holm([p for row in rows if (p := row.p) is not None]), strict=True))
-    return [replace(row, p_holm=corrected.get(index)) for index, row in enumerate(rows)]
+    least = dict(zip(tested, holm([rows[index].p_floor or 0.0 for index in tested]), strict=True))
+    return [replace(row, p_holm=corrected.get(i), p_holm_floor=least.get(i)) for i, row in enumerate(rows)]
 
 
 def _compare_crashes(arm: ArmRow, base: ArmRow, kind: str) -> CrashComparison:

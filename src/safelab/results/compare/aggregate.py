@@ -1,10 +1,11 @@
 """From runs to arms: means over seeds with intervals, crash rates, and the ranking under each crash policy."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from safelab.results.compare.statistics import estimate, proportion
-from safelab.results.model import ArmRow, CrashPolicy, Measure, Proportion, Ranking
-from safelab.results.runs.crash_policy import POLICIES, floors, under_policy
+from safelab.results.model import ArmRow, CrashPolicy, Levels, Measure, Proportion, Ranking
+from safelab.results.runs.crash_policy import BROKEN, POLICIES, floors, under_policy
 from safelab.results.runs.load import LoadedRun, RunSet
 from safelab.results.runs.metrics import CRASHES, crash_updates, summarise
 
@@ -17,9 +18,9 @@ def values_by_run(loaded: RunSet, measures: Sequence[Measure], window: int, poli
     floor = floors(loaded)
     return {
         arm: {
-            run.seed: summarise(frame, measures, window)
+            run.seed: summarise(entry.frame, measures, window, entry.missing, entry.rest)
             for run in runs
-            if run.counted and (frame := under_policy(run, policy, floor)) is not None
+            if run.counted and (entry := under_policy(run, policy, floor)) is not None
         }
         for arm, runs in loaded.arms.items()
     }
@@ -36,6 +37,7 @@ def arm_row(name: str, runs: Sequence[LoadedRun], values: Values, measures: Sequ
         failed=statuses.count("failed") + statuses.count("diverged"),
         unfinished=statuses.count("running") + statuses.count("interrupted"),
         counted=len(counted),
+        cut_short=sum(run.record.info.status in BROKEN for run in counted),
         seeds=sorted(run.seed for run in counted),
         estimates={m.key: estimate(numbers(values[name], m.key)) for m in measures},
         crashed=crash_rates(counted),
@@ -52,6 +54,27 @@ def crash_rates(runs: Sequence[LoadedRun]) -> dict[str, Proportion]:
     found = [crash_updates(run.record.metrics) for run in runs]
     looked = {kind: [updates[kind] for updates in found if kind in updates] for kind in CRASHES}
     return {kind: proportion(sum(map(bool, seen)), len(seen)) for kind, seen in looked.items() if seen}
+
+
+def shared_levels(values: Values, measure: str) -> Levels:
+    """Every arm's mean of ``measure`` over the seeds that all arms with finite values of it have: a fair order."""
+    known = {
+        arm: {
+            seed: value for seed, row in by_seed.items() if (value := row[measure]) is not None and math.isfinite(value)
+        }
+        for arm, by_seed in values.items()
+    }
+    there = [arm for arm in known if known[arm]]
+    seeds = sorted(set.intersection(*(set(known[arm]) for arm in there))) if there else []
+    means = {arm: estimate([known[arm][seed] for seed in seeds]).mean for arm in there}
+    order = sorted(there, key=lambda arm: -(means[arm] or 0.0))
+    return Levels(
+        measure=measure,
+        seeds=seeds,
+        arms=order,
+        means=[means[arm] for arm in order],
+        without=[arm for arm in known if not known[arm]],
+    )
 
 
 def rankings(loaded: RunSet, measure: Measure, window: int) -> list[Ranking]:

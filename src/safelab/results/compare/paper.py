@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from safelab.errors import DataError, nearest
 from safelab.results import text
-from safelab.results.compare.against_baseline import log_ratios, percent
+from safelab.results.compare.against_baseline import LARGEST_LOG, log_ratios, percent
 from safelab.results.compare.aggregate import Values
 from safelab.results.compare.statistics import estimate
 from safelab.results.model import ArmRow, PaperRow
@@ -97,8 +97,10 @@ def _times(log_ratios: Sequence[float]) -> str:
     found = estimate(log_ratios)
     if found.mean is None:
         return text.NOTHING
-    bounds = [None if bound is None else math.exp(bound) for bound in (found.low, found.high)]
-    return f"{text.number(math.exp(found.mean), 2)} times {text.interval(bounds[0], bounds[1], 2)}".strip()
+    ratio, low, high = (
+        None if v is None else math.exp(v) if v < LARGEST_LOG else math.inf for v in (found.mean, found.low, found.high)
+    )
+    return f"{text.number(ratio, 2)} times {text.interval(low, high, 2)}".strip()
 
 
 def _level(arm: ArmRow) -> str:

@@ -18,6 +18,9 @@ IQM_FROM = 8
 EXACT_UP_TO = 16
 """Pairs up to which all sign flips are tried (65,536 of them); beyond, as many are drawn."""
 
+LARGE = 1e100
+"""Values beyond are scaled before they are squared."""
+
 ROOT_MARGIN = 1e-9
 """How near to 0 and 1 an interval's end is looked for."""
 
@@ -31,10 +34,12 @@ def estimate(values: Sequence[float]) -> Estimate:
     if n == 0:
         return Estimate(n=0, mean=None)
     data = np.asarray(values, dtype=np.float64)
-    mean = float(data.mean())
+    # Squares of what is larger than the root of the largest float are infinite: such values are scaled first.
+    scale = greatest if np.isfinite(greatest := float(np.abs(data).max())) and greatest > LARGE else 1.0
+    mean = scale * float((data / scale).mean())
     if n == 1 or not np.isfinite(mean):
-        return Estimate(n=n, mean=mean)
-    sd = float(data.std(ddof=1))
+        return Estimate(n=n, mean=None if np.isnan(mean) else mean)
+    sd = scale * float((data / scale).std(ddof=1))
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * sd / n**0.5
     iqm = interquartile_mean(values) if n >= IQM_FROM else None
     return Estimate(n=n, mean=mean, low=mean - half, high=mean + half, sd=sd, iqm=iqm)
@@ -69,6 +74,8 @@ def sign_flip_p(differences: Sequence[float], seed: int = 0) -> float:
     """
     data = np.asarray(differences, dtype=np.float64)
     n = len(data)
+    if (greatest := float(np.abs(data).max())) > LARGE:
+        data = data / greatest if np.isfinite(greatest) else np.sign(data) * np.isinf(data)
     if n <= EXACT_UP_TO:
         signs = np.array(list(product((1.0, -1.0), repeat=n)))
     else:

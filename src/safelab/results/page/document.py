@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from safelab import __version__
-from safelab.errors import DataError, nearest
+from safelab.errors import DataError, nearest, printable
 from safelab.results.compare.against_baseline import compare, compare_crashes, overheads
-from safelab.results.compare.aggregate import arm_row, rankings, values_by_run
+from safelab.results.compare.aggregate import arm_row, rankings, shared_levels, values_by_run
 from safelab.results.compare.budget import at_equal_kl
 from safelab.results.compare.paper import beside_paper
 from safelab.results.model import ArmRow, Comparison, CrashPolicy, Measure, Report, RunRow
@@ -42,6 +44,8 @@ class Choices:
     command: str = ""
 
 
+# Values near the largest float overflow somewhere; the infinities that come of it are reported, and need no warning.
+@np.errstate(over="ignore", invalid="ignore")
 def build_report(loaded: RunSet, choices: Choices) -> Report:
     """Everything that can be said of ``loaded``.
 
@@ -58,6 +62,7 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
     ranks = rankings(loaded, measures[0], choices.window)
     equal_kl = at_equal_kl(loaded, arms, baseline, choices.window)
     constants, same_constants = constants_of(loaded)
+    gold, settings = shared_levels(values, "gold_final"), differences(loaded)
     return Report(
         title=title(loaded),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -68,8 +73,8 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
         window=choices.window,
         updates_per_point=updates_per_point(loaded),
         crash_policy=choices.crash_policy,
-        verdict=verdict(arms, comparisons, baseline, measures, equal_kl),
-        limits=limits(arms, comparisons, crashes, ranks, measures[0]),
+        verdict=verdict(arms, comparisons, baseline, measures, equal_kl, gold),
+        limits=limits(arms, comparisons, crashes, ranks, measures[0], equal_kl, settings, choices.crash_policy),
         notes=notes(loaded, same_constants),
         measures=[m for m in measures if any(arm.estimates[m.key].n for arm in arms) or m.key == PRIMARY],
         arms=arms,
@@ -77,13 +82,14 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
         comparisons=comparisons,
         crash_comparisons=crashes,
         rankings=ranks,
+        gold=gold,
         equal_kl=equal_kl,
         overheads=overheads(values, baseline),
         phases=phases(loaded, [arm.name for arm in arms]),
         paper=beside_paper(choices.paper, arms, values),
         panels=panels(loaded, [name for name in choices.metrics if name in loaded.columns]),
         definitions=definitions(constants, [kind for kind in CRASHES if any(kind in arm.crashed for arm in arms)]),
-        differences=differences(loaded),
+        differences=settings,
         samples=samples(loaded),
         runs=[run_row(key, run, measures, choices.window) for key, run in enumerate(loaded.runs)],
         unreadable=loaded.unreadable,
@@ -125,7 +131,7 @@ def run_row(key: int, run: LoadedRun, measures: Sequence[Measure], window: int) 
     record, info = run.record, run.record.info
     return RunRow(
         key=key,
-        directory=str(record.directory),
+        directory=printable(str(record.directory)),
         experiment=info.experiment,
         arm=run.arm,
         seed=info.seed,
@@ -144,7 +150,7 @@ def run_row(key: int, run: LoadedRun, measures: Sequence[Measure], window: int) 
         seconds=info.seconds,
         overrides=[*(info.overrides or record.overrides)],
         command=info.command,
-        damaged=[f"{damage.file} line {damage.line}: {damage.reason}" for damage in record.damaged],
+        damaged=[f"{damage.file} line {damage.line}: {printable(damage.reason)}" for damage in record.damaged],
         non_finite=record.non_finite,
         measures=summarise(record.metrics, measures, window),
         crashes=crash_updates(record.metrics),

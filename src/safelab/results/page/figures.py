@@ -14,6 +14,7 @@ from safelab.results import text
 from safelab.results.model import Measure, Panel, Report
 from safelab.results.page.palette import LIGHT, slot
 from safelab.results.page.plots import smooth
+from safelab.results.runs.curves import is_drawable
 from safelab.results.runs.measures import ENTROPY, GOLD, KL, REWARD
 
 FORMATS = ("png", "svg", "pdf")
@@ -201,7 +202,7 @@ def _against_kl(place: Axes, panel: Panel, kl: Panel, key: str, report: Report) 
             path = (_floats(smooth(xs, report.window)), _floats(smooth(ys, report.window)))
             place.plot(*path, color=LIGHT[colour], linestyle=LINES[dash], linewidth=1, alpha=0.7)
         runs = [run.measures for run in report.runs if run.arm == arm.name and run.counted]
-        ends = [(x, y) for m in runs if (x := m["kl_final"]) is not None and (y := m[key]) is not None]
+        ends = [(x, y) for m in runs if is_drawable(x := m["kl_final"]) and is_drawable(y := m[key])]
         place.scatter(
             [x for x, _ in ends],
             [y for _, y in ends],
@@ -222,13 +223,13 @@ def _dots(place: Axes, measure: Measure, report: Report) -> None:
         colour, _, marker = slot(index)
         found = arm.estimates[measure.key]
         runs = [run.measures[measure.key] for run in report.runs if run.arm == arm.name and run.counted]
-        dots = [value for value in runs if value is not None]
+        dots = [value for value in runs if is_drawable(value)]
         place.scatter(
             dots, [index] * len(dots), color=LIGHT[colour], marker=MARKERS[marker], s=14, alpha=0.6, linewidths=0
         )
-        if found.low is not None and found.high is not None:
+        if is_drawable(found.low) and is_drawable(found.high):
             place.plot([found.low, found.high], [index, index], color=LIGHT[colour], linewidth=1.2)
-        if found.mean is not None:
+        if is_drawable(found.mean):
             place.plot([found.mean], [index], marker="|", color=LIGHT[colour], markersize=11, markeredgewidth=1.6)
     place.set_title(text.titled(measure.label, measure.unit))
     place.grid(axis="y", visible=False)

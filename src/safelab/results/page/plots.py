@@ -12,6 +12,7 @@ from safelab.crash.table import KINDS
 from safelab.results import text
 from safelab.results.model import Line, Panel, Report
 from safelab.results.page.palette import slot
+from safelab.results.runs.curves import is_drawable
 from safelab.results.runs.measures import GOLD, KL, REWARD
 
 Figure = Mapping[str, Any]
@@ -236,7 +237,7 @@ def _way(report: Report, panel: Panel, kl: Panel, key: str, arm: int) -> list[di
     ends = [
         (run.measures["kl_final"], run.measures[key], run.seed)
         for run in report.runs
-        if run.arm == name and run.counted and None not in (run.measures["kl_final"], run.measures[key])
+        if run.arm == name and run.counted and all(map(is_drawable, (run.measures["kl_final"], run.measures[key])))
     ]
     _, dash, marker = slot(arm)
     shared = {"type": "scatter", "name": escape(name)}

@@ -1,5 +1,6 @@
 """The numbers as files: CSV and Parquet for programs, Markdown and LaTeX for people."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ SHORT = ("reward_mean", "reward_final", "gold_final", "reward_sd_rolling", "kl_m
 def write_tables(report: Report, directory: Path) -> None:
     """``summary.csv``, ``summary.parquet``, ``runs.csv``, ``runs.parquet``, ``summary.md``, ``table.tex``."""
     for name, frame in (("summary", summary_frame(report)), ("runs", runs_frame(report))):
-        frame.to_csv(directory / f"{name}.csv", index=False, errors="backslashreplace")
+        _no_formulas(frame).to_csv(directory / f"{name}.csv", index=False, errors="backslashreplace")
         frame.to_parquet(directory / f"{name}.parquet", index=False)
     for name, content in (("summary.md", markdown(report)), ("table.tex", latex(report))):
         (directory / name).write_text(content, encoding="utf-8", errors="backslashreplace")
@@ -175,6 +176,21 @@ def _numeric(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype(dict.fromkeys(measured, "float64"))
 
 
+def _no_formulas(frame: pd.DataFrame) -> pd.DataFrame:
+    """The table for a spreadsheet, which reads text that begins like this as a formula, and does what it says."""
+    texts = frame.select_dtypes(exclude=["number", "bool"])
+    tame = frame.assign(**{str(name): texts[name].map(_tame) for name in texts})
+    return tame.rename(columns=_tame)
+
+
+def _tame(value: Any) -> Any:
+    """An apostrophe before text that begins as a formula; that is how spreadsheets write that something is text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "|", "%")
+
+
 def _column(measure: Measure, part: str = "") -> str:
     return f"{measure.key}{part} [{measure.unit or 'as logged'}]"
 
@@ -192,9 +208,16 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _md(value: str) -> str:
-    """Text that Markdown (and the HTML inside it) leaves alone."""
-    for char in "\\`*_|<>#":
+    """Text that Markdown (and the HTML inside it) leaves alone: no link, no image, no address that becomes one.
+
+    An interval keeps its brackets: what begins with a number, and is not followed by an address, is no link.
+    """
+    for char in "\\`*_|<>#~&":
         value = value.replace(char, f"\\{char}")
+    value = re.sub(r"!(?=\[)", r"\\!", value)
+    value = re.sub(r"\[(?![+−∞\d])", r"\\[", value)
+    value = re.sub(r"\](?=[(\[:])", r"\\]", value)
+    value = value.replace("://", ":/\\/").replace("www.", "www\\.")
     return " ".join(value.split())
 
 

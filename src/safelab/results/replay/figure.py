@@ -1,10 +1,12 @@
 """The picture of a replay: signals, threshold and phases over controller steps."""
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from safelab.results.runs.curves import is_drawable
 from safelab.types import Signals
 
 PHASE_COLOURS = {"warmup": "#E69F00", "climbing": "#009E73", "plateau": "#56B4E9", "converged": "#CC79A7"}
@@ -22,17 +24,17 @@ def draw(signals: Sequence[Signals], rows: Sequence[Mapping[str, Any]], title: s
     steps = [row["step"] for row in rows]
 
     def column(name: str) -> list[float]:
-        return [row[name] for row in rows]
+        return _drawn([row[name] for row in rows])
 
-    reward.plot(steps, [heard.reward_mean for heard in signals], color="black", linewidth=0.9)
+    reward.plot(steps, _drawn([heard.reward_mean for heard in signals]), color="black", linewidth=0.9)
     reward.set_ylabel("mean reward")
-    kl.plot(steps, [heard.kl_ref_token_k1 for heard in signals], color="0.65", linewidth=0.7, label="KL (k1)")
+    kl.plot(steps, _drawn([heard.kl_ref_token_k1 for heard in signals]), color="0.65", linewidth=0.7, label="KL (k1)")
     kl.plot(steps, column("kl_short"), color="black", linewidth=1.2, label="short average")
     kl.plot(steps, column("threshold"), color="#D55E00", linewidth=1.2, label="threshold")
     kl.set_ylabel("nats per token")
     entropy.plot(
         steps,
-        [heard.entropy_token for heard in signals],
+        _drawn([heard.entropy_token for heard in signals]),
         color="black",
         linewidth=0.9,
         label="entropy (nats per token)",
@@ -62,3 +64,8 @@ def draw(signals: Sequence[Signals], rows: Sequence[Mapping[str, Any]], title: s
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0)
     figure.savefig(path, dpi=150)
+
+
+def _drawn(values: Sequence[float]) -> list[float]:
+    """The values, with gaps where a picture cannot hold one."""
+    return [value if is_drawable(value) else math.nan for value in values]

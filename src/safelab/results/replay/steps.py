@@ -8,6 +8,7 @@ from typing import Any
 
 from safelab.contracts import Controller
 from safelab.errors import DataError, nearest
+from safelab.runlog.files import EXACT
 from safelab.runlog.reader import read_run
 from safelab.types import Plan, Signals
 
@@ -22,6 +23,9 @@ METRIC_OF = {
     "entropy_token": "policy/entropy_token",
 }
 """Where a run's rows hold each signal."""
+
+EPISODES = "episodes"
+"""The metric that counts the responses written so far; its steps are the batches."""
 
 COLUMNS = ("step", *(field.name for field in fields(Plan)))
 
@@ -49,7 +53,7 @@ def read_signals(path: Path) -> list[Signals]:
             reader = csv.DictReader(file)
             columns = [name.strip() for name in reader.fieldnames or ()]
             rows = [dict(zip(columns, row.values(), strict=False)) for row in reader]
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"--signals must be a readable CSV file, got {path}: {error}") from error
     for name in REQUIRED:
         if name not in columns:
@@ -66,11 +70,12 @@ def run_signals(directory: Path) -> list[Signals]:
         DataError: no run is there, or its rows lack a signal.
     """
     metrics = read_run(directory).metrics
-    lacking = [metric for name, metric in METRIC_OF.items() if name in REQUIRED and metric not in metrics]
-    if lacking or metrics.empty:
-        raise DataError(f"{directory} must hold rows with {', '.join(lacking or METRIC_OF.values())}; it lacks them")
-    batch = metrics["episodes"].diff().fillna(metrics["episodes"])
-    metrics, batch = metrics[batch > 0], batch[batch > 0]
+    needed = [METRIC_OF[name] for name in REQUIRED] + [EPISODES]
+    if lacking := [metric for metric in needed if metric not in metrics or not metrics[metric].notna().any()]:
+        raise DataError(f"{directory} must hold rows with {', '.join(needed)}; it lacks {', '.join(lacking)}")
+    batch = metrics[EPISODES].diff().fillna(metrics[EPISODES])
+    wrote = (batch > 0) & (batch <= EXACT)
+    metrics, batch = metrics[wrote], batch[wrote]
     columns = {name: metrics[metric] for name, metric in METRIC_OF.items() if metric in metrics}
     return [
         Signals(**{name: float(column.iloc[row]) for name, column in columns.items()}, n_sequences=int(batch.iloc[row]))
@@ -104,5 +109,7 @@ def _signals(row: Mapping[str, Any], where: str) -> Signals:
         except ValueError as error:
             raise DataError(f"{where}: {name} must be a number, got {text!r}") from error
     if "n_sequences" in values:
+        if not 0 < values["n_sequences"] <= EXACT:
+            raise DataError(f"{where}: n_sequences must be a number of responses, got {values['n_sequences']:g}")
         values["n_sequences"] = int(values["n_sequences"])
     return Signals(**values)

@@ -1,9 +1,15 @@
 """What a run that crashed contributes to the averages: a choice, so it is stated, and its effect is shown.
 
-``last_value``: what was measured; a run that stopped early keeps its last values to the planned end.
-``floor``: from the first crash on (or where it stopped), rewards are the least that any run of the report had.
-``exclude``: left out of the averages, in all measures. Crash rates always count every run.
+``last_value``: what was measured; a run that failed keeps its last values to the planned end, in means over its updates
+and in final values. Deviations, rolling means and medians are of what was measured: a value that is repeated is steady
+by construction.
+``floor``: from the first reward crash on (or where it failed), rewards are the least that any run of the report had.
+``exclude``: runs with a reward crash, and those that failed, are left out of the averages, in all measures.
+Crash rates always count every run.
 """
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
@@ -17,6 +23,15 @@ POLICIES: tuple[CrashPolicy, ...] = ("last_value", "floor", "exclude")
 FLOORED = (REWARD, GOLD)
 BROKEN = ("failed", "diverged")
 """How a run is said to have ended before its time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """What a run enters the averages with: the rows of ``frame``, and ``missing`` more updates, each with ``rest``."""
+
+    frame: pd.DataFrame
+    missing: int = 0
+    rest: Mapping[str, float] = field(default_factory=dict)
 
 
 def crash_update(run: LoadedRun) -> int | None:
@@ -38,24 +53,30 @@ def floors(loaded: RunSet) -> dict[str, float]:
     return found
 
 
-def under_policy(run: LoadedRun, policy: CrashPolicy, floor: dict[str, float]) -> pd.DataFrame | None:
-    """The rows with which a counted run enters the averages, or None if it does not."""
+def under_policy(run: LoadedRun, policy: CrashPolicy, floor: Mapping[str, float]) -> Entry | None:
+    """What a counted run enters the averages with, or None if it does not."""
     frame, crash = run.record.metrics, crash_update(run)
     if crash is None:
-        return frame
+        return Entry(frame=frame)
     if policy == "exclude":
         return None
-    if run.record.info.status in BROKEN:
-        frame = to_the_end(frame, run.record.info.updates)
+    broken = run.record.info.status in BROKEN
+    missing = max(0, run.record.info.updates - int(frame["update"].max()) - 1) if broken else 0
+    rest = last_known(frame) if missing else {}
     if policy == "floor":
-        frame = frame.assign(**{name: frame[name].where(frame["update"] < crash, floor[name]) for name in floor})
-    return frame
+        frame = frame.assign(
+            **{name: frame[name].where(frame["update"] < crash, floor[name]) for name in floored(frame, floor)}
+        )
+        rest = {**rest, **{name: floor[name] for name in floored(frame, floor)}} if missing else {}
+    return Entry(frame=frame, missing=missing, rest=rest)
 
 
-def to_the_end(frame: pd.DataFrame, planned: int) -> pd.DataFrame:
-    """``frame`` with its last known values repeated up to the planned number of updates; no crash is repeated."""
-    missing = np.arange(int(frame["update"].max()) + 1, planned)
-    last = frame.ffill().iloc[[-1]].drop(columns="update")
-    last = last.assign(**{kind: 0.0 for kind in CRASHES if kind in last})
-    tail = pd.concat([last] * len(missing), ignore_index=True).assign(update=missing) if len(missing) else None
-    return frame if tail is None else pd.concat([frame, tail], ignore_index=True)
+def floored(frame: pd.DataFrame, floor: Mapping[str, float]) -> list[str]:
+    """The metrics of ``floor`` that a run has."""
+    return [name for name in floor if name in frame]
+
+
+def last_known(frame: pd.DataFrame) -> dict[str, float]:
+    """The last known value of each metric; of a kind of crash 0: none is repeated."""
+    last = frame.drop(columns="update").select_dtypes("number").ffill().iloc[-1].dropna()
+    return {str(name): 0.0 if name in CRASHES else float(value) for name, value in last.items()}

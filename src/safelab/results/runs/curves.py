@@ -1,6 +1,7 @@
 """Metrics over the updates: every run, and each arm's mean and range over its seeds, on one grid."""
 
 from collections.abc import Sequence
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -15,8 +16,16 @@ fewer, down to ``FEWEST_POINTS``: a page of 500 runs is to open as fast as one o
 POINTS_OF_A_PANEL = 40_000
 """Points of all runs' lines in one panel, about."""
 
+HIGHEST = 1e100
+"""Values beyond this, either way, are not drawn: the arithmetic of an axis overflows on them."""
+
 DIGITS = 5
 """Significant digits of a drawn point."""
+
+
+def is_drawable(value: float | None) -> TypeGuard[float]:
+    """Whether a picture can hold the value."""
+    return value is not None and abs(value) <= HIGHEST  # false for NaN
 
 
 def updates_per_point(loaded: RunSet) -> int:
@@ -40,7 +49,8 @@ def _table(loaded: RunSet, name: str, width: int) -> pd.DataFrame | None:
     columns = {(run.arm, _label(run)): series for run in drawn if (series := _binned(run, name, width)) is not None}
     if not columns:
         return None
-    table = pd.DataFrame(columns).sort_index().replace([np.inf, -np.inf], np.nan)
+    table = pd.DataFrame(columns).sort_index()
+    table = table.where(table.abs() <= HIGHEST)
     return table if bool((table.fillna(0) != 0).any(axis=None)) else None
 
 
@@ -54,7 +64,7 @@ def _binned(run: LoadedRun, name: str, width: int) -> "pd.Series[float] | None":
         return pd.Series(values, index=step)
     starts, known = np.unique(step, return_index=True)[1], ~np.isnan(values)
     counts = np.add.reduceat(known, starts, dtype=np.int64)
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         means = np.add.reduceat(np.where(known, values, 0.0), starts) / counts
     return pd.Series(means, index=step[starts])
 

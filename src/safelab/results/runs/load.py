@@ -83,10 +83,14 @@ def load(
         try:
             records.append(read_run(directory, cache))
         except DataError as error:
-            unreadable.append(str(error))
+            unreadable.append(printable(str(error)))
     if not records:
         raise DataError(f"at least one run must be readable, got none: {'; '.join(unreadable)}")
-    records = where(records, conditions)
+    return arranged(where(records, conditions), unreadable, by)
+
+
+def arranged(records: Sequence[RunRecord], unreadable: Sequence[str] = (), by: Sequence[str] = ()) -> RunSet:
+    """Runs that were read, in arms; of several of one arm and seed the one that counts first."""
     names = [printable(name) for name in arms_by(records, by)] if by else arm_names([r.info for r in records])
     twins: dict[tuple[str, int], list[RunRecord]] = defaultdict(list)
     for name, record in zip(names, records, strict=True):
@@ -109,7 +113,7 @@ def _judge(arm: str, same: Sequence[RunRecord]) -> list[LoadedRun]:
     first, *others = sorted(sorted(same, key=_later, reverse=True), key=lambda r: STATUS_RANK[r.info.status])
     counted, note = _counts(first)
     note = "; ".join(part for part in (note, rollbacks(first)) if part)
-    twin = f"duplicate of {first.directory}, which stands for this arm and seed"
+    twin = f"duplicate of {printable(str(first.directory))}, which stands for this arm and seed"
     return [
         LoadedRun(record=first, arm=arm, counted=counted, note=note),
         *(LoadedRun(record=other, arm=arm, counted=False, note=twin, duplicate=True) for other in others),
@@ -123,7 +127,7 @@ def rollbacks(record: RunRecord) -> str:
         return ""
     ways = ", ".join(f"{event.get('update')} to {event.get('restored')}" for event in events)
     last = events[-1]
-    return (
+    return printable(
         f"went back {len(events)} time{'s' * (len(events) != 1)} (update {ways}); on with {last.get('lr_scale')} times "
         f"the learning rates and {last.get('kl_coef_scale')} times the KL penalty"
     )

@@ -1,6 +1,7 @@
 """From the rows of one run to its numbers."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -16,29 +17,42 @@ CRASHES = tuple(kind.key for kind in KINDS)
 """Columns that are 1 where a crash of that kind begins."""
 
 
-def summarise(frame: pd.DataFrame, measures: Sequence[Measure], window: int) -> dict[str, float | None]:
-    """Every measure of one run; None where the run has no such metric, or too few rows.
+def summarise(
+    frame: pd.DataFrame,
+    measures: Sequence[Measure],
+    window: int,
+    missing: int = 0,
+    rest: Mapping[str, float] | None = None,
+) -> dict[str, float | None]:
+    """Every measure of one run; None where the run has no such metric, too few rows, or what is no number (inf - inf).
 
     Args:
         frame: one row per update.
         measures: which.
         window: updates of the rolling mean.
+        missing: updates after those of ``frame`` that enter means and final values, never deviations and medians.
+        rest: what each metric is in all of them; one that is absent here is absent there.
     """
-    last = final_rows(len(frame))
+    after = rest if missing and rest is not None else {}
+    last = final_rows(len(frame) + missing)
 
     def column(name: str) -> Column:
         return _known(numbers_of(frame, name))
 
+    def mean(name: str) -> float | None:
+        return _mean(column(name), missing, after.get(name))
+
     def final(name: str) -> float | None:
-        return _mean(_known(numbers_of(frame, name)[-last:]))
+        tail = numbers_of(frame, name)[max(0, len(frame) - max(0, last - missing)) :]
+        return _mean(_known(tail), min(missing, last), after.get(name))
 
     makers: dict[str, Callable[[], float | None]] = {
-        "reward_mean": lambda: _mean(column(REWARD)),
+        "reward_mean": lambda: mean(REWARD),
         "reward_final": lambda: final(REWARD),
         "gold_final": lambda: final(GOLD),
         "reward_sd": lambda: _deviation(column(REWARD)),
         "reward_sd_rolling": lambda: _deviation(around_rolling_mean(column(REWARD), window)),
-        "kl_mean": lambda: _mean(column(KL)),
+        "kl_mean": lambda: mean(KL),
         "kl_max": lambda: _greatest(column(KL)),
         "kl_final": lambda: final(KL),
         "kl_spikes": lambda: _sum(column("crash/kl_spike")),
@@ -50,7 +64,8 @@ def summarise(frame: pd.DataFrame, measures: Sequence[Measure], window: int) -> 
         "tokens_per_s": lambda: _median(column("speed/tokens_per_s")),
         "update_s": lambda: _median(column("time/total_s")),
     }
-    return {m.key: makers[m.key]() if m.key in makers else final(m.key) for m in measures}
+    found = {m.key: makers[m.key]() if m.key in makers else final(m.key) for m in measures}
+    return {key: None if value is not None and math.isnan(value) else value for key, value in found.items()}
 
 
 def around_rolling_mean(values: Column, window: int) -> Column:
@@ -91,8 +106,12 @@ def _known(values: Column) -> Column:
     return known
 
 
-def _mean(values: Column) -> float | None:
-    return float(values.mean()) if len(values) else None
+def _mean(values: Column, more: int = 0, value: float | None = None) -> float | None:
+    """Mean of ``values`` and of ``more`` that are all ``value``."""
+    if value is None or more == 0:
+        return float(values.mean()) if len(values) else None
+    share = len(values) / (len(values) + more)
+    return (share * float(values.mean()) if len(values) else 0.0) + (1 - share) * value
 
 
 def _sum(values: Column) -> float | None:

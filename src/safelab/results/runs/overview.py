@@ -13,15 +13,22 @@ from rich.text import Text
 
 from safelab.errors import DataError, printable
 from safelab.results import text
-from safelab.runlog.reader import find_runs
+from safelab.runlog.files import finite, read_regular
+from safelab.runlog.reader import find_runs, is_row
 from safelab.runlog.schema import METRICS_FILE, RunInfo
 from safelab.runlog.writer import read_info
 
 TAIL = 64 * 1024
 """Bytes of ``metrics.jsonl`` that hold more than its last row."""
 
-SHORTEST_NAME, NUMBERS = 16, 63
-"""Least characters of an arm's name, and those that the other columns take at their widest."""
+SHORTEST_NAME = 12
+"""Least characters of an arm's name: it gives way before any number does."""
+
+LARGEST_PID = 2**31
+"""Process numbers lie below it, and from 1 on: 0 and less stand for groups of processes."""
+
+LONGEST_S = 100 * 366 * 86_400
+"""A time that is left beyond a century is no forecast."""
 
 STYLES = {
     "finished": "green",
@@ -63,27 +70,39 @@ def overview(runs: Sequence[Standing], width: int) -> Table:
     """The runs as a table for a terminal; names of runs are never read as markup.
 
     The experiment stands before the arm where there are several. Names that do not fit into ``width`` characters beside
-    the numbers lose their middle, not their end.
+    the numbers lose their middle, not their end; what is too narrow even so goes on in a second line, and none is lost.
     """
     several = len({run.experiment for run in runs}) > 1
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    cells = [_cells(run) for run in runs]
+    columns = zip(HEADS, *cells, strict=True)
+    taken = sum(GAP + max(len(cell) for cell in column) for column in columns)
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
     table.add_column("arm", no_wrap=True)
-    for name in ("seed", "status", "updates", "reward", "KL", "crash", "left"):
-        table.add_column(name, justify="left" if name == "status" else "right", no_wrap=True)
-    for run in runs:
-        name = f"{run.experiment}/{run.arm}" if several else run.arm
-        crashes = text.NOTHING if run.crashes is None else str(run.crashes)
-        table.add_row(
-            Text(printable(text.short(name, max(SHORTEST_NAME, width - NUMBERS)))),
-            str(run.seed),
-            Text(run.status, style=STYLES.get(run.status, "")),
-            f"{run.done}/{run.planned}",
-            text.number(run.reward, 3),
-            text.number(run.kl, 3),
-            Text(crashes, style="red" if run.crashes else ""),
-            clock(run.left_s),
-        )
+    for name in HEADS:
+        table.add_column(name, justify="left" if name == "status" else "right", overflow="fold")
+    for run, row in zip(runs, cells, strict=True):
+        name = printable(f"{run.experiment}/{run.arm}" if several else run.arm)
+        styles = {"status": STYLES.get(run.status, ""), "crash": "red" if run.crashes else ""}
+        shown = [Text(cell, style=styles.get(head, "")) for head, cell in zip(HEADS, row, strict=True)]
+        table.add_row(Text(text.short(name, max(SHORTEST_NAME, width - taken))), *shown)
     return table
+
+
+def _cells(run: Standing) -> list[str]:
+    """What ``HEADS`` name, of one run."""
+    return [
+        str(run.seed),
+        run.status,
+        f"{run.done}/{run.planned}",
+        text.number(run.reward, 3),
+        text.number(run.kl, 3),
+        text.NOTHING if run.crashes is None else str(run.crashes),
+        clock(run.left_s),
+    ]
+
+
+HEADS = ("seed", "status", "updates", "reward", "KL", "crash", "left")
+GAP = 2
 
 
 def summary(runs: Sequence[Standing]) -> str:
@@ -112,14 +131,14 @@ def _standing(directory: Path) -> Standing:
         info = read_info(directory)
     except DataError:
         return Standing(
-            directory=str(directory), experiment="", arm=directory.parent.name, seed=-1, status="unreadable",
-            done=0, planned=0, reward=None, kl=None, crashes=None, left_s=None,
+            directory=str(directory), experiment=directory.parent.parent.name, arm=directory.parent.name, seed=-1,
+            status="unreadable", done=0, planned=0, reward=None, kl=None, crashes=None, left_s=None,
         )  # fmt: skip
     row, crashes = _end_of(directory / METRICS_FILE)
     done = int(row["update"]) + 1 if row else 0
     status = "gone" if info.status == "running" and not _lives(info) else info.status
-    pace = row.get("time/total_s")
-    running = status == "running" and isinstance(pace, float)
+    pace = finite(row.get("time/total_s"))
+    left = None if pace is None or status != "running" else (info.updates - done) * pace
     return Standing(
         directory=str(directory),
         experiment=info.experiment,
@@ -128,26 +147,26 @@ def _standing(directory: Path) -> Standing:
         status=status,
         done=done,
         planned=info.updates,
-        reward=_number(row.get("reward/mean")),
-        kl=_number(row.get("kl/ref_token_exact")),
+        reward=finite(row.get("reward/mean")),
+        kl=finite(row.get("kl/ref_token_exact")),
         crashes=crashes,
-        left_s=(info.updates - done) * float(pace) if running and pace is not None else None,
+        left_s=left if left is not None and 0 <= left <= LONGEST_S else None,
     )
 
 
 def _end_of(path: Path) -> tuple[dict[str, Any], int | None]:
     """The last whole row, and how many reward crashes there were, counted without parsing the rest."""
     try:
-        content = path.read_bytes()
+        content = read_regular(path)
     except OSError:
         return {}, None
     crashes = content.count(b'"crash/reward":1') if b'"crash/reward"' in content[-TAIL:] else None
     for line in reversed(content[-TAIL:].split(b"\n")):
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(row, dict) and isinstance(row.get("update"), int):
+        if is_row(row):
             return row, crashes
     return {}, crashes
 
@@ -156,6 +175,8 @@ def _lives(info: RunInfo) -> bool:
     """Whether the run's process is there, as far as this machine can tell."""
     if info.pid is None or info.host != platform.node():
         return True
+    if not 0 < info.pid < LARGEST_PID:
+        return False
     try:
         os.kill(info.pid, 0)
     except ProcessLookupError:
@@ -163,7 +184,3 @@ def _lives(info: RunInfo) -> bool:
     except PermissionError:
         return True
     return True
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None

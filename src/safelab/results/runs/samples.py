@@ -5,6 +5,7 @@ from typing import Any
 
 from safelab.results.model import Sample
 from safelab.results.runs.load import RunSet
+from safelab.runlog.files import finite
 
 SEEDS = 3
 UPDATES = 8
@@ -41,15 +42,11 @@ def _sample(arm: str, seed: int, record: Mapping[str, Any]) -> Sample:
         update=int(record["update"]),
         prompt=_text(record.get("prompt")),
         response=_text(record.get("response")),
-        reward=_number(record.get("reward")),
-        gold=_number(record.get("gold")),
+        reward=finite(record.get("reward")),
+        gold=finite(record.get("gold")),
     )
 
 
 def _text(value: object) -> str:
     text = "" if value is None else str(value)
     return text if len(text) <= LENGTH else text[:LENGTH] + " […]"
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) else None

@@ -21,7 +21,8 @@ def definitions(constants: Mapping[str, Any], kinds: Sequence[str]) -> list[Defi
 
 def constants_of(loaded: RunSet) -> tuple[dict[str, Any], bool]:
     """The detectors' constants of the first run that has them, and whether all runs have the same."""
-    found = [run.record.config["detectors"] for run in loaded.runs if run.record.config.get("detectors")]
+    recorded = [run.record.config.get("detectors") for run in loaded.runs]
+    found = [constants for constants in recorded if constants and isinstance(constants, Mapping)]
     return (dict(found[0]), all(other == found[0] for other in found)) if found else ({}, True)
 
 
@@ -29,6 +30,6 @@ def _filled(kind: str, constants: Mapping[str, Any]) -> str:
     row = kind_of(kind)
     try:
         return re.sub(r"(?<=\d)%", "\N{NO-BREAK SPACE}%", row.words.format(**constants[row.detector]))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         # Runs of another version or another program: their flags stand, their constants are not known here.
         return f"As the runs defined it; their constants: {constants.get(row.detector, 'not recorded')}."

@@ -1,5 +1,7 @@
 """The arms as a table in the terminal."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from textwrap import wrap
 
 from rich.console import Console
@@ -13,37 +15,74 @@ from safelab.results.model import Report
 from safelab.results.words.definitions import label
 
 SHOWN = ("reward_mean", "reward_final", "gold_final", "kl_mean", "entropy_final")
-MEASURE, KIND = 16, 7
-"""Characters that a column of numbers, and one of crashes, takes without the space before it."""
+MEASURE, KIND, RUNS, GAP = 16, 7, 8, 2
+"""Characters that a column of numbers, one of crashes and that of runs takes, and the space before each."""
+NAME = 32
+"""Most characters of an arm's name: its middle gives way before a number does."""
 
 
 def show(report: Report, console: Console | None = None) -> None:
-    """Print the table of arms, then the verdict and the notes; text of runs is never read as markup."""
+    """Print the table of arms, then the verdict and the notes; text of runs is never read as markup.
+
+    Columns that do not fit beside one another come in a further table: none is left out.
+    """
     console = console or Console()
-    kinds = [definition.kind for definition in report.definitions if kind_of(definition.kind).headline]
-    # As many measures as fit beside whole names: a cut name is worth less than a column that summary.md has too.
-    names = max(len(arm.name) for arm in report.arms)
-    room = (console.width - names - (KIND + 2) * (1 + len(kinds))) // (MEASURE + 2)
-    measures = [m for m in report.measures if m.key in SHOWN or m.key == report.primary][: max(1, room)]
-    table = Table(title=Text(report.title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-    table.add_column("arm", no_wrap=True)
-    table.add_column("runs", justify="right")
-    for measure in measures:
-        table.add_column(head(measure.label, measure.unit, MEASURE), justify="right")
-    for kind in kinds:
-        table.add_column(head(label(kind), "runs", KIND), justify="right")
-    for arm in report.arms:
-        numbers = [text.estimate(arm.estimates[m.key], m).replace(" [", "\n[") for m in measures]
-        crashed = [text.crashed(arm.crashed.get(kind)) for kind in kinds]
-        table.add_row(*(Text(cell) for cell in (arm.name, f"{arm.counted} of {arm.started}", *numbers, *crashed)))
-    console.print(table)
-    console.print()
+    names = [text.short(printable(arm.name), min(NAME, max(12, console.width // 3))) for arm in report.arms]
+    room = console.width - max(map(len, names))
+    title: Text | None = Text(printable(report.title))
+    for columns in _side_by_side(_columns(report), room):
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        table.add_column("arm", no_wrap=True)
+        for column in columns:
+            table.add_column(Text(column.head), justify="right")
+        for index, name in enumerate(names):
+            table.add_row(*(Text(cell) for cell in (name, *(column.cells[index] for column in columns))))
+        console.print(table)
+        console.print()
+        title = None
     for sentence in report.verdict[:1]:
         console.print(Text(printable(sentence)))
     for sentence in report.notes:
         console.print(Text(f"note: {printable(sentence)}"))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of the table: its head, a cell for each arm, and the characters that it takes."""
+
+    head: str
+    cells: Sequence[str]
+    width: int
+
+
+def _columns(report: Report) -> list[Column]:
+    """Runs, measures, crashes."""
+    kinds = [definition.kind for definition in report.definitions if kind_of(definition.kind).headline]
+    measures = [m for m in report.measures if m.key in SHOWN or m.key == report.primary]
+    counts = [f"{arm.counted} of {arm.started}" for arm in report.arms]
+    found = [Column(head="runs", cells=counts, width=RUNS)]
+    for m in measures:
+        cells = [text.estimate(arm.estimates[m.key], m).replace(" [", "\n[") for arm in report.arms]
+        wide = max(len(line) for cell in cells for line in cell.split("\n"))
+        name = head(printable(m.label), m.unit, MEASURE)
+        found.append(Column(head=name, cells=cells, width=max(MEASURE, wide)))
+    for kind in kinds:
+        cells = [text.crashed(arm.crashed.get(kind)) for arm in report.arms]
+        found.append(Column(head=head(label(kind), "runs", KIND), cells=cells, width=KIND))
+    return found
+
+
+def _side_by_side(columns: Sequence[Column], room: int) -> list[list[Column]]:
+    """The columns in as few tables as hold them beside the names, at least one in each."""
+    tables: list[list[Column]] = [[]]
+    for column in columns:
+        taken = sum(other.width + GAP for other in tables[-1])
+        if tables[-1] and taken + column.width + GAP > room:
+            tables.append([])
+        tables[-1].append(column)
+    return tables
+
+
 def head(name: str, unit: str, width: int) -> str:
     """A column's head: its name on as many lines as it takes, and its unit."""
-    return "\n".join([*wrap(name, width, break_long_words=False), unit])
+    return "\n".join([*wrap(name, width), unit])

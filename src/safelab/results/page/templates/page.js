@@ -2,7 +2,11 @@
 // Everything here reads the JSON in #data. Text reaches the page through textContent only.
 const data = JSON.parse(document.getElementById("data").textContent);
 const darkMode = window.matchMedia("(prefers-color-scheme: dark)");
-const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+// While the page is printed: paper is white, and a chart is as wide as its place on a landscape page.
+let printing = false;
+const onPaper = { "--ink": "#1a1a1a", "--soft": "#4c5156", "--rule": "#d0d0cc", "--paper": "#ffffff", "--tint": "#ffffff" };
+const dark = () => darkMode.matches && !printing;
+const css = (name) => (printing && onPaper[name]) || getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const byId = (id) => document.getElementById(id);
 const charts = [...data.charts.curves, ...data.charts.phases, ...data.charts.frontier, ...data.charts.crashes];
 const drawn = new Set();
@@ -22,14 +26,14 @@ function styled(trace, colours, off, narrow) {
   const colour = arm < 0 ? css("--ink") : colours[arm];
   const shown = { ...trace, visible: !off.has(arm), showlegend: role === "event" || role === "phase" };
   if (role === "band") {
-    shown.fillcolor = faded(colour, darkMode.matches ? 0.22 : 0.14);
+    shown.fillcolor = faded(colour, dark() ? 0.22 : 0.14);
     shown.line = { width: 0 };
     shown.visible = shown.visible && byId("show-bands").checked;
   } else if (role === "seed") {
     shown.line = { ...trace.line, color: faded(colour, 0.55) };
     shown.visible = shown.visible && byId("show-seeds").checked;
   } else if (role === "phase") {
-    const palette = data.palette[darkMode.matches ? "dark" : "light"];
+    const palette = data.palette[dark() ? "dark" : "light"];
     shown.line = { ...trace.line, color: palette[1 + trace.meta.colour % (palette.length - 1)] };
   } else if (role === "run") {
     shown.line = { width: 3, color: faded(colour, 0.45) };
@@ -54,8 +58,9 @@ function axis(own, log) {
 function draw(figure) {
   const place = byId(figure.id);
   if (!place) return;
-  const colours = data.colours[darkMode.matches ? "dark" : "light"];
-  const narrow = place.clientWidth < 480;
+  const colours = data.colours[dark() ? "dark" : "light"];
+  const narrow = !printing && place.clientWidth < 480;
+  const size = printing ? { autosize: false, width: place.closest(".grid") ? 480 : 980 } : { autosize: true };
   const off = hidden();
   const logarithmic = byId("log-scale").checked ? figure.log : "";
   const legend = { orientation: "h", y: 1.02, yanchor: "bottom", x: 0, font: { size: narrow ? 11 : 12 } };
@@ -68,6 +73,7 @@ function draw(figure) {
     // On a touch screen a drag scrolls the page.
     dragmode: window.matchMedia("(pointer: coarse)").matches ? false : "zoom",
     ...figure.layout,
+    ...size,
     xaxis: axis(figure.layout.xaxis, logarithmic === "x"),
     yaxis: axis(figure.layout.yaxis, logarithmic === "y"),
     uirevision: `${figure.id} ${logarithmic}`,
@@ -91,7 +97,9 @@ function watch() {
     draw(charts.find((figure) => figure.id === entry.target.id));
   }), { rootMargin: "600px" });
   charts.map((figure) => byId(figure.id)).filter(Boolean).forEach((place) => near.observe(place));
-  window.addEventListener("beforeprint", () => charts.forEach(draw));
+  for (const [event, begins] of [["beforeprint", true], ["afterprint", false]]) {
+    window.addEventListener(event, () => { printing = begins; charts.forEach(draw); });
+  }
 }
 
 // Tables: a click (or Enter) on a head sorts by that column; empty cells stay at the end.
