@@ -16,7 +16,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_it_is_the_same(directory: Path, capsys) -> None:
-    assert main(["reproduce", str(directory)]) == 0
+    assert main(["reproduce", str(directory), "--trust"]) == 0
     assert "4 of 4 updates are the same to the last bit" in capsys.readouterr().out
 
 
@@ -28,10 +28,10 @@ def test_a_difference_in_the_last_digit_is_found(directory: Path, tmp_path: Path
     rows = [json.loads(line) for line in (other / "metrics.jsonl").read_text().splitlines()]
     rows[2]["policy/loss"] *= 1 + 1e-12
     (other / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    assert main(["reproduce", str(other)]) == 1
+    assert main(["reproduce", str(other), "--trust"]) == 1
     assert "update 2 differs: policy/loss" in capsys.readouterr().out
-    assert main(["reproduce", str(other), "--updates", "2"]) == 0
-    assert main(["reproduce", str(other), "--tolerance", "1e-9"]) == 0
+    assert main(["reproduce", str(other), "--trust", "--updates", "2"]) == 0
+    assert main(["reproduce", str(other), "--trust", "--tolerance", "1e-9"]) == 0
 
 
 def test_same_by_hand() -> None:
@@ -44,5 +44,5 @@ def test_same_by_hand() -> None:
 
 
 def test_more_rows_than_there_are_is_one_message(directory: Path, capsys) -> None:
-    assert main(["reproduce", str(directory), "--updates", "9"]) == 2
+    assert main(["reproduce", str(directory), "--trust", "--updates", "9"]) == 2
     assert "must have the rows that are to be compared" in capsys.readouterr().err
