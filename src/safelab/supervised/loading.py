@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from safelab.corpus.dialogue import check_template
+from safelab.corpus.readable import check_readable
 from safelab.errors import ConfigError
 from safelab.maths.streams import stream
 from safelab.supervised.bradley_terry import BradleyTerry
@@ -85,6 +86,7 @@ def _loaded(loader: Any, options: SupervisedOptions, **own: Any) -> tuple[Any, A
     from transformers import AutoTokenizer
     from transformers.utils import logging
 
+    check_readable(options.model, "model")
     logging.disable_progress_bar()
     logging.set_verbosity_error()
     sides = {key: own.pop(key) for key in ("padding_side", "truncation_side") if key in own}

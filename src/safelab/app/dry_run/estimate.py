@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from safelab.corpus.readable import check_readable
 from safelab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -125,6 +126,7 @@ def shape_of(policy: Mapping[str, Any]) -> Any:
     if path in SHAPES:
         known = dict(SHAPES[path])
         return AutoConfig.for_model(known.pop("model_type"), **known)
+    check_readable(path, "policy.path")
     try:
         return AutoConfig.from_pretrained(path)
     except (OSError, ValueError) as error:

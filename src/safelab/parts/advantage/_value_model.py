@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from safelab.contracts import Context, Policy
+from safelab.corpus.readable import check_readable
 from safelab.errors import ConfigError
 from safelab.types import Rollout, flat_sequences
 
@@ -21,6 +22,7 @@ def load_value_model(path: str, dtype: str, micro_batch_size: int | None, contex
     from transformers import AutoModelForTokenClassification, AutoTokenizer
     from transformers.utils import logging
 
+    check_readable(path, "advantage.path")
     logging.disable_progress_bar()
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)

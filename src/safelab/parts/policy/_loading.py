@@ -9,6 +9,7 @@ from pydantic import Field
 
 from safelab.contracts import Adapter, Context, Part
 from safelab.corpus.dialogue import Template, check_template
+from safelab.corpus.readable import check_readable
 from safelab.errors import ConfigError
 from safelab.parts.policy._causal_policy import CausalPolicy
 from safelab.parts.policy._checkpointing import checkpointing
@@ -69,6 +70,7 @@ class LanguageModel(Part):
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
+        check_readable(path, "policy.path")
         logging.disable_progress_bar()
         try:
             tokenizer = AutoTokenizer.from_pretrained(path, padding_side="left")

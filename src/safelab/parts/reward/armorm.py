@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from safelab.contracts import Context, Part, Reward
 from safelab.corpus.dialogue import Template, check_template, texts
+from safelab.corpus.readable import check_readable
 from safelab.errors import ConfigError, RunFailed
 from safelab.parts.reward._batches import by_length
 
@@ -46,6 +47,7 @@ class Armorm(Part):
         """
         from transformers import AutoTokenizer
 
+        check_readable(self.path, "reward.path")
         model = load(self.path, getattr(torch, self.dtype))
         tokenizer = AutoTokenizer.from_pretrained(self.path, padding_side="right", truncation_side="left")
         check_template("reward.template", self.template, tokenizer, self.path)

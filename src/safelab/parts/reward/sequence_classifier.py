@@ -12,6 +12,7 @@ from pydantic import Field
 
 from safelab.contracts import Context, Part, Reward
 from safelab.corpus.dialogue import Template, check_template, texts
+from safelab.corpus.readable import check_readable
 from safelab.errors import ConfigError
 from safelab.parts.reward._batches import by_length
 
@@ -40,6 +41,7 @@ class SequenceClassifier(Part):
         """
         from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
+        check_readable(self.path, "reward.path")
         # Truncation from the left keeps the response; padding on the right suits causal and bidirectional models alike.
         try:
             tokenizer = AutoTokenizer.from_pretrained(

@@ -25,7 +25,7 @@ from torch import Tensor
 from safelab.errors import DataError
 from safelab.options import restored
 from safelab.runlog import model_card
-from safelab.runlog.durable import as_os_error, flush
+from safelab.runlog.durable import as_os_error, flush, shared
 from safelab.training.components import Components
 from safelab.training.lifecycle import optimizer_slots, pending
 from safelab.training.state import TrainState
@@ -92,6 +92,7 @@ def _write(parts: Components, state: TrainState, beside: Path, card: str, owner:
     whole = {RUN: owner, **small, "param_groups": param_groups(state), "pending": waiting}
     (beside / "state.json").write_text(json.dumps(whole))
     (beside / MANIFEST).write_text(json.dumps(hashes(beside), indent=2))
+    shared(beside)
     for path in [*beside.rglob("*"), beside]:
         flush(path)
 
@@ -217,7 +218,8 @@ def update_of(path: Path) -> int:
 
 def checkpoints_in(directory: Path) -> list[Path]:
     """Checkpoints by name, oldest first, whole or damaged."""
-    found = directory.glob("update_*") if directory.is_dir() else []
+    # Not glob, which finds nothing in a folder that may not be read: a run would begin anew.
+    found = [path for path in directory.iterdir() if path.name.startswith("update_")] if directory.is_dir() else []
     return sorted((path for path in found if path.name.removeprefix("update_").isdecimal()), key=update_of)
 
 
@@ -242,8 +244,17 @@ def _hash(path: Path) -> str:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether every file is there and as it was written."""
+    """Whether every file is there and as it was written.
+
+    Raises:
+        DataError: that cannot be known, because a file may not be read.
+    """
     try:
         return bool(json.loads((path / MANIFEST).read_text()) == hashes(path))
+    except PermissionError as error:
+        raise DataError(
+            f"{path} must be readable, and is not: no permission to read {error.filename}; "
+            "ask its owner for chmod -R a+rX"
+        ) from error
     except (OSError, ValueError):
         return False
