@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 import safelab
 from safelab.app.config import mistakes
+from safelab.app.config.hydra_node import check_hydra_node
 from safelab.errors import ConfigError
 
 CONFIG_NAME = "config"
@@ -95,7 +96,16 @@ def compose(hydra: Hydra, overrides: Sequence[str], *, multirun: bool = False, n
     if lines := mistakes.outdated(hydra, overrides):
         raise ConfigError("\n".join(lines))
     with explained(hydra, overrides, name):
-        return hydra.compose_config(config_name=name, overrides=[renamed(one) for one in overrides], run_mode=mode)
+        try:
+            made = hydra.compose_config(config_name=name, overrides=[renamed(one) for one in overrides], run_mode=mode)
+        except (AssertionError, AttributeError, KeyError, TypeError) as error:
+            # Hydra's own, for a group without a name or a value of a kind that it does not look for.
+            raise ConfigError(
+                f"the overrides must be key=value or group=option, got {' '.join(overrides)!r}, of which Hydra can make "
+                f"nothing ({type(error).__name__}: {str(error)[:100]})"
+            ) from error
+    check_hydra_node(made.hydra)
+    return made
 
 
 @contextmanager
