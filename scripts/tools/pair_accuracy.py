@@ -19,9 +19,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("file", type=Path)
+    parser.add_argument("--trust", action="store_true")
     parser.add_argument("--last", type=int, default=512)
     flags = parser.parse_args()
-    parts = parts_of(config_of(flags.run), print)
+    parts = parts_of(config_of(flags.run, flags.trust), print)
     parts.policy.restore(weights_of(flags.run))
     pairs = agreeing(read_dialogues(flags.file, "FILE")[-flags.last :], "FILE", print)
     size = parts.pairs.batch_size

@@ -26,20 +26,22 @@ def directory(experiment: Path) -> Path:
 
 
 def test_reproduce(directory: Path, capsys) -> None:
-    assert main(["reproduce", str(directory)]) == 0
+    assert main(["reproduce", str(directory), "--trust"]) == 0
     assert "6 of 6 updates are the same to the last bit" in capsys.readouterr().out
 
 
 def test_evaluate(directory: Path, tmp_path: Path, capsys) -> None:
     (tmp_path / "held_out.txt").write_text("a a\nb c\n")
-    assert main(["evaluate", str(directory), "--prompts", str(tmp_path / "held_out.txt"), "--count", "2"]) == 0
+    assert (
+        main(["evaluate", str(directory), "--trust", "--prompts", str(tmp_path / "held_out.txt"), "--count", "2"]) == 0
+    )
     saved = json.loads((directory / "evaluation.json").read_text())
     assert saved["reference"]["kl_ref_token_exact"] == pytest.approx(0.0, abs=1e-6)
     assert saved["policy"]["kl_ref_token_exact"] > 0
 
 
 def test_generate(directory: Path, capsys) -> None:
-    assert main(["generate", str(directory), "a b", "--count", "2"]) == 0
+    assert main(["generate", str(directory), "--trust", "a b", "--count", "2"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
 
 

@@ -75,7 +75,7 @@ def test_a_resumed_stale_run_is_the_uninterrupted_one(algorithm: str, tmp_path: 
 def test_waiting_rollouts_come_back_from_a_checkpoint_to_the_bit(tmp_path: Path) -> None:
     parts = parts_of(small(tmp_path, "algorithm=remax", "rollout.staleness=2"))
     state = train_update(parts, initial_state(parts)).state
-    path = checkpoint.save(parts, state, tmp_path / "checkpoints", "")
+    path = checkpoint.save(parts, state, tmp_path / "checkpoints", "", {})
     back = checkpoint.load(parts, initial_state(parts), path)
     assert len(back.pending) == len(state.pending) == 2
     for mine, theirs in zip(back.pending, state.pending, strict=True):

@@ -14,6 +14,8 @@ WITHOUT_NUMBERS = {
     "errors.py",
     "maths/divergence.py",
     "options.py",
+    "pretrained/readable.py",
+    "runlog/durable.py",
     "types.py",
 }
 """Imported as well, but no number of the world's models comes from them."""

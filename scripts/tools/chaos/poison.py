@@ -35,7 +35,9 @@ def nan_in_each_tensor(folder: Path, stride: int = 1) -> Campaign:
         config = to_job(compose(hydra, [*tiny.overrides(folder), *SETTINGS])).config
     parts = build(config, context_for(config, lambda text: None))
     (folder / "run").mkdir()
-    path = checkpoint.save(parts, train_update(parts, initial_state(parts)).state, folder / "run" / "checkpoints", "")
+    path = checkpoint.save(
+        parts, train_update(parts, initial_state(parts)).state, folder / "run" / "checkpoints", "", {}
+    )
     clean = train_update(parts, checkpoint.load(parts, initial_state(parts), path)).row
     names = [name for name, _ in tensors_of(parts, checkpoint.load(parts, initial_state(parts), path))]
     for name in names[::stride]:

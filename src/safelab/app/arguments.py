@@ -29,8 +29,16 @@ def place(value: str) -> Path:
     return Path(at_home(value))
 
 
+def of_a_run(prog: str, description: str) -> Parser:
+    """A parser that begins with what every command on a run's directory takes: the directory, and ``--trust``."""
+    made = Parser(prog=prog, description=description)
+    made.add_argument("run", type=place, metavar="RUN", help="a run directory")
+    made.add_argument("--trust", action="store_true", help="it may import code and call servers, as config.yaml says")
+    return made
+
+
 def positive(value: str) -> int:
     """A whole number from 1, as argparse's ``type``."""
-    if not value.isdigit() or int(value) < 1:
+    if not value.isdecimal() or int(value) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {value!r}")
     return int(value)

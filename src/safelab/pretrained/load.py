@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from safelab.errors import ConfigError, SafelabError
+from safelab.pretrained.readable import check_readable
 from safelab.pretrained.whole import check_numbers, check_whole
 
 FAULTS: tuple[type[Exception], ...] = (
@@ -53,6 +54,7 @@ class told:
     def __enter__(self) -> None:
         from transformers.utils import logging
 
+        check_readable(self._source.path, self._source.key)
         logging.disable_progress_bar()
         logging.set_verbosity_error()  # what matters of it is a message of ours
 

@@ -57,10 +57,23 @@ def as_os_error(path: Path) -> Iterator[None]:
     except OSError:
         raise
     except Exception as error:
-        found = re.search(r"os error (\d+)", str(error))
+        found = re.search(r"os error (\d+)|Os \{ code: (\d+)", str(error))
         if found is None:
             raise
-        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+        number = int(found[1] or found[2])
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
+def shared(directory: Path) -> None:
+    """Give all below ``directory``, itself included, the permissions that the umask leaves to new files.
+
+    The writer of safetensors gives its files to their owner alone, where all around them is for everybody.
+    """
+    mask = os.umask(0)  # the one way to read it
+    os.umask(mask)
+    for path in [directory, *directory.rglob("*")]:
+        if not path.is_symlink():
+            path.chmod((0o777 if path.is_dir() else 0o666) & ~mask)
 
 
 def flush(path: Path) -> None:

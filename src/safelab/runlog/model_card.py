@@ -7,8 +7,10 @@ from typing import Any
 
 import yaml
 
-from safelab.runlog.schema import CONFIG_FILE
-from safelab.runlog.writer import read_info, rows_before
+from safelab.runlog.lines import rows_before
+from safelab.runlog.recorded import read_config
+from safelab.runlog.schema import NON_FINITE
+from safelab.runlog.writer import read_info
 
 FILE = "README.md"
 
@@ -76,9 +78,9 @@ def card(
 def policy_card(directory: Path, made: int) -> str:
     """The card of a run's policy after ``made`` updates, from what lies in the run's directory."""
     info = read_info(directory)
-    config = yaml.safe_load((directory / CONFIG_FILE).read_text(encoding="utf-8"))
+    config = read_config(directory)
     rows = rows_before(directory, made)
-    responses = rows[-1]["episodes"] if rows else 0
+    responses = rows[-1].get("episodes") if rows else 0
     policy = config["policy"]
     library = "peft" if policy.get("adapter", {}).get("name") == "lora" else "transformers"
     return card(
@@ -126,10 +128,15 @@ def measured(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]
     """First value and mean of the last ones of each metric that the run has; what is not finite is text in a row."""
     found = {}
     for name, label in MEASURED.items():
-        values = [float(row[name]) for row in rows if row.get(name) is not None]
+        values = [float(row[name]) for row in rows if name in row and _is_number(row[name])]
         if recent := values[-LAST:]:
             found[label] = values[0], sum(recent) / len(recent)
     return found
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a row holds a number there; one that somebody else wrote into may hold anything."""
+    return isinstance(value, int | float) or (isinstance(value, str) and value in NON_FINITE)
 
 
 def flagged(rows: Sequence[Mapping[str, Any]]) -> str:

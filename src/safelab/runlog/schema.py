@@ -75,12 +75,14 @@ class RunInfo(State):
     """``run.json``: what ran, with what, on what, and how it ended.
 
     ``updates`` are planned, ``last_update`` is the last row that was written (from 0). ``started`` and ``ended``
-    are ISO 8601 in UTC, ``seconds`` is wall time. ``went_on_with``: for each time that other code or versions went on
-    with the run than before, from which update, when, and both. Keys that a later version adds are kept as they are.
+    are ISO 8601 in UTC, ``seconds`` is wall time. ``id`` is drawn when the run begins, and its checkpoints bear it.
+    ``went_on_with``: for each time that other code or versions went on with the run than before, from which update,
+    when, and both. Keys that a later version adds are kept as they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
+    id: str = ""
     status: Status
     reason: str | None = None
     experiment: str

@@ -2,11 +2,11 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from errno import ENOENT, ENOSPC
 from functools import partial
-from io import BytesIO, FileIO
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from safelab.errors import DataError
 from safelab.runlog.durable import Say, persistently, replace_text
 from safelab.runlog.files import SMALL, read_regular
+from safelab.runlog.lines import kept, update_of
 from safelab.runlog.lock import Lock
 from safelab.runlog.schema import (
     CONFIG_FILE,
@@ -135,6 +136,14 @@ class RunWriter:
         persistently(self.directory, partial(self._rewind, next_update, rollbacks), self._say)
         self.update_info(last_update=next_update - 1 if next_update > 0 else None)
 
+    def forget_samples(self, update: int) -> None:
+        """Remove what was written down of ``update`` because it was the last, where the run goes on beyond it."""
+        path = self.directory / SAMPLES_FILE
+        others, _ = kept(path, lambda record: update_of(record) != update)
+        if path.exists():
+            self._close_files()
+            self.text(SAMPLES_FILE, "".join(others))
+
     def row(self, row: Mapping[str, Any]) -> None:
         """Append one update's metrics (``update`` among them) to ``metrics.jsonl``."""
         self._append(METRICS_FILE, row)
@@ -208,17 +217,19 @@ class RunWriter:
         self._sizes[name] = size + len(data)
 
     def _rewind(self, next_update: int, rollbacks: Sequence[Mapping[str, Any]]) -> None:
+        numbered = [event["number"] for event in rollbacks]
+
         def stays(record: Mapping[str, Any]) -> bool:
             if record.get("kind") == ROLLBACK:
-                return int(record.get("number", 0)) <= len(rollbacks)
-            return record.get("kind") in LASTING or _update_of(record) < next_update
+                return record.get("number") in numbered
+            return record.get("kind") in LASTING or update_of(record) < next_update
 
         self._close_files()
         for name in LINE_FILES:
-            kept, records = _kept(self.directory / name, stays)
-            numbers = {record["number"] for record in records if record.get("kind") == ROLLBACK}
-            missing = [event for event in rollbacks if name == EVENTS_FILE and event["number"] not in numbers]
-            text = "".join([*kept, *map(_line, missing)])
+            there, records = kept(self.directory / name, stays)
+            told = [record["number"] for record in records if record.get("kind") == ROLLBACK]
+            missing = [event for event in rollbacks if name == EVENTS_FILE and event["number"] not in told]
+            text = "".join([*there, *map(_line, missing)])
             if text or (self.directory / name).exists():
                 replace_text(self.directory / name, text)
 
@@ -242,51 +253,6 @@ def read_info(directory: Path) -> RunInfo:
         raise DataError(f"{path} must be a valid run record, got {said}; train that run again") from error
 
 
-def rows_before(directory: Path, next_update: int) -> list[Mapping[str, Any]]:
-    """The whole rows of ``metrics.jsonl`` before ``next_update``."""
-    _, rows = _kept(directory / METRICS_FILE, lambda record: _update_of(record) < next_update)
-    return rows
-
-
-def last_update(directory: Path) -> int:
-    """The update of the last whole row of ``metrics.jsonl``; -1 if there is none."""
-    _, rows = _kept(directory / METRICS_FILE, lambda record: True)
-    return max((_update_of(row) for row in rows), default=-1)
-
-
-def _kept(path: Path, stays: Callable[[Mapping[str, Any]], bool]) -> tuple[list[str], list[Mapping[str, Any]]]:
-    """The lines for which ``stays`` holds, as text and as records.
-
-    A last line without its end was never finished and goes. A damaged one before the first that goes stays where it is,
-    for the reader to name.
-    """
-    lines: list[str] = []
-    records: list[Mapping[str, Any]] = []
-    cut = False
-    for line in BytesIO(path.read_bytes()) if path.exists() else ():  # its lines end at \n only
-        record = _record_of(line) if line.endswith(b"\n") else None
-        if record is not None and stays(record):
-            records.append(record)
-        elif record is not None or cut or not line.endswith(b"\n"):
-            cut = True
-            continue
-        lines.append(line.decode("utf-8", errors="backslashreplace"))
-    return lines, records
-
-
-def _record_of(line: bytes) -> Mapping[str, Any] | None:
-    """The object of a line, None for a damaged one."""
-    try:
-        record = json.loads(line)
-        return record if isinstance(record, dict) and _update_of(record) >= 0 else None
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-
-
-def _update_of(record: Mapping[str, Any]) -> int:
-    return int(record["update"])
-
-
 def _line(record: Mapping[str, Any]) -> str:
     # ASCII: a model may write half a surrogate pair, or a line separator that some readers split at.
     return json.dumps(plain(dict(record)), allow_nan=False, separators=(",", ":")) + "\n"
@@ -297,7 +263,14 @@ def _record(info: RunInfo) -> str:
 
 
 def _yaml(value: Any) -> str:
-    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Without aliases: what is there twice is written twice, and the reader takes none."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 def _unwritable(directory: Path, error: OSError) -> DataError:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from safelab.runlog.durable import as_os_error, shared
 from safelab.runlog.model_card import FILE, card
 from safelab.supervised.bradley_terry import BradleyTerry
 from safelab.supervised.sft import Sft
@@ -20,16 +21,25 @@ def save(
     record: Mapping[str, Any],
     rows: Sequence[Mapping[str, float]],
 ) -> None:
-    """Weights, tokenizer, model card, ``training.json`` and ``steps.jsonl``; written beside and renamed when whole."""
+    """Weights, tokenizer, model card, ``training.json`` and ``steps.jsonl``; written beside and renamed when whole.
+
+    Raises:
+        OSError: it cannot be written; nothing is left.
+    """
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    lesson.model.save_pretrained(beside)
-    lesson.tokenizer.save_pretrained(beside)
-    (beside / "training.json").write_text(json.dumps(record, indent=2) + "\n")
-    (beside / "steps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    (beside / FILE).write_text(card_of(title, record), encoding="utf-8")
-    beside.rename(target)
+    try:
+        with as_os_error(beside):
+            beside.mkdir(parents=True)
+            lesson.model.save_pretrained(beside)
+            lesson.tokenizer.save_pretrained(beside)
+            (beside / "training.json").write_text(json.dumps(record, indent=2) + "\n")
+            (beside / "steps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+            (beside / FILE).write_text(card_of(title, record), encoding="utf-8")
+            shared(beside)
+            beside.rename(target)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 def card_of(title: str, record: Mapping[str, Any]) -> str:

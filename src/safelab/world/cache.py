@@ -15,7 +15,9 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from safelab.errors import ConfigError
+from safelab.errors import ConfigError, OutputFailed
+from safelab.pretrained.readable import check_readable
+from safelab.runlog.durable import as_os_error, shared
 
 MANIFEST = "manifest.json"
 KEY_LENGTH = 16
@@ -34,11 +36,27 @@ def cached(cache: Path, kind: str, parts: Mapping[str, Any], make: Make, progres
         progress: is told when another process is at it, and when this one is done.
 
     Raises:
-        ConfigError: the cache cannot be written.
+        ConfigError: the cache cannot be made or entered.
+        DataError: it may not be read.
+        OutputFailed: it cannot be written, its disk being full perhaps.
     """
     place = cache / f"{kind}-{key_of(parts)}"
+    check_readable(place, "the cache directory")
     if is_made(place):
         return place
+    try:
+        return _made(cache, place, kind, parts, make, progress)
+    except OSError as error:
+        raise OutputFailed(
+            f"the cache directory {cache} could not be written ({error.strerror or error}); free space there, or name "
+            "another with SAFELAB_CACHE"
+        ) from error
+
+
+def _made(
+    cache: Path, place: Path, kind: str, parts: Mapping[str, Any], make: Make, progress: Callable[[str], None]
+) -> Path:
+    """``place``, made by this process or by another that is at it."""
     title = kind.replace("_", " ")
     lock = _lock(cache, place)
     try:
@@ -90,9 +108,11 @@ def _make(place: Path, kind: str, parts: Mapping[str, Any], make: Make) -> None:
             shutil.rmtree(leftover)
     beside.mkdir()
     try:
-        measured = make(beside)
+        with as_os_error(beside):
+            measured = make(beside)
         manifest = {"kind": kind, "parts": parts, "measured": measured, "made": datetime.now(UTC).isoformat()}
         (beside / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        shared(beside)
         beside.rename(place)
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -27,7 +27,9 @@ def prompts(tmp_path: Path) -> Path:
 
 
 def test_the_table_and_the_file_say_the_same(directory: Path, prompts: Path, capsys) -> None:
-    assert main(["evaluate", str(directory), "--prompts", str(prompts), "--count", "16", "--samples", "1"]) == 0
+    assert (
+        main(["evaluate", str(directory), "--trust", "--prompts", str(prompts), "--count", "16", "--samples", "1"]) == 0
+    )
     shown = capsys.readouterr().out
     saved = json.loads((directory / "evaluation.json").read_text())
     assert shown.splitlines()[-1] == str(directory / "evaluation.json")
@@ -40,7 +42,7 @@ def test_the_table_and_the_file_say_the_same(directory: Path, prompts: Path, cap
 
 
 def test_data_without_held_out_prompts_is_refused(directory: Path, capsys) -> None:
-    assert main(["evaluate", str(directory)]) == 2
+    assert main(["evaluate", str(directory), "--trust"]) == 2
     assert "data=text of this run kept no prompts back; give some with --prompts FILE" in capsys.readouterr().err
 
 
@@ -49,7 +51,7 @@ def test_a_checkpoint_that_is_not_there_names_those_that_are(
     command: str, directory: Path, prompts: Path, capsys
 ) -> None:
     extra = ["--prompts", str(prompts)] if command == "evaluate" else ["a"]
-    assert main([command, str(directory), *extra, "--checkpoint", "update_9"]) == 2
+    assert main([command, str(directory), "--trust", *extra, "--checkpoint", "update_9"]) == 2
     assert "got update_9; there are: update_000003" in capsys.readouterr().err
 
 
@@ -77,7 +79,7 @@ def test_prompts_of_standard_input_are_utf_8(
 
 def test_generate_writes_what_the_seed_says(directory: Path, capsys) -> None:
     def written(*words: str) -> str:
-        assert main(["generate", str(directory), "a b", "c", "--count", "4", *words]) == 0
+        assert main(["generate", str(directory), "--trust", "a b", "c", "--count", "4", *words]) == 0
         return capsys.readouterr().out
 
     first = written()
@@ -86,5 +88,5 @@ def test_generate_writes_what_the_seed_says(directory: Path, capsys) -> None:
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path, capsys) -> None:
-    assert main(["generate", str(tmp_path), "a"]) == 2
+    assert main(["generate", str(tmp_path), "--trust", "a"]) == 2
     assert "must be a run directory" in capsys.readouterr().err

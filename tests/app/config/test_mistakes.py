@@ -49,7 +49,7 @@ MISTAKES = {
         "Value 'many' of type 'str'",
     ),
     "flag": (["--frobnicate"], "unrecognized arguments: --frobnicate"),
-    "flags that exclude each other": (["--cfg", "job", "-m"], "exclude each other"),
+    "flags that exclude each other": (["--cfg", "all", "-m"], "exclude each other"),
     "config directory": (["--config-dir", "nowhere"], "--config-dir must be an existing directory, got nowhere"),
     "config name": (["-cn", "nope"], "there is no configuration named 'nope'"),
     "an arm that is not there": (["+sweep=demo", "arms=[saef]"], "arms has no 'saef': did you mean 'safe'? known: "),

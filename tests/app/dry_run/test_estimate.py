@@ -67,9 +67,17 @@ def test_the_batch_table_is_what_a_run_does(tmp_path: Path) -> None:
     assert state.counters.episodes == table["responses in all"] == 24
 
 
-def test_an_unknown_shape_and_a_sweep_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_shape_is_refused_and_a_sweep_is_estimated_arm_by_arm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     local = ["policy=local", f"policy.path={tmp_path}", "data=text", "data.path=x", "reward=released_heuristic"]
     assert main(["train", "dry_run=true", *local]) == 2
     assert "dry_run must know the shape of policy.path" in capsys.readouterr().err
-    assert main(["train", "-m", "dry_run=true", "algorithm=ppo,safe", "seed=0,1"]) == 2
-    assert "dry_run=true looks at one run, got 2 different ones" in capsys.readouterr().err
+    capsys.readouterr()
+    assert main(["train", "-m", "dry_run=true", "algorithm=ppo,safe", "seed=0,1"]) == 0
+    shown = capsys.readouterr().out
+    assert [line for line in shown.splitlines() if line.startswith("===")] == [
+        "=== ppo, seeds 0, 1",
+        "=== safe, seeds 0, 1",
+    ]
+    assert shown.count("memory, GiB") == 2

@@ -9,7 +9,7 @@ from hydra._internal.hydra import Hydra
 
 from safelab.app.config.compose import compose, opened
 from safelab.app.config.jobs import Job, to_job
-from safelab.app.sweep.expand import expand, is_sweep, jobs_of, shared, the_one
+from safelab.app.sweep.expand import alike, expand, is_sweep, jobs_of, shared, the_one
 from safelab.errors import ConfigError
 
 BODY = """
@@ -28,6 +28,8 @@ FILES = {
     "mine.yaml": "defaults:\n  - config\n  - _self_\n" + BODY,
     "sweep/common.yaml": GLOBAL + "defaults:\n  - override /controller: fixed_kl\narms: {a: {algorithm: safe}}\n",
     "sweep/free.yaml": GLOBAL + "arms: {a: {}, b: {optimizer.lr: 1.0e-4}}\nseed: [3]\n",
+    "sweep/unpacked.yaml": "arms: {a: {}}\n",
+    "sweep/twins.yaml": GLOBAL + "arms: {a: {optimizer.lr: 1.0e-4}, b: {optimizer.lr: 0.0001}, c: {}}\nseed: 0,1\n",
     "sweep/odd.yaml": GLOBAL + "arms: {good: {}, bad: {controller/gat: none}, worse: {optimizer.lrr: 1}}\nseed: 0,1\n",
     "sweep/old.yaml": GLOBAL + "hydra: {mode: MULTIRUN, sweeper: {params: {algorithm: 'ppo,safe', seed: '0,1'}}}\n",
 }
@@ -117,9 +119,9 @@ def test_one_run_is_no_sweep(hydra: Hydra) -> None:
 
 
 def test_a_flag_that_looks_at_one_run_takes_the_first_seed(hydra: Hydra) -> None:
-    assert "seed=0" in the_one(hydra, ["+sweep=mine", "arms=safe"], "config", "dry_run=true")
-    with pytest.raises(ConfigError, match="dry_run=true looks at one run, got 3 different ones; choose one"):
-        the_one(hydra, ["+sweep=mine"], "config", "dry_run=true")
+    assert "seed=0" in the_one(hydra, ["+sweep=mine", "arms=safe"], "config", "--info")
+    with pytest.raises(ConfigError, match="--info looks at one run, got 3 different ones; choose one"):
+        the_one(hydra, ["+sweep=mine"], "config", "--info")
 
 
 @pytest.mark.parametrize(
@@ -134,6 +136,7 @@ def test_a_flag_that_looks_at_one_run_takes_the_first_seed(hydra: Hydra) -> None
             "critc is not a key of the configuration, got 'single': did you mean 'critic'?",
         ),
         (["+sweep=mine", "+critc=a,b"], "critc is not a key of the configuration, got 'a,b': "),
+        (["+sweep=unpacked"], "sweep/unpacked.yaml must begin with the line '# @package _global_', and lacks it"),
         (["+sweep=mine,free"], "arms are many runs, and this is about one"),
     ],
 )
@@ -188,3 +191,17 @@ def test_an_override_that_leads_nowhere_is_told_with_its_arm(jobs: Jobs) -> None
     assert lines[0].endswith("(in arm=bad)")
     assert lines[1].startswith("  optimizer.lrr must be a key of the configuration, and is none: did you mean 'lr'?")
     assert lines[1].endswith("(in arm=worse)")
+
+
+def test_a_sweep_that_names_no_experiment_has_its_files_name(jobs: Jobs) -> None:
+    assert {job.config["experiment"] for job in jobs("+sweep=free").values()} == {"free"}
+    assert {job.config["experiment"] for job in jobs("+sweep=free", "experiment=e").values()} == {"e"}
+    assert {job.config["experiment"] for job in jobs("+sweep=mine").values()} == {"mine"}
+    assert {job.config["experiment"] for job in jobs("+sweep=old").values()} == {"old"}
+
+
+def test_arms_that_are_told_the_same_are_named_once(jobs: Jobs) -> None:
+    assert alike([*jobs("+sweep=twins").values()]) == [
+        "the arms a, b are told the same, so their runs will have the same rows"
+    ]
+    assert alike([*jobs("+sweep=mine").values()]) == []

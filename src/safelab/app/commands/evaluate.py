@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safelab.app.arguments import Parser, place, positive
+from safelab.app.arguments import Parser, of_a_run, place, positive
 from safelab.app.config.from_run import config_of, parts_of, weights_of
 from safelab.errors import ConfigError
 
@@ -23,14 +23,15 @@ def main(arguments: Sequence[str]) -> int:
         UserError: a wrong argument, no run, no checkpoint, or a run whose data has no held-out prompts.
     """
     flags = parser().parse_args(list(arguments))
-    config = held_out(config_of(flags.run), flags.prompts)
+    trained_with = config_of(flags.run, flags.trust)
+    config = held_out(trained_with, flags.prompts)
     weights = weights_of(flags.run, flags.checkpoint)
 
     from safelab.app.console import progress
     from safelab.runlog.fingerprints import since
     from safelab.training.probes.evaluation import evaluate
 
-    for key, names in since(flags.run, config_of(flags.run)).items():
+    for key, names in since(flags.run, trained_with).items():
         print(f"note: {key} has changed since the run began: {', '.join(names)}")
     with progress() as say:
         found = evaluate(parts_of(config, say), weights, flags.count, say)
@@ -144,12 +145,11 @@ def show(name: str, checkpoint: str, summary: Mapping[str, Any], found: "Evaluat
 
 def parser() -> Parser:
     """The arguments."""
-    made = Parser(
+    made = of_a_run(
         prog="safelab evaluate",
         description="A run's checkpoint on prompts that its training did not draw, against the policy that it "
         "started from: reward, KL, length, distinct-n, win rate by reward.",
     )
-    made.add_argument("run", type=place, metavar="RUN", help="a run directory")
     made.add_argument("--checkpoint", metavar="NAME", help="which one, as update_000050 or best (the newest whole one)")
     made.add_argument("--prompts", type=place, metavar="FILE", help="prompts, one per line (the run's held-out ones)")
     made.add_argument("--count", type=positive, default=256, metavar="N", help="prompts, each taken once (256)")

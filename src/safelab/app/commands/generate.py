@@ -4,7 +4,7 @@ import io
 import sys
 from collections.abc import Iterator, Sequence
 
-from safelab.app.arguments import Parser, place, positive
+from safelab.app.arguments import Parser, of_a_run, positive
 from safelab.app.config.from_run import config_of, parts_of, weights_of
 
 
@@ -14,8 +14,8 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: a wrong argument, no run, or no checkpoint.
     """
-    flags = parser().parse_args(list(arguments))
-    config = config_of(flags.run)
+    flags = parser().parse_intermixed_args(list(arguments))
+    config = config_of(flags.run, flags.trust)
     weights = weights_of(flags.run, flags.checkpoint)
     if flags.max_new_tokens is not None:
         config["rollout"]["max_new_tokens"] = flags.max_new_tokens
@@ -55,8 +55,7 @@ def prompts(given: Sequence[str]) -> Iterator[str]:
 
 def parser() -> Parser:
     """The arguments."""
-    made = Parser(prog="safelab generate", description="Let a run's policy write.")
-    made.add_argument("run", type=place, metavar="RUN", help="a run directory")
+    made = of_a_run(prog="safelab generate", description="Let a run's policy write.")
     made.add_argument("prompt", nargs="*", metavar="PROMPT", help="prompts (lines of standard input)")
     made.add_argument("--checkpoint", metavar="NAME", help="which one, as update_000050 or best (the newest whole one)")
     made.add_argument("--max-new-tokens", type=positive, metavar="N", help="longest response (as in training)")

@@ -2,15 +2,20 @@
 
 import tempfile
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from safelab.app.arguments import Parser, place
+from safelab.app.arguments import of_a_run
 from safelab.app.config.from_run import config_of, parts_of
-from safelab.errors import DataError
+from safelab.errors import INTERRUPTED, DataError
+from safelab.runlog.schema import ROLLBACK
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from safelab.training.lifecycle.run import Outcome
+
+HERE = {"resume": {"mode": "auto", "allow": []}, "limit": {"minutes": None}}
+"""What a run was told of its own folder and time, and the scratch folder is not."""
 
 CLOCKED = ("time/", "speed/", "memory/")
 """Metrics that no two runs share."""
@@ -22,55 +27,64 @@ def main(arguments: Sequence[str]) -> int:
     Raises:
         UserError: a wrong argument, or no run with at least one row.
     """
-    parser = Parser(
+    parser = of_a_run(
         prog="safelab reproduce",
         description="Run a run again from its own configuration and compare the rows of metrics.jsonl. On a CPU they "
         "are equal to the last bit; on a GPU, give --tolerance.",
     )
-    parser.add_argument("run", type=place, metavar="RUN", help="a run directory")
     parser.add_argument("--updates", type=int, metavar="N", help="only the first N updates (all that the run made)")
     parser.add_argument("--tolerance", type=float, default=0.0, metavar="X", help="largest relative difference (0)")
     flags = parser.parse_args(list(arguments))
 
     from safelab.runlog.fingerprints import since
     from safelab.runlog.reader import read_run
+    from safelab.training.lifecycle.told import other_versions
 
-    config = config_of(flags.run)
+    config = config_of(flags.run, flags.trust)
     there = read_run(flags.run)
     made = len(there.metrics)
     if made == 0 or (flags.updates is not None and not 1 <= flags.updates <= made):
         raise DataError(f"{flags.run} must have the rows that are to be compared, got {made} of {flags.updates or 1}")
     count = flags.updates or made
-    for name, then in there.info.versions.items():
-        now = _version(name)
-        if now not in (then, None):
-            print(f"note: {name} was {then}, is {now}")
+    for changed in other_versions(there.info.versions):
+        print(f"note: {changed}")
 
     for key, names in since(flags.run, config).items():
         print(f"note: {key} has changed since the run began: {', '.join(names)}")
 
-    rows = again(config, count)
-    then_rows = records(there.metrics.head(count))
-    for then_row, row in zip(then_rows, rows, strict=True):
-        if differing := differences(then_row, row, flags.tolerance):
-            print(f"update {row['update']} differs: {differing}")
+    then_rows = {row["update"]: row for row in records(there.metrics.head(count))}
+    # A rollback made the rows before it again, so the run has to come as far as that.
+    rollbacks = [event["update"] for event in there.events if event.get("kind") == ROLLBACK]
+    rows, outcome = again(config, 1 + max([*then_rows, *rollbacks]))
+    for update, row in rows.items():
+        if differing := differences(then_rows.get(update, row), row, flags.tolerance):
+            print(f"update {update} differs: {differing}")
             return 1
+    if not then_rows.keys() <= rows.keys():
+        print(f"this time it ended after {len(rows)} updates, which are the same: {outcome.reason}")
+        return INTERRUPTED if outcome.status == "interrupted" else 1
     print(f"{count} of {made} updates are the same{'' if flags.tolerance else ' to the last bit'}")
     return 0
 
 
-def again(config: Mapping[str, Any], updates: int) -> list[dict[str, Any]]:
-    """The first rows of a fresh run of ``config``; it is made in a folder that is removed."""
+def again(config: Mapping[str, Any], updates: int) -> tuple[dict[int, dict[str, Any]], "Outcome"]:
+    """The first rows of a fresh run of ``config``, by update, and how it ended; its folder is removed."""
     from safelab.app.console import progress
     from safelab.runlog.reader import read_run
     from safelab.training.lifecycle.run import train
 
     with tempfile.TemporaryDirectory(prefix="safelab-reproduce-") as folder:
-        own = {**config, "output_dir": folder, "updates": updates, "checkpoint": {"every": 0, "keep": 1, "best": None}}
+        own = {**config, "output_dir": folder, "updates": updates, **HERE, "checkpoint": checkpoints(config)}
         with progress() as say:
             parts = parts_of(own, say)
         outcome = train(parts, own, [], "safelab reproduce")
-        return records(read_run(outcome.directory).metrics)
+        return {row["update"]: row for row in records(read_run(outcome.directory).metrics)}, outcome
+
+
+def checkpoints(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that the run's guard goes back to, which decide its rows; otherwise as few as can be."""
+    own = {**config["checkpoint"], "best": None}
+    return {**own, "every": 0, "keep": 1} if config["guard"]["name"] in ("none", "stop") else own
 
 
 def records(metrics: "pd.DataFrame") -> list[dict[str, Any]]:
@@ -91,15 +105,3 @@ def same(left: Any, right: Any, tolerance: float) -> bool:
         return True
     numbers = isinstance(left, int | float) and isinstance(right, int | float)
     return bool(numbers and abs(left - right) <= tolerance * max(abs(left), abs(right)))
-
-
-def _version(name: str) -> str | None:
-    import platform
-    from importlib.metadata import PackageNotFoundError
-
-    if name == "python":
-        return platform.python_version()
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None

@@ -2,9 +2,11 @@
 
 import sys
 from argparse import Namespace
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import yaml
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import get_args_parser
@@ -17,12 +19,12 @@ from omegaconf import DictConfig
 from safelab.app.config.compose import CONFIG_NAME, compose, explained, opened, parse
 from safelab.app.config.jobs import Job, to_job
 from safelab.app.config.preflight import check_options, preflight
-from safelab.app.sweep.expand import compose_jobs, expand, is_sweep, shared, the_one
+from safelab.app.sweep.expand import alike, compose_jobs, expand, is_sweep, jobs_of, shared, the_one
 from safelab.app.sweep.fork_server import warm
 from safelab.app.sweep.lock import alone
 from safelab.app.sweep.run_job import run_job
 from safelab.app.sweep.worlds import prepare_policies
-from safelab.errors import INTERRUPTED, ConfigError, RunFailed, printable_lines
+from safelab.errors import INTERRUPTED, ConfigError, RunFailed, printable, printable_lines
 
 DRY, NOT_DRY = "dry_run=true", "dry_run=false"
 """Not keys of the configuration: what they ask for belongs to no run."""
@@ -49,16 +51,17 @@ def main(arguments: Sequence[str]) -> int:
         many = flags.multirun or is_sweep(hydra, overrides, name)
         if many and not dry:
             return sweep(hydra, overrides, name)
-        if many:
-            overrides = the_one(hydra, overrides, name, DRY)
-        job = to_job(compose(hydra, overrides, name=name))
-        return estimate(job) if dry else single(job)
+        jobs = jobs_of(hydra, overrides, name) if many else [to_job(compose(hydra, overrides, name=name))]
+        return estimate(jobs) if dry else single(jobs[0])
 
 
 def show(hydra: Hydra, flags: Namespace, name: str) -> int:
     """Hydra's own answers: ``--help``, ``--hydra-help``, ``--cfg``, ``--info``, ``-sc``."""
     parser, overrides = get_args_parser(), list(flags.overrides)
-    if any(override.startswith("arms=") for override in overrides):
+    with_arms = any(override.startswith("arms=") for override in overrides)
+    if flags.multirun or (with_arms and flags.cfg == "job"):
+        return show_jobs(jobs_of(hydra, overrides, name))
+    if with_arms:
         overrides = the_one(hydra, overrides, name, "--cfg" if flags.cfg else "--info")
     try:
         with explained(hydra, overrides, name):
@@ -77,12 +80,29 @@ def show(hydra: Hydra, flags: Namespace, name: str) -> int:
     return 0
 
 
-def estimate(job: Job) -> int:
-    """Check a run and say what it would be and need; nothing is made."""
+def show_jobs(jobs: Sequence[Job]) -> int:
+    """The resolved configuration of each job of a sweep, as one YAML document each."""
+    for job in jobs:
+        text = yaml.safe_dump(dict(job.config), sort_keys=False, allow_unicode=True)
+        print(f"--- # {printable(job.name)}\n{text}", end="")
+    return 0
+
+
+def estimate(jobs: Sequence[Job]) -> int:
+    """Check all runs and say what each would be and need, once for runs that differ in their seeds alone."""
     from safelab.app.dry_run import estimate as dry_run
 
-    check_options([job])
-    return dry_run.show(job.config)
+    check_options(jobs)
+    arms: dict[str, list[Job]] = defaultdict(list)
+    for job in jobs:
+        arms[job.config["arm"]].append(job)
+    for arm, same in arms.items():
+        if len(jobs) > 1:
+            print(f"=== {printable(arm)}, seeds {', '.join(str(job.config['seed']) for job in same)}")
+        dry_run.show(same[0].config)
+    for line in alike(jobs):
+        print(f"note: {line}")
+    return 0
 
 
 def single(job: Job) -> int:
@@ -137,6 +157,8 @@ def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
         print(f"checking {len(every)} jobs", flush=True)
     jobs = compose_jobs(hydra, master, every, name)
     preflight(jobs)
+    for line in alike(jobs):
+        print(f"note: {printable(line)}", file=sys.stderr)
     with alone(jobs):  # found out before anything slow is made
         prepare_policies(jobs)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(master))

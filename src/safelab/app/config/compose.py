@@ -21,6 +21,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 import safelab
 from safelab.app.config import mistakes
+from safelab.app.config.hydra_node import check_hydra_node
+from safelab.app.config.jobs import PRESETS
 from safelab.errors import ConfigError
 
 CONFIG_NAME = "config"
@@ -50,9 +52,13 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     flags = parser.parse_intermixed_args(list(arguments))
     if flags.experimental_rerun is not None:
         raise ConfigError("--experimental-rerun is not supported: repeat the command in the run's overrides.yaml")
+    shown = flags.multirun and flags.cfg == "job"  # of each job of the sweep
     modes = [flags.run, flags.multirun, flags.cfg is not None, flags.info is not None, flags.shell_completion]
-    if sum(modes) > 1:
-        raise ConfigError("--run, --multirun, --cfg, --info and --shell-completion exclude each other: give one")
+    if sum(modes) > (2 if shown else 1):
+        raise ConfigError(
+            "--run, --multirun, --cfg, --info and --shell-completion exclude each other: give one "
+            "(only --cfg job goes with --multirun)"
+        )
     if flags.resolve and flags.cfg is None and not flags.help:
         raise ConfigError("--resolve must come with --cfg or --help")
     flags.overrides = [renamed(override) for override in flags.overrides]
@@ -106,7 +112,32 @@ def compose(hydra: Hydra, overrides: Sequence[str], *, multirun: bool = False, n
     if lines := mistakes.outdated(hydra, overrides):
         raise ConfigError("\n".join(lines))
     with explained(hydra, overrides, name):
-        return hydra.compose_config(config_name=name, overrides=[renamed(one) for one in overrides], run_mode=mode)
+        try:
+            made = hydra.compose_config(config_name=name, overrides=[renamed(one) for one in overrides], run_mode=mode)
+        except (AssertionError, AttributeError, KeyError, TypeError) as error:
+            # Hydra's own, for a group without a name or a value of a kind that it does not look for.
+            raise ConfigError(
+                f"the overrides must be key=value or group=option, got {' '.join(overrides)!r}, of which Hydra makes "
+                f"nothing ({type(error).__name__}: {str(error)[:100]})"
+            ) from error
+    check_hydra_node(made.hydra)
+    _check_package(made)
+    return made
+
+
+def _check_package(made: DictConfig) -> None:
+    """Refuse a preset whose keys went below its group's name instead of to the top.
+
+    Raises:
+        ConfigError: with the line that its file lacks.
+    """
+    for group in (*PRESETS, "algorithm"):
+        option = made.hydra.runtime.choices.get(group)
+        if group in made and isinstance(option, str):
+            raise ConfigError(
+                f"{group}/{option}.yaml must begin with the line '# @package _global_', and lacks it: "
+                f"its keys stand below {group!r}, where no run looks for them"
+            )
 
 
 @contextmanager

@@ -4,37 +4,51 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from safelab.app.config.places import at_home
+from safelab.app.config.preflight import listed
+from safelab.app.config.trust import check_trust
 from safelab.errors import DataError
-from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, config_today
+from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE
 
 
-def config_of(run: Path) -> dict[str, Any]:
-    """The resolved configuration that a run was trained with.
+def config_of(run: Path, trusted: bool) -> dict[str, Any]:
+    """The resolved configuration that a run was trained with, checked; it is mirrored nowhere.
+
+    ``trusted``: whether it may name code and servers that are not safelab's; nothing of it is imported before that.
 
     Raises:
-        DataError: ``run`` is no run directory.
+        DataError: ``run`` is no run directory, or its configuration is none of this version.
+        ConfigError: it names more than safelab's own options, and is not trusted.
     """
+    from safelab.runlog.recorded import read_config
     from safelab.runlog.writer import read_info
 
     read_info(run)
-    try:
-        config = yaml.safe_load((run / CONFIG_FILE).read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise DataError(f"{run / CONFIG_FILE} must be the run's configuration, and cannot be read") from error
-    if not isinstance(config, dict):
-        raise DataError(f"{run / CONFIG_FILE} must hold a mapping, got {type(config).__name__}")
-    return at_home(config_today(config))
+    config = at_home({**read_config(run), "tracker": {"name": "none"}})
+    check_trust(run, config, trusted)
+
+    from safelab.app.config.build import problems
+
+    if lines := problems(config):
+        raise DataError(listed([f"{run / CONFIG_FILE} must be a configuration of this version: {x}" for x in lines]))
+    return config
 
 
 def weights_of(run: Path, name: str | None = None) -> Path:
     """The ``policy`` folder of a run's newest whole checkpoint, or of ``name`` (``update_000050``, ``best``).
 
     Raises:
-        DataError: there is no whole checkpoint, or none of that name.
+        DataError: there is no whole checkpoint, none of that name, or it is another run's.
     """
+    from safelab.runlog.writer import read_info
+    from safelab.training.lifecycle.owner import check_owner
+
+    path = _checkpoint_of(run, name)
+    check_owner(path, read_info(run))
+    return path / "policy"
+
+
+def _checkpoint_of(run: Path, name: str | None) -> Path:
     from safelab.training.lifecycle import checkpoint
 
     folder = run / CHECKPOINT_DIR
@@ -42,23 +56,22 @@ def weights_of(run: Path, name: str | None = None) -> Path:
         found, _ = checkpoint.newest(folder)
         if found is None:
             raise DataError(f"{run} must have a whole checkpoint, got none; train it with checkpoint.every above 0")
-        return found / "policy"
+        return found
     if name == "best":
         best = checkpoint.best_of(folder)
         if best is None or not checkpoint.is_whole(best):
             raise DataError(
                 f"--checkpoint best must have one in {run}, got none whole; train with checkpoint.best=METRIC"
             )
-        return best / "policy"
+        return best
     if not checkpoint.is_whole(folder / name):
         there = ", ".join(path.name for path in checkpoint.checkpoints_in(folder)) or "none"
         raise DataError(f"--checkpoint must name a whole checkpoint of {run}, got {name}; there are: {there}")
-    return folder / name / "policy"
+    return folder / name
 
 
 def parts_of(config: Mapping[str, Any], say: Callable[[str], None]) -> Any:
-    """A fresh build of the run's parts, mirrored nowhere."""
+    """A fresh build of the run's parts."""
     from safelab.app.config.build import build, context_for
 
-    quiet = {**config, "tracker": {"name": "none"}}
-    return build(quiet, context_for(quiet, say))
+    return build(config, context_for(config, say))

@@ -1,7 +1,10 @@
 """From what was asked for to the jobs of a sweep, each composed by itself."""
 
+import json
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import PurePath
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
@@ -16,6 +19,9 @@ from safelab.app.config.jobs import ARMS, Job, arm_name, merged, overrides_of, t
 from safelab.app.config.preflight import listed
 from safelab.errors import ConfigError
 from safelab.runlog.keys import makes_no_arm
+
+UNNAMED = "default"
+"""What ``experiment`` is where nobody has named it."""
 
 Overrides = Sequence[str]
 """All that makes one job of the configuration."""
@@ -85,6 +91,8 @@ def expand(hydra: Hydra, master: DictConfig, arms: Arms | None) -> list[list[Ove
         for name, own in parsed.items():
             jobs += arm_jobs(name, own, told)
         check_values(told, jobs)
+        if (folder := folder_of(master)) is not None:
+            jobs = [[folder, *job] for job in jobs]
         return [[*chunk] for chunk in BasicSweeper.split_overrides_to_chunks(jobs, sweeper.max_batch_size)]
 
 
@@ -100,6 +108,26 @@ def check_values(told: Sequence[Override], jobs: Sequence[Overrides]) -> None:
                 f"{override.key_or_group} must have at least one value in a sweep, got {override.get_value_string()}, "
                 "which is empty"
             )
+
+
+def folder_of(master: DictConfig) -> str | None:
+    """An override that names the experiment after the sweep's file, where nothing else names it.
+
+    Otherwise the runs of every such sweep would lie in one folder, and be one report.
+    """
+    choice = master.hydra.runtime.choices.get("sweep")
+    unnamed = isinstance(choice, str) and master.get("experiment") == UNNAMED
+    return as_override("experiment", PurePath(choice).name) if unnamed else None
+
+
+def alike(jobs: Sequence[Job]) -> list[str]:
+    """One line for arms of which the runs of one seed are told the very same: they will have the same rows."""
+    same: dict[str, list[str]] = defaultdict(list)
+    for job in jobs:
+        told = {key: value for key, value in job.config.items() if key != "arm"}
+        same[json.dumps(told, sort_keys=True, default=str)].append(job.config["arm"])
+    groups = dict.fromkeys(tuple(sorted(arms)) for arms in same.values() if len(arms) > 1)
+    return [f"the arms {', '.join(arms)} are told the same, so their runs will have the same rows" for arms in groups]
 
 
 def arm_jobs(name: str, own: Sequence[Override], told: Sequence[Override]) -> list[list[str]]:

@@ -3,7 +3,7 @@
 checkpoints/update_000050/
 policy/  (as ``transformers`` or ``peft`` loads it, with a model card)
 tensors.safetensors (critic, its target, optimisers)
-state.json (counters, controller, shaping, detectors, rollbacks, best)   manifest.json (SHA-256 of every file)
+state.json (run, counters, controller, shaping, detectors, rollbacks, best)   manifest.json (SHA-256 of every file)
 
 A name that begins with a dot is not a checkpoint (yet, or any more): ``.new`` is being written, ``.old`` gives its
 place to one that is written again, ``.gone`` is being removed. ``tidied`` clears up after a kill.
@@ -18,26 +18,30 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from safelab.errors import DataError
 from safelab.options import restored
 from safelab.runlog import model_card
-from safelab.runlog.durable import as_os_error, flush
+from safelab.runlog.durable import as_os_error, flush, shared
 from safelab.training.components import Components
 from safelab.training.lifecycle import optimizer_slots, pending
 from safelab.training.state import TrainState
 
 MANIFEST = "manifest.json"
+RUN = "run"
+"""Key of ``state.json`` under which a checkpoint says whose it is."""
+
 SMALL_STATES = ("controller", "shaping", "objective", "detectors", "counters", "recovery", "best")
 
 
-def save(parts: Components, state: TrainState, directory: Path, card: str) -> Path:
+def save(parts: Components, state: TrainState, directory: Path, card: str, owner: Mapping[str, Any]) -> Path:
     """Write ``directory/update_<n>`` and drop what ``checkpoint.keep`` does not keep.
 
-    ``card``: the model card that lies beside the policy's weights. Whatever fails, the checkpoints that were there are
-    there still; calling it again begins afresh.
+    ``card``: the model card that lies beside the policy's weights. ``owner``: whose it is, see ``owner.py``. Whatever
+    fails, the checkpoints that were there are there still; calling it again begins afresh.
 
     Raises:
         OSError: it cannot be written.
@@ -48,7 +52,7 @@ def save(parts: Components, state: TrainState, directory: Path, card: str) -> Pa
     beside = directory / f".{target.name}.new"
     try:
         with as_os_error(beside):
-            _write(parts, state, beside, card)
+            _write(parts, state, beside, card, owner)
         _put(beside, target)
     except OSError:
         shutil.rmtree(beside, ignore_errors=True)
@@ -77,7 +81,7 @@ def is_regular(update: int, every: int) -> bool:
     return update == 0 or (every > 0 and update % every == 0)
 
 
-def _write(parts: Components, state: TrainState, beside: Path, card: str) -> None:
+def _write(parts: Components, state: TrainState, beside: Path, card: str, owner: Mapping[str, Any]) -> None:
     beside.mkdir()
     parts.policy.save(beside / "policy")
     # Over the blank form that peft leaves there.
@@ -85,8 +89,10 @@ def _write(parts: Components, state: TrainState, beside: Path, card: str) -> Non
     save_file(tensors_of(parts, state), beside / "tensors.safetensors")
     small = {name: getattr(state, name).model_dump() for name in SMALL_STATES}
     waiting = [pending.texts_of(rollout) for rollout in state.pending]
-    (beside / "state.json").write_text(json.dumps({**small, "param_groups": param_groups(state), "pending": waiting}))
+    whole = {RUN: owner, **small, "param_groups": param_groups(state), "pending": waiting}
+    (beside / "state.json").write_text(json.dumps(whole))
     (beside / MANIFEST).write_text(json.dumps(hashes(beside), indent=2))
+    shared(beside)
     for path in [*beside.rglob("*"), beside]:
         flush(path)
 
@@ -139,8 +145,8 @@ def load(parts: Components, state: TrainState, path: Path, saved_rates: bool = T
     """
     try:
         return _load(parts, state, path, saved_rates)
-    except (KeyError, ValueError, RuntimeError) as error:
-        first = str(error).strip().splitlines()[0]
+    except (KeyError, IndexError, TypeError, ValueError, RuntimeError, SafetensorError) as error:
+        first = (str(error).strip().splitlines() or [""])[0]
         raise DataError(
             f"{path} must fit this version and configuration, and does not ({type(error).__name__}: {first}); "
             "go on with what began the run (run.json says which), or choose another arm"
@@ -212,7 +218,8 @@ def update_of(path: Path) -> int:
 
 def checkpoints_in(directory: Path) -> list[Path]:
     """Checkpoints by name, oldest first, whole or damaged."""
-    found = directory.glob("update_*") if directory.is_dir() else []
+    # Not glob, which finds nothing in a folder that may not be read: a run would begin anew.
+    found = [path for path in directory.iterdir() if path.name.startswith("update_")] if directory.is_dir() else []
     return sorted((path for path in found if path.name.removeprefix("update_").isdecimal()), key=update_of)
 
 
@@ -237,8 +244,17 @@ def _hash(path: Path) -> str:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether every file is there and as it was written."""
+    """Whether every file is there and as it was written.
+
+    Raises:
+        DataError: that cannot be known, because a file may not be read.
+    """
     try:
         return bool(json.loads((path / MANIFEST).read_text(encoding="utf-8")) == hashes(path))
+    except PermissionError as error:
+        raise DataError(
+            f"{path} must be readable, and is not: no permission to read {error.filename}; "
+            "ask its owner for chmod -R a+rX"
+        ) from error
     except (OSError, ValueError):
         return False

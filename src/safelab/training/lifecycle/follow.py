@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safelab.contracts import Mirror
-from safelab.errors import Diverged, RewardFailed, RunFailed, nearest
+from safelab.errors import DataError, Diverged, OutputFailed, RewardFailed, RunFailed, nearest
 from safelab.runlog.durable import persistently
+from safelab.runlog.lines import rows_before
 from safelab.runlog.model_card import policy_card
 from safelab.runlog.schema import CHECKPOINT_DIR
-from safelab.runlog.writer import RunWriter, rows_before
+from safelab.runlog.writer import RunWriter
 from safelab.training.components import Components
 from safelab.training.lifecycle import checkpoint, recovery
 from safelab.training.lifecycle.interrupt import asked_to_stop
 from safelab.training.lifecycle.mirrored import Mirrored
+from safelab.training.lifecycle.owner import owner_of
 from safelab.training.lifecycle.progress import Display, display, notice
 from safelab.training.loop import Step, train_loop
 from safelab.training.offline.loop import update_of
@@ -152,8 +154,12 @@ class Follower:
         persistently(self._checkpoints, self._save, notice)
 
     def _save(self) -> None:
-        card = policy_card(self._writer.directory, self._state.counters.update)
-        checkpoint.save(self._parts, self._state, self._checkpoints, card)
+        directory, info = self._writer.directory, self._writer.info
+        try:
+            card = policy_card(directory, self._state.counters.update)
+        except DataError as error:
+            raise OutputFailed(f"the run's own files were changed under it: {error}") from error
+        checkpoint.save(self._parts, self._state, self._checkpoints, card, owner_of(info))
 
     def _to_go_back_to(self) -> Path | None:
         if not recovery.may_roll_back(self._parts, self._state):

@@ -12,20 +12,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import yaml
 
 from safelab.errors import ConfigError, DataError, OutputFailed, RunFailed, SafelabError
 from safelab.foreign import passed_through, told
 from safelab.runlog.fingerprints import changed_inputs, taken, text_of
 from safelab.runlog.flat import leaves
 from safelab.runlog.keys import HOW_RECORDED
-from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, INPUTS_FILE, RUN_FILE, RunInfo, config_today
-from safelab.runlog.writer import RunWriter, last_update, read_info, take
+from safelab.runlog.lines import last_update
+from safelab.runlog.recorded import read_config
+from safelab.runlog.schema import CHECKPOINT_DIR, INPUTS_FILE, RUN_FILE, RunInfo
+from safelab.runlog.writer import RunWriter, read_info, take
 from safelab.training.components import Components
 from safelab.training.lifecycle import checkpoint
 from safelab.training.lifecycle.follow import End, Ended, follow
+from safelab.training.lifecycle.owner import check_owner, new_id
 from safelab.training.lifecycle.progress import notice
 from safelab.training.lifecycle.recovery import events
+from safelab.training.lifecycle.told import lost_lines
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
 
@@ -124,16 +127,22 @@ def open_run(
         if path is None:
             if settings.resume.mode == "must":
                 raise nothing_to_resume(directory)
-            info = fresh_info(parts, overrides, command)
+            info = fresh_info(parts, overrides, command).model_copy(update={"id": id_of(directory)})
             writer = RunWriter.create(directory, config, overrides, info, lock, notice)
             writer.text(INPUTS_FILE, text_of(taken(config)))
             return state, writer
+        before = read_info(directory)
+        check_owner(path, before)
+        for said in lost_lines(directory, config, checkpoint.update_of(path)):
+            notice(said)
         rates = not any(key.startswith("optimizer.") for key in changes)
         state = checkpoint.load(parts, state, path, saved_rates=rates)
         writer = RunWriter.reopen(directory, state.counters.update, events(state.recovery), lock, notice)
+        if (last := no_longer_last(parts, before)) is not None:
+            writer.forget_samples(last)
         writer.update_info(
-            status="running", updates=settings.updates, pid=os.getpid(), host=platform.node(), reason=None, ended=None,
-            went_on_with=went_on_with(writer.info, state.counters.update),
+            id=id_of(directory), status="running", updates=settings.updates, pid=os.getpid(), host=platform.node(),
+            reason=None, ended=None, went_on_with=went_on_with(writer.info, state.counters.update),
         )  # fmt: skip
         if changes:
             writer.event({"update": state.counters.update, "kind": "config_changed", "changes": changes})
@@ -145,6 +154,18 @@ def open_run(
         lock.release()
         raise
     return state, writer
+
+
+def id_of(directory: Path) -> str:
+    """The id of the run in ``directory``; a new one where there is none, or one of a version that gave none."""
+    there = read_info(directory).id if (directory / RUN_FILE).exists() else ""
+    return there or new_id()
+
+
+def no_longer_last(parts: Components, before: RunInfo) -> int | None:
+    """The update whose samples were written only because it was to be the last, where the run now goes beyond it."""
+    every, last = parts.settings.samples.every, before.updates - 1
+    return last if every > 0 and last % every != 0 and last < parts.settings.updates - 1 else None
 
 
 def to_go_on_from(directory: Path) -> Path | None:
@@ -182,6 +203,7 @@ def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[A
 
     Raises:
         ConfigError: another key differs, or ``resume`` is ``never`` and a run is there.
+        DataError: what the run there was told cannot be read.
     """
     if not (directory / RUN_FILE).exists():
         return {}
@@ -190,10 +212,7 @@ def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[A
             f"resume must be auto or must, got never: {directory} holds a run; choose another arm, experiment or "
             "output_dir, or remove it"
         )
-    there, here = (
-        leaves(config_today(yaml.safe_load((directory / CONFIG_FILE).read_text(encoding="utf-8")))),
-        leaves(config),
-    )
+    there, here = leaves(read_config(directory)), leaves(config)
     changed = sorted(
         key
         for key in there.keys() | here.keys()
