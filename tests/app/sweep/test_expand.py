@@ -188,3 +188,9 @@ def test_an_override_that_leads_nowhere_is_told_with_its_arm(jobs: Jobs) -> None
     assert lines[0].endswith("(in arm=bad)")
     assert lines[1].startswith("  optimizer.lrr must be a key of the configuration, and is none: did you mean 'lr'?")
     assert lines[1].endswith("(in arm=worse)")
+
+
+@pytest.mark.parametrize("overrides", [["seed=range(3,3)"], ["+sweep=mine", "seed=range(3,3)"]])
+def test_a_sweep_over_no_value_is_refused(jobs: Jobs, overrides: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"^seed must have at least one value in a sweep, got range\(3,3\)"):
+        jobs(*overrides)
