@@ -49,6 +49,7 @@ def test_stage_two_starts_where_stage_one_ended_and_measures_from_there(tmp_path
         assert torch.allclose(second._adapted.reference(input_ids=IDS).logits, logits(first), atol=1e-5)
     whole = policy(path, {"name": "none", "reference_dtype": None})
     assert torch.allclose(logits(whole), logits(first), atol=1e-5)
+    assert all(weight.requires_grad for weight in whole.module.parameters())
 
 
 def test_the_cards_lines_load_stage_three_with_no_help_of_ours(tmp_path: Path) -> None:

@@ -131,9 +131,7 @@ def test_a_chat_template_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 def test_more_tokens_than_positions_is_told_when_it_is_loaded() -> None:
-    with pytest.raises(
-        ConfigError, match=r"reward\.max_tokens must be at most the 512 positions .*max_tokens=512"
-    ):
+    with pytest.raises(ConfigError, match=r"reward\.max_tokens must be at most the 512 positions .*max_tokens=512"):
         reward(classifier("bert"))
 
 

@@ -121,4 +121,4 @@ def test_the_layers_of_gpt2_are_linear_ones_too(tmp_path: Path) -> None:
     adapted = Lora(name="lora", rank=4, alpha=8.0, targets=["c_attn"]).adapt(model, 0)
     assert sum(weight.requires_grad for weight in adapted.trained.parameters()) == 2 * 2
     with pytest.raises(ConfigError, match=r"got 'q_proj': .*c_attn"):
-        Lora(name="lora", rank=4, alpha=8.0, targets=["q_proj"]).adapt(model, 0)
+        Lora(name="lora", rank=4, alpha=8.0, targets=["q_proj"]).adapt(AutoModelForCausalLM.from_pretrained(path), 0)
