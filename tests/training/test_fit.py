@@ -7,7 +7,8 @@ import pytest
 
 from safelab.app.config.build import problems
 from safelab.contracts import Need
-from safelab.training.fit import PROVIDED
+from safelab.errors import ConfigError
+from safelab.training.fit import PROVIDED, check_length
 from support.runs import small
 
 
@@ -58,3 +59,15 @@ def test_what_fits_is_let_through(overrides: list[str], tmp_path: Path) -> None:
 
 def test_every_need_has_its_check() -> None:
     assert set(PROVIDED) == set(get_args(Need))
+
+
+def test_prompt_and_response_must_fit_into_the_policys_positions(tmp_path: Path) -> None:
+    config = small(tmp_path, "policy.max_prompt_tokens=16", "rollout.max_new_tokens=8")
+    check_length(config, 24)
+    check_length(config, None)
+    with pytest.raises(ConfigError, match=r"at most the policy's 20 positions, got 16 \+ 8; use .*=12"):
+        check_length(config, 20)
+    with pytest.raises(ConfigError, match=r"got 16 \+ 8; use a smaller rollout\.max_new_tokens"):
+        check_length(config, 8)
+    with pytest.raises(ConfigError, match=r"\+ pairs\.max_response_tokens must be"):
+        check_length({**config, "pairs": {"max_response_tokens": 30}}, 40)

@@ -70,7 +70,8 @@ def merged(loader: Any, source: Source, *, dtype: torch.dtype, depth: int = DEPT
     below = replace(source, path=base, remedy=f"it is the base of {source.path!r}: move that back, or {source.remedy}")
     model = merged(loader, below, dtype=torch.float32, depth=depth - 1, **own)
     with told(source):
-        model = _with_adapter(model, source).merge_and_unload().to(dtype)
+        # peft froze the base; what comes of it is whole weights like any others.
+        model = _with_adapter(model, source).merge_and_unload().to(dtype).requires_grad_(True)
     check_numbers(source.key, source.path, model)
     # The base of an adapter that is trained on this: what was merged, and not what that was merged into.
     model.name_or_path = model.config._name_or_path = source.path

@@ -7,6 +7,8 @@ import torch
 
 from safelab.app.cli import main
 from safelab.app.dry_run.estimate import batches, need
+from safelab.errors import ConfigError
+from support.architectures import write
 from support.models import model_directory, tiny_policy
 from support.runs import resolved, small, trained
 
@@ -81,3 +83,16 @@ def test_an_unknown_shape_is_refused_and_a_sweep_is_estimated_arm_by_arm(
         "=== safe, seeds 0, 1",
     ]
     assert shown.count("memory, GiB") == 2
+
+
+def test_a_dry_run_refuses_more_tokens_than_positions_and_knows_gpt2(tmp_path: Path) -> None:
+    path = write("GPT2Config", tmp_path)
+    overrides = ["policy=local", f"policy.path={path}", "data=text", "data.path=x", "reward=released_heuristic"]
+    fitting = need(resolved(*overrides, "policy.max_prompt_tokens=32", "rollout.max_new_tokens=32"))
+    assert fitting.cache == 2 * 2 * 32 * 4 * 64 * fitting_rows()
+    with pytest.raises(ConfigError, match=r"at most the policy's 64 positions, got 512 \+ 32"):
+        need(resolved(*overrides, "rollout.max_new_tokens=32"))
+
+
+def fitting_rows() -> int:
+    return int(resolved()["rollout"]["batch_size"])

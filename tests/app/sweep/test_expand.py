@@ -205,3 +205,9 @@ def test_arms_that_are_told_the_same_are_named_once(jobs: Jobs) -> None:
         "the arms a, b are told the same, so their runs will have the same rows"
     ]
     assert alike([*jobs("+sweep=mine").values()]) == []
+
+
+@pytest.mark.parametrize("overrides", [["seed=range(3,3)"], ["+sweep=mine", "seed=range(3,3)"]])
+def test_a_sweep_over_no_value_is_refused(jobs: Jobs, overrides: list[str]) -> None:
+    with pytest.raises(ConfigError, match=r"^seed must have at least one value in a sweep, got range\(3,3\)"):
+        jobs(*overrides)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from safelab.corpus.hh import read_pairs
+from safelab.corpus.hh import locate, read_pairs
 from safelab.errors import DataError
 from safelab.plugins import build_option
 from support.models import context, tiny_policy
@@ -120,3 +120,9 @@ def test_turns_are_cut_by_their_marks_and_not_by_words_that_look_like_them() -> 
     fruit, quoting = read_pairs(SAMPLE)[2:4]
     assert (fruit.chosen, fruit.rejected) == (" Apples\n\nPears\n\nPlums", " ")
     assert quoting.prompt == '\n\nHuman: My script prints "Human: hi". Why?\n\nAssistant:'
+
+
+@pytest.mark.parametrize("path", ["my data/hh.json", "a b/c d"])
+def test_a_path_that_can_be_no_name_on_the_hub_is_told(path: str) -> None:
+    with pytest.raises(DataError, match=rf"must be a file of HH-RLHF or its name on the hub, got '{path}'"):
+        locate(path, "x", "train")

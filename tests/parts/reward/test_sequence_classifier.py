@@ -128,3 +128,19 @@ def test_a_chat_template_that_is_not_there_is_refused(tmp_path: Path) -> None:
     (bare / "chat_template.jinja").unlink()
     with pytest.raises(ConfigError, match=r"reward\.template must be plain, got chat"):
         reward(bare, template="chat")
+
+
+def test_more_tokens_than_positions_is_told_when_it_is_loaded() -> None:
+    with pytest.raises(ConfigError, match=r"reward\.max_tokens must be at most the 512 positions .*max_tokens=512"):
+        reward(classifier("bert"))
+
+
+def test_a_score_that_padding_moves_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = BertForSequenceClassification.forward
+
+    def unmasked(self, input_ids, attention_mask, **others):
+        return plain(self, input_ids=input_ids, **others)
+
+    monkeypatch.setattr(BertForSequenceClassification, "forward", unmasked)
+    with pytest.raises(ConfigError, match=r"reward\.path must score a text in a padded batch as it scores it alone"):
+        reward(classifier("bert"), max_tokens=512)

@@ -10,6 +10,7 @@ import pytest
 
 from safelab.errors import ConfigError
 from safelab.parts.tracker import wandb as tracker
+from safelab.plugins import faults
 
 RUN = {"experiment": "demo", "arm": "safe", "seed": 1, "started": "2026-01-01T00:00:00+00:00"}
 
@@ -111,3 +112,18 @@ def test_the_id_is_kept_over_a_resume_and_no_two_runs_share_one() -> None:
     assert tracker.run_id(RUN) == tracker.run_id({**RUN, "status": "running", "last_update": 40})
     others = [{**RUN, "seed": 2}, {**RUN, "arm": "ppo"}, {**RUN, "experiment": "x"}, {**RUN, "started": "later"}]
     assert len({tracker.run_id(run) for run in [RUN, *others]}) == 5
+
+
+@pytest.mark.parametrize(
+    ("project", "said"),
+    [
+        ("team/rlhf", "use tracker.entity=team tracker.project=rlhf"),
+        ("a:b", "must hold none of the characters"),
+        ("a" * 129, "at most 128 characters"),
+    ],
+)
+def test_a_project_that_wandb_would_refuse_is_refused_before_the_run(project: str, said: str) -> None:
+    options = {"mode": "offline", "project": project, "entity": None, "connect_timeout": 1.0}
+    (line,) = faults("tracker", {"name": "wandb", **options})
+    assert line.startswith("tracker.project ")
+    assert said in line

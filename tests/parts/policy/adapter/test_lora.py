@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from safelab.errors import ConfigError
+from safelab.parts.policy.adapter.lora import Lora, linear_layers
+from support.architectures import write
 from support.models import model_directory, tiny_policy
 from support.runs import numbers, run, small, trained
 
@@ -104,3 +107,18 @@ def test_a_resumed_run_goes_on_to_the_bit(tmp_path: Path) -> None:
     run(config(2, "parts"))
     _, resumed = run(config(4, "parts"))
     assert numbers(resumed) == numbers(whole)
+
+
+def test_a_misspelt_target_beside_a_good_one_is_named_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"targets must name linear layers .* got 'k_prj': did you mean 'k_proj'\?"):
+        lora(targets=["q_proj", "k_prj"])
+
+
+def test_the_layers_of_gpt2_are_linear_ones_too(tmp_path: Path) -> None:
+    path = write("GPT2Config", tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(path)
+    assert linear_layers(model) == {"c_attn", "c_fc", "c_proj", "lm_head"}
+    adapted = Lora(name="lora", rank=4, alpha=8.0, targets=["c_attn"]).adapt(model, 0)
+    assert sum(weight.requires_grad for weight in adapted.trained.parameters()) == 2 * 2
+    with pytest.raises(ConfigError, match=r"got 'q_proj': .*c_attn"):
+        Lora(name="lora", rank=4, alpha=8.0, targets=["q_proj"]).adapt(AutoModelForCausalLM.from_pretrained(path), 0)
