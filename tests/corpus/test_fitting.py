@@ -50,7 +50,7 @@ def test_policy_and_reward_read_each_prompt_once(tmp_path) -> None:
     read("a")
     read("a")
     assert reward.asked == ["a"]
-    with pytest.raises(DataError, match="must have a token of the policy's tokenizer"):
+    with pytest.raises(DataError, match="must have at least one token of the policy's tokenizer"):
         read(" ")
     path = tmp_path / "p.txt"
     path.write_text("a\nb c\n")

@@ -67,7 +67,7 @@ def test_lines_of_a_response_are_lines_and_control_characters_are_not_sent(capsy
 
 @pytest.mark.parametrize(
     ("line", "said"),
-    [(b"\xff\n", "standard input, line 2: must be text of whole characters"), (b"\n", None)],
+    [(b"\xff\n", "standard input, line 2 must be text of whole characters"), (b"\n", None)],
 )
 def test_prompts_of_standard_input_are_utf_8(
     directory: Path, monkeypatch, capsys, line: bytes, said: str | None

@@ -91,12 +91,10 @@ def test_prompt_and_response_are_one_text_and_the_end_token_ends_no_prompt() -> 
     reads = tokenizer("sentencepiece", "<s> $A </s>")
     texts = Texts(reads, "plain", 64)
     prompts = rows_of(*texts.prompts(["Lily had a", "The dog"]))
-    answers = rows_of(*texts.responses(["Lily had a", "The dog"], [" big dog.", " had"], [True, False], None))
-    assert [prompt + answer for prompt, answer in zip(prompts, answers, strict=True)] == [
-        reads("Lily had a big dog.")["input_ids"],
-        reads("The dog had")["input_ids"][:-1],
-    ]
-    assert texts.decode(prompts, answers) == (" big dog.", " had")
+    answers = rows_of(*texts.responses(["Lily had a", "The dog"], [" dog.", " had"], [True, False], None))
+    assert prompts[0] + answers[0] == reads("Lily had a dog.")["input_ids"]
+    assert reads.decode(prompts[1] + answers[1], skip_special_tokens=True) == "The dog had"
+    assert texts.decode(prompts, answers) == (" dog.", " had")
 
 
 def test_prompts_that_the_template_refuses_are_found_before_anything_is_made(tmp_path: Path) -> None:
