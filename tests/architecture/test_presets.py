@@ -33,10 +33,10 @@ STAND_INS = {
     "data.path": "prompts.txt",
     "pairs.path": "pairs.jsonl",
     "data.column": "prompt",
-    "reward.name": "builtins:len",
+    "reward.name": "support.runs:share_of_good",
     "reward.path": "a/classifier",
     "reward.url": "http://localhost:8000",
-    "reward.members": "[{name: released_heuristic},{name: 'builtins:len'}]",
+    "reward.members": "[{name: released_heuristic},{name: 'support.runs:share_of_good'}]",
 }
 
 

@@ -83,7 +83,8 @@ def test_a_route_of_no_use_is_refused_unless_studied(tmp_path: Path) -> None:
         ),
         (
             "controller.gate=entrop",
-            "controller.gate must be an option of the group controller/gate, got 'entrop': did you mean 'entropy'? "
+            "controller.gate must be an option of the group controller/gate, got 'entrop': write "
+            "controller/gate=entrop, in a file '- override /controller/gate: entrop'; did you mean 'entropy'? "
             "known: entropy, none",
         ),
         (

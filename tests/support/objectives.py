@@ -59,7 +59,7 @@ def golden_batch(**changes: Any) -> TrainBatch:
 
 def current(logp_tok: torch.Tensor = NEW, logp_vocab: torch.Tensor | None = None, seed: int = 0) -> Current:
     """The policy as it is now."""
-    return Current(logp_tok=logp_tok, logp_vocab=logp_vocab, seed=seed)
+    return Current(logp_tok=logp_tok, logp_vocab=logp_vocab, logit_tok=logp_tok, seed=seed)
 
 
 def told(made: Any, now: Current | None = None, batch: TrainBatch | None = None) -> PolicyLoss:

@@ -15,6 +15,7 @@ def tokenizer(kind: str, special: str = "<s> $A") -> Any:
     if kind == "sentencepiece":  # as Llama 2 and Mistral have it, with bytes for what is not in the vocabulary
         made = Tokenizer(models.BPE(unk_token="<unk>", byte_fallback=True))
         made.normalizer = normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])
+        made.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")  # no token spans two words
         steps = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse(), decoders.Strip(" ", 1, 0)]
         made.decoder = decoders.Sequence(steps)
         trainer = trainers.BpeTrainer(
