@@ -49,7 +49,8 @@ def save_tokenizer(directory: Path, vocabulary: int) -> None:
     from tokenizers.pre_tokenizers import ByteLevel
     from transformers import PreTrainedTokenizerFast
 
-    names = ["<pad>", "<end>", *sorted(ByteLevel.alphabet())]
+    # Qwen2's own end token is among them, or else ``AutoTokenizer`` adds it as one more, without a row of the model.
+    names = ["<pad>", "<end>", "<|endoftext|>", *sorted(ByteLevel.alphabet())]
     names += [f"<{index}>" for index in range(len(names), vocabulary)]
     tokenizer = Tokenizer(BPE({name: index for index, name in enumerate(names)}, []))
     tokenizer.pre_tokenizer, tokenizer.decoder = ByteLevel(add_prefix_space=False), Decoder()

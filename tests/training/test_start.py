@@ -93,8 +93,8 @@ def test_what_the_sampler_says_is_compared_too(tmp_path: Path) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(self._sampler, name)
 
-        def sample(self, policy: Any, prompts: Any) -> Rollout:
-            rollout = self._sampler.sample(policy, prompts)
+        def sample(self, policy: Any, prompts: Any, seeds: Any) -> Rollout:
+            rollout = self._sampler.sample(policy, prompts, seeds)
             return replace(rollout, logp_rollout_tok=stages._log_probs(parts, rollout) - 0.1)
 
     engine = replace(parts, rollout=Engine(parts.rollout))

@@ -73,7 +73,7 @@ def test_prompts_of_standard_input_are_utf_8(
     directory: Path, monkeypatch, capsys, line: bytes, said: str | None
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b"\xef\xbb\xbfa b\r\n" + line), encoding="ascii"))
-    assert main(["generate", str(directory)]) == (0 if said is None else 2)
+    assert main(["generate", "--trust", str(directory)]) == (0 if said is None else 2)
     assert (said or "") in capsys.readouterr().err
 
 

@@ -74,7 +74,7 @@ def test_an_unknown_shape_is_refused_and_a_sweep_is_estimated_arm_by_arm(
 ) -> None:
     local = ["policy=local", f"policy.path={tmp_path}", "data=text", "data.path=x", "reward=released_heuristic"]
     assert main(["train", "dry_run=true", *local]) == 2
-    assert "dry_run must know the shape of policy.path" in capsys.readouterr().err
+    assert "dry_run must know the model's shape" in capsys.readouterr().err
     capsys.readouterr()
     assert main(["train", "-m", "dry_run=true", "algorithm=ppo,safe", "seed=0,1"]) == 0
     shown = capsys.readouterr().out

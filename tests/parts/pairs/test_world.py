@@ -22,12 +22,12 @@ def test_they_are_the_pairs_of_the_runs_reward_model(monkeypatch: pytest.MonkeyP
 
     def keep(policy, tokenizer, pairs, *rest):
         seen.extend(pairs)
-        raise InterruptedError
+        raise LookupError
 
     world = WorldOptions(**OPTIONS)
     ensure_language_model(world, world_cache(), print)
     monkeypatch.setattr(reward_model, "train_reward_model", keep)
-    with pytest.raises(InterruptedError):
+    with pytest.raises(LookupError):
         ensure_reward_model(world, 41, world_cache(), print)
     drawn = source(seed=41).pairs(0, COUNT)
     assert sorted((pair.prompt, pair.chosen, pair.rejected, pair.chosen_ended) for pair in drawn) == sorted(

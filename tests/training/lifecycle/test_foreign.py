@@ -71,7 +71,7 @@ def test_lines_that_are_gone_are_named(tmp_path: Path, capfd) -> None:
     assert "metrics.jsonl has lost its lines of update 1; the run goes on without them" in err
     assert "samples.jsonl has lost its lines of update 0, 1, 2;" in err
     assert "events.jsonl has lost its lines of update 0;" in err
-    assert "torch was 1.0, is " in err
+    assert "torch 1.0 then, " in err
 
 
 def test_a_run_that_nobody_touched_is_told_nothing(tmp_path: Path, capfd) -> None:

@@ -115,7 +115,7 @@ class Follower:
         self._write(step)
         if (objection := self._parts.guard.verdict(row)) is not None:
             raise Diverged(objection)
-        self._state = step.state
+        self._state = replace(step.state, best=self._state.best)  # the loop knows of no checkpoint
         done = step.state.counters.update
         reason = self._reason_to_stop()
         due = done == settings.updates or checkpoint.is_regular(done, settings.checkpoint.every)
