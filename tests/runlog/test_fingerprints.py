@@ -149,3 +149,16 @@ def test_a_run_without_fingerprints_goes_on_and_damaged_ones_are_told(config: di
         with pytest.raises(DataError, match=r"inputs\.json must hold the run's fingerprints, and cannot be read"):
             changed_inputs(tmp_path, config)
     assert json.loads(text_of({"a": {"b": "c"}})) == {"a": {"b": "c"}}
+
+
+def test_the_base_below_an_adapter_is_an_input_too(config: dict[str, Any], tmp_path: Path) -> None:
+    for name, base in (("upper", tmp_path / "lower"), ("lower", tmp_path / "m"), ("round", tmp_path / "round")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    adapted = {"policy": {"name": "causal_lm", "path": str(tmp_path / "upper")}}
+    then = taken(adapted)
+    save_file({"w": torch.arange(6.0) + 1}, tmp_path / "m" / "model.safetensors")
+    assert differences(then, taken(adapted)) == {"policy.path": ["model.safetensors of its base of its base"]}
+    assert taken({"policy": {"path": str(tmp_path / "round")}})  # a circle ends
+    (tmp_path / "lower" / "adapter_config.json").write_text("[")
+    assert "policy.path" in differences(then, taken(adapted))

@@ -151,9 +151,9 @@ def check_precision(source: Source, config: Any) -> None:
 
 
 def reason_of(error: BaseException) -> str:
-    """The first line of what was raised, with its kind where that says more."""
+    """The first line of what was raised, and the next where it only leads to that; its kind where that says more."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    first = lines[0] if lines else "nothing further is said"
+    first = " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else "nothing further is said"
     plain = isinstance(error, (OSError, ValueError, ImportError, RuntimeError)) and not isinstance(error, UnicodeError)
     return first if plain else f"{type(error).__name__}: {first}"
 

@@ -77,13 +77,18 @@ def check_numbers(key: str, path: str, model: Any, skip: Iterable[str] = ()) -> 
 
 
 def check_rows(key: str, path: str, model: Any, tokenizer: Any) -> None:
-    """Refuse a tokenizer with tokens that the embedding has no row for.
+    """Refuse a tokenizer without words, or with tokens that the embedding has no row for.
 
     Raises:
-        ConfigError: the first such token.
+        ConfigError: there are no words; or the first such token.
     """
     rows = int(model.get_input_embeddings().weight.shape[0])
     vocabulary = tokenizer.get_vocab()
+    if len(words := vocabulary.keys() - set(tokenizer.all_special_tokens)) < 2:
+        raise ConfigError(
+            f"{key} must have a tokenizer with words, got {path!r} with {len(words)} besides the special tokens: "
+            "its tokenizer.json (or vocab file) is missing or empty; put it back"
+        )
     if outside := sorted((number, token) for token, number in vocabulary.items() if number >= rows):
         number, token = outside[0]
         raise ConfigError(

@@ -7,7 +7,7 @@ policies, data sets or formulas without a word. What is read of each:
     a larger one             its size, its first and last MiB (a safetensors file begins with the table of its tensors),
                              and 256 pieces of 64 KiB at equal distances: training, scaling or rounding changes them;
                              a change of a few bytes between two pieces is not seen
-    a folder                 its own files of the kinds in ``KINDS``
+    a folder                 its own files of the kinds in ``KINDS``; of an adapter's those of its base as well
     a name on the hub        the commits that its copy in the hub's cache stands at
     a module                 its source, and that of the user's own modules that it imports, wherever it does
 
@@ -33,6 +33,8 @@ from safelab.runlog.schema import INPUTS_FILE
 KINDS = (".json", ".safetensors", ".model", ".txt", ".jinja", ".tiktoken", ".py", ".jsonl", ".gz", ".parquet", ".csv")
 WHOLE = 64 * 2**20
 ENDS, PIECE, PIECES = 2**20, 2**16, 256
+ADAPTER, DEPTH = "adapter_config.json", 16
+"""What makes a folder an adapter's; how many upon one another are followed."""
 HUB = "hub:"
 """Before the name of a branch in the hub's cache, among the names of files."""
 
@@ -122,14 +124,28 @@ def _names(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield from below(options, group)
 
 
-def _files(key: str, value: str) -> dict[str, str]:
+def _files(key: str, value: str, depth: int = DEPTH) -> dict[str, str]:
     path = Path(os.path.expanduser(value))
     if os.path.isfile(path):
         return {path.name: _of_file(path)}
     if os.path.isdir(path):
         files = (file for file in path.iterdir() if file.suffix in KINDS and not file.name.startswith("."))
-        return {file.name: _of_file(file) for file in sorted(files) if file.is_file()}
+        own = {file.name: _of_file(file) for file in sorted(files) if file.is_file()}
+        base = _base_of(path) if depth else None
+        below = {} if base is None else _files(key, base, depth - 1)
+        return own | {f"{name} of its base": mark for name, mark in below.items()}
     return _branches(value, "datasets" if key.startswith(("data", "pairs")) else "models")
+
+
+def _base_of(folder: Path) -> str | None:
+    """What the adapter in a folder is an adapter of; None where whole weights lie, or what cannot be read."""
+    if not (folder / ADAPTER).is_file() or (folder / "config.json").is_file():
+        return None
+    try:
+        base = json.loads((folder / ADAPTER).read_text(encoding="utf-8"))["base_model_name_or_path"]
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):  # whoever loads it says so
+        return None
+    return base if isinstance(base, str) and base else None
 
 
 def _branches(name: str, kind: str) -> dict[str, str]:

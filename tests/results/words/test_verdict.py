@@ -114,7 +114,7 @@ def test_one_headline_for_all_arms_and_the_largest_difference_first() -> None:
 def test_many_arms_are_named_up_to_six() -> None:
     lines = said([against(f"arm{number}", 0.1 * number, 0.01, p=0.01) for number in range(1, 9)])
     assert [line.split(":")[0] for line in lines[1:7]] == [f"arm{number}" for number in range(8, 2, -1)]
-    assert lines[7] == "2 further arms differ less; they are in the table."
+    assert lines[7] == "2 further arms differ by no more; they are in the table."
 
 
 def test_an_arm_alone_and_none_at_all() -> None:
@@ -207,7 +207,7 @@ def test_failed_runs_are_told_beside_their_numbers() -> None:
 
 def test_one_arm_more_than_is_named_is_one() -> None:
     lines = said([against(f"arm{number}", 0.1 * number, 0.01, p=0.01) for number in range(1, 8)])
-    assert lines[7] == "1 further arm differs less; it is in the table."
+    assert lines[7] == "1 further arm differs by no more; it is in the table."
 
 
 def test_steadiness_in_times_of_the_baselines() -> None:

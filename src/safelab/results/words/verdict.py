@@ -60,9 +60,9 @@ def _primary(arms: Sequence[ArmRow], base: ArmRow, rows: Sequence[Comparison], m
     said += [_against(by_name[row.arm], base, row, measure) for row in order[:NAMED]]
     if more := len(order) - NAMED:
         if more == 1:
-            said.append("1 further arm differs less; it is in the table.")
+            said.append("1 further arm differs by no more; it is in the table.")
         elif more > 1:
-            said.append(f"{more} further arms differ less; they are in the table.")
+            said.append(f"{more} further arms differ by no more; they are in the table.")
     return said
 
 
