@@ -52,6 +52,12 @@ def test_stage_two_starts_where_stage_one_ended_and_measures_from_there(tmp_path
     assert all(weight.requires_grad for weight in whole.module.parameters())
 
 
+@pytest.mark.filterwarnings("error")
+def test_stages_are_made_and_saved_without_a_warning(tmp_path: Path) -> None:
+    second = policy(learnt(tiny_policy(**LORA), tmp_path / "one"))
+    learnt(policy(learnt(second, tmp_path / "two")), tmp_path / "three")
+
+
 def test_the_cards_lines_load_stage_three_with_no_help_of_ours(tmp_path: Path) -> None:
     path = learnt(tiny_policy(**LORA), tmp_path / "one")
     second = policy(path)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from safelab.errors import ConfigError, SafelabError
-from safelab.pretrained.readable import check_readable
+from safelab.pretrained.readable import check_readable, pointer_in
 from safelab.pretrained.whole import check_numbers, check_whole
 
 FAULTS: tuple[type[Exception], ...] = (
@@ -55,6 +55,10 @@ class told:
         from transformers.utils import logging
 
         check_readable(self._source.path, self._source.key)
+        if (pointer := pointer_in(self._source.path)) is not None:
+            raise self._source.refusal(
+                f"{pointer.name} is a git-LFS pointer in the file's place (run git lfs pull there)"
+            )
         logging.disable_progress_bar()
         logging.set_verbosity_error()  # what matters of it is a message of ours
 

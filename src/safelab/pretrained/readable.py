@@ -1,4 +1,4 @@
-"""Whether what a user named may be read: the loaders of weights say "no such file" of one that is there and may not."""
+"""Whether what a user named may be read and is the file itself: the loaders say "no such file" of one that may not."""
 
 import os
 from collections.abc import Iterator
@@ -22,6 +22,22 @@ def check_readable(path: str | Path, key: str) -> None:
             f"{key} must be readable, got {path}: no permission to read {closed}; ask its owner for chmod -R a+rX, "
             "or choose another"
         )
+
+
+POINTER = b"version https://git-lfs"
+"""How the text begins that git leaves in a file's place where git-lfs did not fetch it."""
+
+
+def pointer_in(path: str | Path) -> Path | None:
+    """A git-LFS pointer that lies at ``path`` or in it where a file belongs; None if there is none."""
+    whole = Path(path).expanduser()
+    files = sorted(whole.iterdir()) if whole.is_dir() else [whole]
+    return next((one for one in files if one.is_file() and _begins_with(one, POINTER)), None)
+
+
+def _begins_with(path: Path, beginning: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(beginning)) == beginning
 
 
 def _closed(path: Path) -> Iterator[Path]:

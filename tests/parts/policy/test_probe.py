@@ -157,7 +157,7 @@ def new_token(path: Path) -> None:
 
 
 DAMAGE = {
-    "lfs": (lfs, "must be a directory or hub name of a causal language model"),
+    "lfs": (lfs, r"must be a directory .*: model\.safetensors is a git-LFS pointer .*run git lfs pull"),
     "cut": (cut, "must be a directory or hub name of a causal language model"),
     "lacking": (lacking, r"must have all weights, got .* which lacks model\.layers\.1\..* they would be random"),
     "left over": (left_over, r"a place for, got .* with model\.layers\.0\.self_attn\.q_proj\.bias.* would be skipped"),

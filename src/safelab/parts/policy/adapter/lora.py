@@ -10,6 +10,7 @@ Ref: Hu et al. 2021, arXiv 2106.09685, section 4.1.
 
 import warnings
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -85,7 +86,8 @@ class Lora(Adapter):
             inner=module,
             reference=module,
             as_reference=off,
-            save=adapted.save_pretrained,
+            # The embedding never trains; to find that out, peft looks for a config.json that a merged base lacks.
+            save=partial(adapted.save_pretrained, save_embedding_layers=False),
             restore=restore,
         )
 
