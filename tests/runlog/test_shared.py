@@ -91,7 +91,10 @@ def test_links_are_left_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
 
 
-def test_weights_that_may_not_be_read_are_not_told_as_missing(open_folder: Path) -> None:
+def test_weights_that_may_not_be_read_are_not_told_as_missing(
+    open_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(open_folder)  # a hub name is looked for below the current folder, which nobody must get into
     (open_folder / "model").mkdir()
     (open_folder / "model" / "model.safetensors").touch(mode=0o600)
     with (

@@ -49,4 +49,5 @@ def check_reach(key: str, asked: int, path: str, config: Any) -> None:
     if limit is not None and asked > limit:
         raise ConfigError(
             f"{key} must be at most the {limit} positions of {path!r}, got {asked}; use {key}={limit} or less"
+            + (", and leave room for the responses" if key == "policy.max_prompt_tokens" else "")
         )

@@ -101,6 +101,10 @@ def _sides(name: str, differences: Sequence[tuple[str, Estimate]], baseline: str
     return f"in {name}, {' and '.join(shown)} {baseline}{rest}"
 
 
+ROUNDING = 1e-12
+"""Of the reward's size: a deviation below it is what rounding leaves of none."""
+
+
 def steadiness_said(arms: Sequence[ArmRow], base: ArmRow, measures: Sequence[Measure]) -> list[str]:
     """How many times steadier or less steady than the baseline, around the rolling mean."""
     measure = next(m for m in measures if m.key == "reward_sd_rolling")
@@ -119,7 +123,9 @@ def steadiness_said(arms: Sequence[ArmRow], base: ArmRow, measures: Sequence[Mea
     if more := len(far) - len(shown):
         parts.append(f"{more} further arm{'s' * (more > 1)} more than {100 * (ALIKE - 1):.0f} % off it")
     if near:
-        names = near[0].name if len(near) == 1 else f"{'all' if not far else 'the'} {len(near)} others"
+        every = not far and len(others) == len(arms) - 1
+        count = "both" if every and len(near) == 2 else f"{'all' if every else 'the'} {len(near)}"
+        names = near[0].name if len(near) == 1 else f"{count} others"
         parts.append(f"{names} within {100 * (ALIKE - 1):.0f} % of that")
     level = f"{text.clear(own, measure.digits)} in {base.name}{_failed(base)}"
     return [
@@ -128,8 +134,10 @@ def steadiness_said(arms: Sequence[ArmRow], base: ArmRow, measures: Sequence[Mea
 
 
 def _finite(arm: ArmRow, measure: Measure) -> float | None:
-    mean = arm.estimates[measure.key].mean
-    return mean if mean is not None and math.isfinite(mean) else None
+    mean, size = arm.estimates[measure.key].mean, arm.estimates["reward_mean"].mean
+    if mean is None or not math.isfinite(mean):
+        return None
+    return 0.0 if size is not None and mean < ROUNDING * abs(size) else mean
 
 
 def _apart(mean: float, own: float) -> float:
