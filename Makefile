@@ -35,7 +35,7 @@ demo: setup  ## train SAFE against PPO on three seeds and write the comparison
 	$(BIN)/safelab report outputs/demo
 	@echo "$(CURDIR)/outputs/demo/report/index.html"
 
-quick: setup  ## run the tests of parts and formulas, in under a minute: for while you edit
+quick: setup  ## run the tests of parts and formulas, in a minute or two: for while you edit
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(QUICK)
 
 test: setup  ## run all tests

@@ -27,7 +27,7 @@ from typing import Any
 
 from safelab.errors import ConfigError, DataError
 from safelab.foreign import is_own
-from safelab.runlog.keys import HOW_RECORDED
+from safelab.runlog.keys import HOW_RECORDED, not_allowed
 from safelab.runlog.schema import INPUTS_FILE
 
 KINDS = (".json", ".safetensors", ".model", ".txt", ".jinja", ".tiktoken", ".py", ".jsonl", ".gz", ".parquet", ".csv")
@@ -61,9 +61,7 @@ def changed_inputs(directory: Path, config: Mapping[str, Any]) -> dict[str, list
         DataError: the fingerprints cannot be read.
     """
     changed = since(directory, config)
-    allowed = config["resume"]["allow"]
-    refused = [key for key in changed if not any(key == name or key.startswith(f"{name}.") for name in allowed)]
-    if refused:
+    if refused := not_allowed(changed, config["resume"]["allow"]):
         what = "; ".join(f"{key}: {', '.join(changed[key])}" for key in refused)
         raise ConfigError(
             f"{directory} must go on with the inputs that it began with, and these have changed ({what}); put them "

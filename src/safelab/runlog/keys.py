@@ -3,6 +3,8 @@
 The one list of them: the arm's name, the report's differences and the check before a run goes on all read it.
 """
 
+from collections.abc import Iterable, Sequence
+
 WHICH_RUN = ("experiment", "arm", "seed")
 """They name the run's folder."""
 
@@ -11,6 +13,11 @@ HOW_RECORDED = ("output_dir", "threads", "tracker", "checkpoint", "samples", "re
 
 MAKES_NO_ARM = (*WHICH_RUN, *HOW_RECORDED, "device", "updates")
 """What two runs of one arm may differ in: also where they run and how long they are to be."""
+
+
+def not_allowed(changed: Iterable[str], allowed: Sequence[str]) -> list[str]:
+    """Those of ``changed`` that ``resume.allow`` names neither themselves nor by a part before a dot."""
+    return [key for key in changed if not any(key == name or key.startswith(f"{name}.") for name in allowed)]
 
 
 def makes_no_arm(key: str) -> bool:

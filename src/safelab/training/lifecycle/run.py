@@ -17,7 +17,7 @@ from safelab.errors import ConfigError, DataError, OutputFailed, RunFailed, Safe
 from safelab.foreign import passed_through, told
 from safelab.runlog.fingerprints import changed_inputs, taken, text_of
 from safelab.runlog.flat import leaves
-from safelab.runlog.keys import HOW_RECORDED
+from safelab.runlog.keys import HOW_RECORDED, not_allowed
 from safelab.runlog.lines import last_update
 from safelab.runlog.recorded import read_config
 from safelab.runlog.schema import CHECKPOINT_DIR, INPUTS_FILE, RUN_FILE, RunInfo
@@ -218,9 +218,7 @@ def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[A
         for key in there.keys() | here.keys()
         if there.get(key) != here.get(key) and key.split(".")[0] not in MAY_CHANGE
     )
-    allowed = config["resume"]["allow"]
-    refused = [key for key in changed if not any(key == name or key.startswith(f"{name}.") for name in allowed)]
-    if refused:
+    if refused := not_allowed(changed, config["resume"]["allow"]):
         differences = "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} now" for key in refused)
         raise ConfigError(
             f"{directory} must hold a run of this configuration, got another ({differences}); choose another "
