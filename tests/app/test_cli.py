@@ -42,6 +42,14 @@ def test_a_current_folder_that_is_gone_is_one_message(monkeypatch, capsys, tmp_p
     assert capsys.readouterr().err == "error: the current folder must exist, and was removed: change to another\n"
 
 
+def test_windows_is_refused_in_one_line(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(cli.sys, "platform", "win32")
+    assert cli.main(["--version"]) == 2
+    assert capsys.readouterr().err == (
+        "error: safelab must run on Linux or macOS, got Windows: use it inside WSL, which is Linux\n"
+    )
+
+
 def test_version(capsys) -> None:
     assert cli.main(["--version"]) == 0
     assert capsys.readouterr().out == f"safelab {__version__}\n"

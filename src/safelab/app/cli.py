@@ -18,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     debug = "--debug" in given
     speak_anywhere()
     try:
+        check_platform(sys.platform)
         find_modules_here()
         return dispatch([argument for argument in given if argument != "--debug"])
     except SafelabError as error:
@@ -41,6 +42,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         where = f" ({error.filename})" if error.filename is not None else ""
         print(f"error: {printable(error.strerror or str(error))}{where}; mend that, and try again", file=sys.stderr)
         return SafelabError.exit_code
+
+
+def check_platform(platform: str) -> None:
+    """Refuse Windows, which lacks the locks, signals and forks that runs and sweeps rest on.
+
+    Raises:
+        ConfigError: ``platform``, as ``sys.platform`` writes it, is Windows.
+    """
+    if platform == "win32":
+        raise ConfigError("safelab must run on Linux or macOS, got Windows: use it inside WSL, which is Linux")
 
 
 def find_modules_here() -> None:

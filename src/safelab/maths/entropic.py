@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from safelab.maths.groups import group_max, group_mean, groups, places
+from safelab.maths.wide import wide
 
 
 def robust_loss_seq(
@@ -36,15 +37,16 @@ def robust_loss_seq(
         offset: subtract s_i; without it the gradient has no baseline.
     """
     # In float64, less the greatest weight of a group: exp(-A / lam) overflows at small lam.
-    wide, log_weight = ratio_seq.double(), -advantage_seq.double() / risk
+    wide_ratio, log_weight = wide(ratio_seq), -wide(advantage_seq) / risk
+    group_seq = group_seq.to(log_weight.device)
     shift = group_max(log_weight, group_seq)
-    log_u = torch.log(group_mean(torch.exp(log_weight - shift) * wide, group_seq)) + shift
+    log_u = torch.log(group_mean(torch.exp(log_weight - shift) * wide_ratio, group_seq)) + shift
     value = log_u
     if jackknife:
         size = groups(group_seq).size_seq
-        left_out = group_mean(_log_mean_of_others(wide, log_weight, group_seq), group_seq)
+        left_out = group_mean(_log_mean_of_others(wide_ratio, log_weight, group_seq), group_seq)
         value = torch.where(size > 1, size * log_u - (size - 1) * left_out, log_u)
-    return (max(risk, 1.0) * (value - wide if offset else value)).to(ratio_seq.dtype)
+    return (max(risk, 1.0) * (value - wide_ratio if offset else value)).to(ratio_seq)
 
 
 def _log_mean_of_others(

@@ -7,8 +7,10 @@ advantage 0, not NaN. Sums are taken in float64 and rounded once, to the type th
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float, Float64, Int
 from torch import Tensor
+
+from safelab.maths.wide import wide
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +39,25 @@ def places(group_seq: Int[Tensor, "b"]) -> Int[Tensor, "b"]:
 
 def group_sum(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
     """Sum over each response's group, at each response."""
-    return _wide_sum(x_seq, group_seq).to(x_seq.dtype)
+    return _wide_sum(wide(x_seq), group_seq).to(x_seq)
 
 
 def group_mean(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
     """Mean over each response's group; the response itself in a group of one."""
-    return _wide_mean(x_seq, group_seq).to(x_seq.dtype)
+    return _wide_mean(wide(x_seq), group_seq).to(x_seq)
 
 
 def less_group_mean(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
     """``x_i - mean of its group``; a group of one keeps x, whose mean would be x itself."""
     alone = groups(group_seq).size_seq == 1
-    return torch.where(alone, x_seq, (x_seq.double() - _wide_mean(x_seq, group_seq)).to(x_seq.dtype))
+    return torch.where(alone, x_seq, _centred(x_seq, group_seq).to(x_seq))
 
 
 def group_deviation(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
     """``sqrt(sum (x - mean)^2 / (n - 1))`` over each response's group; 1 for a group of one."""
     size_seq = groups(group_seq).size_seq
-    squares = _wide_sum((x_seq.double() - _wide_mean(x_seq, group_seq)).square(), group_seq)
-    deviation_seq = (squares / (size_seq - 1).clamp(min=1)).sqrt().to(x_seq.dtype)
+    squares = _wide_sum(_centred(x_seq, group_seq).square(), group_seq)
+    deviation_seq = (squares / (size_seq - 1).clamp(min=1).to(squares.device)).sqrt().to(x_seq)
     return torch.where(size_seq > 1, deviation_seq, torch.ones_like(x_seq))
 
 
@@ -65,8 +67,11 @@ def leave_one_out(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Flo
     Ref: Ahmadian et al. 2024 (RLOO), arXiv 2402.14740, eq. 7.
     """
     size_seq = groups(group_seq).size_seq
-    centred = x_seq.double() - _wide_mean(x_seq, group_seq)
-    return torch.where(size_seq > 1, (size_seq / (size_seq - 1).clamp(min=1) * centred).to(x_seq.dtype), x_seq)
+    centred = _centred(x_seq, group_seq)
+    others_seq = (size_seq - 1).clamp(min=1)
+    return torch.where(
+        size_seq > 1, ((size_seq.to(centred.device) / others_seq.to(centred.device)) * centred).to(x_seq), x_seq
+    )
 
 
 def group_max(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
@@ -82,16 +87,22 @@ def group_softmax(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Flo
     return weight_seq / group_sum(weight_seq, group_seq)
 
 
-def _wide_sum(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
-    found = groups(group_seq)
-    totals = torch.zeros(found.count, dtype=torch.float64, device=x_seq.device)
-    return totals.index_add(0, found.index_seq, x_seq.double())[found.index_seq]
+def _centred(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float64[Tensor, "b"]:
+    """``x_i - mean of its group`` in float64."""
+    wide_seq = wide(x_seq)
+    return wide_seq - _wide_mean(wide_seq, group_seq)
 
 
-def _wide_mean(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
-    """The group's mean in float64, between the least and the greatest of its group.
+def _wide_sum(wide_seq: Float64[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float64[Tensor, "b"]:
+    found = groups(group_seq.to(wide_seq.device))
+    return wide_seq.new_zeros(found.count).index_add(0, found.index_seq, wide_seq)[found.index_seq]
+
+
+def _wide_mean(wide_seq: Float64[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float64[Tensor, "b"]:
+    """The group's mean, between the least and the greatest of its group.
 
     Rounded, a mean of equal numbers can lie beside them, and a deviation that small divides the difference up to one.
     """
-    mean_seq = _wide_sum(x_seq, group_seq) / groups(group_seq).size_seq
-    return torch.minimum(torch.maximum(mean_seq, -group_max(-x_seq, group_seq)), group_max(x_seq, group_seq))
+    group_seq = group_seq.to(wide_seq.device)
+    mean_seq = _wide_sum(wide_seq, group_seq) / groups(group_seq).size_seq
+    return torch.minimum(torch.maximum(mean_seq, -group_max(-wide_seq, group_seq)), group_max(wide_seq, group_seq))

@@ -13,6 +13,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from safelab.maths.wide import wide
+
 
 def masked_sum(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
     """Sum of ``x`` where ``mask`` is True, over all axes."""
@@ -26,7 +28,8 @@ def masked_mean(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Flo
 
 def masked_std(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
     """``sqrt(sum (x - mean)^2 / (n - 1))`` over the n positions where ``mask`` is True; n = 1 gives 0."""
-    return _variance(_centred(x, mask)[0], mask).sqrt().to(x.dtype)
+    centred, _, mask = _centred(x, mask)
+    return _variance(centred, mask).sqrt().to(x)
 
 
 def masked_whiten(
@@ -44,9 +47,9 @@ def masked_whiten(
 
     Ref: Ziegler et al. 2019 (lm-human-preferences, ``whiten``); TRL ``masked_whiten``.
     """
-    centred, mean = _centred(x, mask)
+    centred, mean, mask = _centred(x, mask)
     white = centred * torch.rsqrt(_variance(centred, mask) + eps)
-    return _only(white if shift_mean else white + mean, mask).to(x.dtype)
+    return _only(white if shift_mean else white + mean, mask).to(x)
 
 
 def sequence_mean(x: Float[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b"]:
@@ -59,13 +62,14 @@ def _only(x: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, x, torch.zeros_like(x))
 
 
-def _centred(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """``x - mean`` where ``mask`` is True (0 elsewhere) and the mean, both in float64."""
-    wide = _only(x, mask).double()
+def _centred(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """``x - mean`` where ``mask`` is True (0 elsewhere) and the mean, both in float64, and the mask beside them."""
+    wide_x = wide(_only(x, mask))
+    mask = mask.to(wide_x.device)
     # Rounded, a mean of equal numbers can lie beside them in float64, too: it is put back between least and greatest.
-    least, greatest = wide.masked_fill(~mask, math.inf).min(), wide.masked_fill(~mask, -math.inf).max()
-    mean = torch.minimum(torch.maximum(masked_mean(wide, mask), least), greatest)
-    return _only(wide - mean, mask), mean
+    least, greatest = wide_x.masked_fill(~mask, math.inf).min(), wide_x.masked_fill(~mask, -math.inf).max()
+    mean = torch.minimum(torch.maximum(masked_mean(wide_x, mask), least), greatest)
+    return _only(wide_x - mean, mask), mean, mask
 
 
 def _variance(centred: Tensor, mask: Tensor) -> Tensor:

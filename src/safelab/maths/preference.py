@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from safelab.maths.divergence import clamp_log_ratio
+from safelab.maths.wide import wide
 
 
 def margin(x: Float[Tensor, "b a"]) -> Float[Tensor, "b"]:
@@ -35,7 +36,7 @@ def margin_of_halves(x: Float[Tensor, "b2"]) -> Float[Tensor, "b"]:
 
 def accuracy(x_margin: Float[Tensor, "b"]) -> float:
     """Share of the pairs whose chosen answer has the higher number; a tie counts half, as a coin would decide it."""
-    return float(torch.heaviside(x_margin, x_margin.new_tensor(0.5)).double().mean())
+    return float(wide(torch.heaviside(x_margin, x_margin.new_tensor(0.5))).mean())
 
 
 def half_width_95(share: float, count: int) -> float:

@@ -1,6 +1,7 @@
 """Wall time of the spans of one update, with the device's queue emptied at each border."""
 
 import resource
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,8 +23,8 @@ class Clock:
         """Time the block as ``name``, in seconds."""
         start = time.perf_counter()
         yield
-        if self._device.type == "cuda":
-            torch.cuda.synchronize(self._device)
+        if self._device.type != "cpu":
+            torch.accelerator.synchronize(self._device)
         self.spans[name] = time.perf_counter() - start
 
     def total(self) -> float:
@@ -31,7 +32,15 @@ class Clock:
         return time.perf_counter() - self._start
 
     def peak_gib(self) -> float:
-        """Greatest memory so far: the GPU's allocations, or the process's resident set."""
+        """Greatest memory so far: the GPU's allocations, or the process's resident set (which holds an Apple GPU's)."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device) / 2**30
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        return peak_resident_bytes(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, sys.platform) / 2**30
+
+
+def peak_resident_bytes(ru_maxrss: int, platform: str) -> int:
+    """``getrusage``'s greatest resident set in bytes: macOS gives bytes, Linux KiB.
+
+    Ref: getrusage(2) of either.
+    """
+    return ru_maxrss if platform == "darwin" else ru_maxrss * 2**10

@@ -11,6 +11,7 @@ from torch import Tensor
 from safelab.contracts import Shaped
 from safelab.maths.divergence import k3
 from safelab.maths.masked import masked_mean
+from safelab.maths.wide import wide
 from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.state import Recovery, TrainState
@@ -54,7 +55,7 @@ def reward_metrics(scored: Scored) -> dict[str, float]:
     reward = scored.reward_seq
     metrics = {
         "reward/mean": float(reward.mean()),
-        "reward/std": float(reward.double().std()),
+        "reward/std": float(wide(reward).std()),
         "reward/min": float(reward.min()),
         "reward/max": float(reward.max()),
     }
@@ -103,8 +104,8 @@ def critic_metrics(parts: Components, batch: TrainBatch, stats: UpdateStats) -> 
     """How well the values before the update foretold the returns."""
     mask = batch.value_mask
     # In float64: the deviation of equal returns is exactly 0 there, and explains nothing.
-    value = parts.critic.combine(batch.heads_old)[mask].double()
-    returns = batch.returns[mask].double()
+    value = wide(parts.critic.combine(batch.heads_old)[mask])
+    returns = wide(batch.returns[mask])
     spread = returns.var()
     metrics = {
         "critic/loss": stats.pass_mean("value"),

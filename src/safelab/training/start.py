@@ -65,12 +65,12 @@ def score_alone(parts: Components, rollout: Rollout) -> Float[Tensor, "n t"]:
     """Log-probabilities of the first ``ROWS_ALONE`` responses, each from a pass of its own; 0 on padding."""
     model, prompts = parts.policy.model, rollout.prompts
     rows = rollout.ids[:ROWS_ALONE]
-    logp_tok = torch.zeros(rows.shape, dtype=torch.float64, device=rows.device)
+    logp_tok = torch.zeros(rows.shape, device=rows.device)
     for row in range(len(rows)):
         length, real = int(rollout.mask[row].sum()), prompts.mask[row]
         ids, mask = rollout.ids[row : row + 1, :length], rollout.mask[row : row + 1, :length]
         hidden = model.hidden(prompts.ids[row : row + 1, real], prompts.mask[row : row + 1, real], ids, mask)
-        logp_tok[row, :length] = model.token_stats(hidden[:, :-1], ids).logp_tok[0].double()
+        logp_tok[row, :length] = model.token_stats(hidden[:, :-1], ids).logp_tok[0].float()
     return logp_tok
 
 

@@ -12,6 +12,7 @@ from safelab.errors import Diverged
 from safelab.maths.divergence import k3
 from safelab.maths.masked import masked_mean
 from safelab.maths.seeds import derive_seed, generator
+from safelab.maths.wide import wide
 from safelab.training.components import Components
 from safelab.training.losses import Terms, counts, loss_terms
 from safelab.training.state import TrainState
@@ -203,7 +204,7 @@ def check_batch(batch: TrainBatch, shaped_seq: Tensor, update: int) -> None:
         "the advantage": (batch.advantage_tok[batch.mask], "look at the advantage"),
         "the critic's target": (batch.returns[batch.value_mask], "look at the advantage, which makes it"),
     }
-    sums = torch.stack([value.detach().double().sum() for value, _ in measured.values()]).tolist()
+    sums = torch.stack([wide(value.detach()).sum() for value, _ in measured.values()]).tolist()
     for (name, (_, remedy)), value in zip(measured.items(), sums, strict=True):
         refuse_non_finite(name, value, update, remedy)
 

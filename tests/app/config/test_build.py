@@ -100,6 +100,16 @@ def test_auto_is_a_gpu_where_there_is_one(monkeypatch, gpus: int, device: str) -
     assert pick_device("auto") == torch.device(device)
 
 
+def test_apples_gpu_is_taken_only_where_it_is_asked_for(monkeypatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    assert pick_device("auto") == torch.device("cpu")
+    assert pick_device("mps") == torch.device("mps")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match="torch finds no Apple GPU"):
+        pick_device("mps")
+
+
 def test_a_device_that_is_not_there_is_refused(monkeypatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     assert pick_device("cuda:1") == torch.device("cuda:1")

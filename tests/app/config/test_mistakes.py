@@ -36,7 +36,7 @@ MISTAKES = {
     "no equals sign": (["safe"], "'safe' must be key=value, as in algorithm=safe"),
     "grammar": (["optimizer.lr=[1"], "'optimizer.lr=[1' must be a valid override"),
     "sweep without -m": (["seed=0,1"], "seed=0,1 names several values: add -m"),
-    "device": (["device=tpu"], "device must be cpu, cuda, cuda:N or auto, got 'tpu'"),
+    "device": (["device=tpu"], "device must be cpu, cuda, cuda:N, mps or auto, got 'tpu'"),
     "GPU that is not there": (["device=cuda:99"], "device must be here, got 'cuda:99'"),
     "folder name": (["arm=a/b"], "arm must be the name of one folder (text without slashes), got 'a/b'"),
     "folder name that climbs": (["experiment=.."], "experiment must be the name of one folder"),

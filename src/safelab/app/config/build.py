@@ -97,19 +97,21 @@ def context_for(config: Mapping[str, Any], progress: Callable[[str], None]) -> C
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` is the first GPU if there is one; anything else is meant as it stands.
+    """``auto`` is CUDA's first GPU or the CPU; Apple's (``mps``), where we have run nothing, has to be asked for.
 
     Raises:
         ConfigError: no such device here.
     """
-    if re.fullmatch(r"auto|cpu|cuda(:\d+)?", name) is None:
-        raise ConfigError(f"device must be cpu, cuda, cuda:N or auto, got {name!r}")
+    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name) is None:
+        raise ConfigError(f"device must be cpu, cuda, cuda:N, mps or auto, got {name!r}")
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
     count = torch.cuda.device_count()
     if device.type == "cuda" and (device.index or 0) >= count:
         raise ConfigError(f"device must be here, got {name!r}: {count} GPUs are visible; use auto or cpu")
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigError("device must be here, got 'mps': torch finds no Apple GPU; use auto or cpu")
     return device
 
 

@@ -95,7 +95,7 @@ def slots_for(jobs: Sequence[Job], workers: int | None) -> list[str | None]:
     if gpus:
         return [gpus[index % len(gpus)] for index in range(workers or len(gpus))]
     threads = max(job.config["threads"] for job in jobs)
-    on_one_gpu = any(device.startswith("cuda:") for device in devices)
+    on_one_gpu = any(device == "mps" or device.startswith("cuda:") for device in devices)
     return [None] * (workers or (1 if on_one_gpu else max(1, _cores() // threads)))
 
 

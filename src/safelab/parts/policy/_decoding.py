@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from safelab.errors import Diverged
+from safelab.maths.wide import device_of_float64, wide
 
 Read = Callable[[Int[Tensor, "b n"], Int[Tensor, "b n"], int], Float[Tensor, "b vocab"]]
 """``read(ids, positions, stop)``: logits after the next ``n`` columns, the last of which is column ``stop - 1``."""
@@ -91,7 +92,7 @@ def sample(
         Diverged: a probability is not finite.
     """
     device = prompt_ids.device
-    noise = None if seeds is None else uniforms(seeds, max_new_tokens).to(device)
+    noise = None if seeds is None else uniforms(seeds, max_new_tokens).to(device_of_float64(device))
     width = prompt_ids.shape[1]
     mask = torch.ones(len(prompt_ids), width + max_new_tokens, dtype=torch.long, device=device)
     mask[:, :width] = prompt_mask
@@ -134,8 +135,8 @@ def drawn(
 
     float32 would be too coarse: over 100,000 tokens its cumulative sum is off by more than a rare token's probability.
     """
-    cumulative = torch.softmax(logits.double() / sampling_temperature, dim=-1).cumsum(dim=-1)
+    cumulative = torch.softmax(wide(logits) / sampling_temperature, dim=-1).cumsum(dim=-1)
     # Times the sum itself, which rounding leaves a little beside one: so the last token with a probability is the last.
     found = torch.searchsorted(cumulative, (uniform_seq * cumulative[:, -1]).unsqueeze(1), right=True).squeeze(1)
     # Only rows of NaN lie outside; what they give is never used.
-    return found.clamp(max=logits.shape[-1] - 1)
+    return found.clamp(max=logits.shape[-1] - 1).to(logits.device)
