@@ -18,7 +18,7 @@ def report(argv: Sequence[str]) -> int:
     """
     arguments = parser().parse_args(list(argv))
     # What follows takes a second or two to import.
-    from safelab.results.page.document import Choices, build_report, write_json
+    from safelab.results.page.document import Choices, build_report
     from safelab.results.runs.load import load
 
     loaded = load(arguments.directories, arguments.by, arguments.where, cache_directory() / "report")
@@ -33,19 +33,10 @@ def report(argv: Sequence[str]) -> int:
     found = build_report(loaded, choices)
     target = _output(arguments)
 
-    from safelab.results.page.figures import write_figures
-    from safelab.results.page.html import write_page
-    from safelab.results.page.tables import write_tables
+    from safelab.results.page.save import save
     from safelab.results.words.terminal import show
 
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        write_json(found, target)
-        write_tables(found, target)
-        write_figures(found, target / "figures")
-        page = write_page(found, target)
-    except OSError as error:
-        raise DataError(f"--output must be writable, got {target} ({error.strerror}); choose another") from error
+    page = save(found, target)
     show(found)
     print(page)
     return 0

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from safelab.training.lifecycle.run import Outcome
 
 
-def run_job(job: Job, ready: Callable[[], None] = lambda: None) -> "Outcome":
+def run_job(job: Job, ready: Callable[[], None] = lambda: None, command: str | None = None) -> "Outcome":
     """Build the job's parts and train them, in this process; what is finished stays as it is.
 
     Args:
         job: checked already.
         ready: called when every part is built, before the run's directory is made.
+        command: what was typed, for the run's record; None: this process's command line.
     """
     from safelab.app.config.build import build, context_for, settings_of
     from safelab.app.console import progress
@@ -27,9 +28,4 @@ def run_job(job: Job, ready: Callable[[], None] = lambda: None) -> "Outcome":
     with progress() as say:
         parts = build(job.config, context_for(job.config, say))
     ready()
-    return train(parts, job.config, job.overrides, command())
-
-
-def command() -> str:
-    """What was typed, for the run's record."""
-    return shlex.join(["safelab", *sys.argv[1:]])
+    return train(parts, job.config, job.overrides, command or shlex.join(["safelab", *sys.argv[1:]]))

@@ -6,6 +6,7 @@ from typing import TypeGuard
 import numpy as np
 import pandas as pd
 
+from safelab.errors import DataError, nearest
 from safelab.results.model import Line, Panel
 from safelab.results.runs.load import LoadedRun, RunSet
 from safelab.results.runs.measures import PANELS
@@ -43,15 +44,36 @@ def panels(loaded: RunSet, extra: Sequence[str] = ()) -> list[Panel]:
     return [_panel(name, *wanted[name], table) for name, table in tables.items()]
 
 
-def _table(loaded: RunSet, name: str, width: int) -> pd.DataFrame | None:
-    """Steps by runs; None where there is nothing to draw. A duplicate is not drawn, an unfinished run is."""
-    drawn = [run for run in loaded.runs if not run.duplicate]
-    columns = {(run.arm, _label(run)): series for run in drawn if (series := _binned(run, name, width)) is not None}
+def panel(loaded: RunSet, name: str) -> Panel:
+    """The panel of one metric, be it 0 everywhere.
+
+    Raises:
+        DataError: no run has a number of that name.
+    """
+    columns = _columns(loaded, name, updates_per_point(loaded))
     if not columns:
+        numbers = [known for known in loaded.columns if known != "update"]
+        raise DataError(f"the metric must be one that these runs have, got {name!r}; {nearest(name, numbers)}")
+    return _panel(name, *PANELS.get(name, (name, "")), _drawable(columns))
+
+
+def _table(loaded: RunSet, name: str, width: int) -> pd.DataFrame | None:
+    """Steps by runs; None where there is nothing to draw."""
+    if not (columns := _columns(loaded, name, width)):
         return None
-    table = pd.DataFrame(columns).sort_index()
-    table = table.where(table.abs() <= HIGHEST)
+    table = _drawable(columns)
     return table if bool((table.fillna(0) != 0).any(axis=None)) else None
+
+
+def _columns(loaded: RunSet, name: str, width: int) -> "dict[tuple[str, str], pd.Series[float]]":
+    """Each run's curve, by arm and label. A duplicate is not drawn, an unfinished run is."""
+    drawn = [run for run in loaded.runs if not run.duplicate]
+    return {(run.arm, _label(run)): series for run in drawn if (series := _binned(run, name, width)) is not None}
+
+
+def _drawable(columns: "dict[tuple[str, str], pd.Series[float]]") -> pd.DataFrame:
+    table = pd.DataFrame(columns).sort_index()
+    return table.where(table.abs() <= HIGHEST)
 
 
 def _binned(run: LoadedRun, name: str, width: int) -> "pd.Series[float] | None":
