@@ -5,6 +5,7 @@ Axes: ``b`` sequences, ``p`` prompt tokens (padded on the left), ``t`` response 
 ``d`` hidden width. Masks: True counts. Names end with their grain: ``_tok`` [b, t], ``_seq`` [b].
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
@@ -33,13 +34,15 @@ class Pair:
 class PromptBatch:
     """Prompts as text and as tokens, padded on the left.
 
-    ``group_seq`` numbers the prompt of each row: responses with one number answer the same prompt.
+    ``group_seq`` numbers the prompt of each row: responses with one number answer the same prompt. ``columns``: what
+    the data says of each row's prompt besides, as far as reward or evaluator read it; values of JSON.
     """
 
     texts: tuple[str, ...]
     ids: Int[Tensor, "b p"]
     mask: Bool[Tensor, "b p"]
     group_seq: Int[Tensor, "b"]
+    columns: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,6 +36,12 @@ def share_of_good(prompts: Sequence[str], responses: Sequence[str]) -> list[floa
     return [response.split().count("good") / max(1, len(response.split())) for response in responses]
 
 
+def as_long_as_asked(prompts: Sequence[str], completions: Sequence[str], answer: Sequence[int]) -> list[float]:
+    """A reward that reads the column ``answer``, which says how many words its prompt has; 1 for as many words."""
+    assert [len(prompt.split()) for prompt in prompts] == list(answer), "each prompt has its own answer"
+    return [float(len(text.split()) == count) for text, count in zip(completions, answer, strict=True)]
+
+
 def resolved(*overrides: str) -> dict[str, Any]:
     """The resolved configuration of ``overrides`` on top of the defaults."""
     return deepcopy(_composed(overrides))

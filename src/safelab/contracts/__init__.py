@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from safelab.contracts.adapter import Adapted, Adapter
 from safelab.contracts.advantage import AdvantageEstimator, Advantages, Evidence
+from safelab.contracts.columns import Reading, given, named_columns, reading_of
 from safelab.contracts.controller import (
     Coefficient,
     Controller,
@@ -32,7 +33,7 @@ from safelab.contracts.part import Context, Need, Part
 from safelab.contracts.reward import Reward
 from safelab.contracts.run import Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
 from safelab.contracts.scores import Evaluator, Normaliser, Shaped, Shaping, checked_scores
-from safelab.contracts.sources import PairSource, PromptSource, drawn_pairs, drawn_prompts
+from safelab.contracts.sources import PairSource, PromptSource, drawn_columns, drawn_pairs, drawn_prompts
 
 CONTRACT_OF: Mapping[str, type] = {
     "advantage": AdvantageEstimator,
@@ -100,6 +101,7 @@ __all__ = [
     "Preference",
     "Preview",
     "PromptSource",
+    "Reading",
     "Remedy",
     "Remembering",
     "Reward",
@@ -112,6 +114,10 @@ __all__ = [
     "Threshold",
     "Tracker",
     "checked_scores",
+    "drawn_columns",
     "drawn_pairs",
     "drawn_prompts",
+    "given",
+    "named_columns",
+    "reading_of",
 ]

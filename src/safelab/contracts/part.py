@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 
 import torch
 
+from safelab.contracts.columns import Reading
 from safelab.contracts.models import Policy
 from safelab.contracts.reward import Reward
 from safelab.options import Options
@@ -50,7 +51,7 @@ class Context:
 
     ``seed`` is the run's; ``cache`` holds what the project makes for itself (the embedded world);
     ``progress(text)`` tells the user what a slow build is doing. ``policy`` and ``reward`` are set once
-    these are built.
+    these are built, and so is ``reading``: the columns of the data that reward and evaluator read.
     """
 
     seed: int
@@ -59,6 +60,7 @@ class Context:
     progress: Callable[[str], None] = field(default=lambda text: None)
     policy: Policy | None = None
     reward: Reward | None = None
+    reading: Reading = field(default_factory=Reading)
 
 
 class Part(Options):

@@ -24,8 +24,10 @@ class Evaluator(Part, ABC):
     """``evaluator``: a score that is measured beside the reward and never optimised."""
 
     @abstractmethod
-    def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float] | None:
-        """One number per response, or None where there is no such score."""
+    def score(
+        self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool], *args: Any, **columns: Any
+    ) -> list[float] | None:
+        """One number per response, or None where there is no such score. Columns of the data as for a reward."""
 
 
 class Normaliser(Part, ABC, Generic[S]):

@@ -1,10 +1,13 @@
 """Where a run's texts come from: ``data`` (prompts) and ``pairs`` (preferences)."""
 
+import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Any
 
+from safelab.contracts.columns import Reading
 from safelab.errors import DataError
+from safelab.foreign import shown
 from safelab.types import Pair
 
 
@@ -14,6 +17,13 @@ class PromptSource(ABC):
     @abstractmethod
     def prompts(self, cursor: int, count: int) -> list[str]:
         """The prompts number ``cursor`` to ``cursor + count - 1``."""
+
+    def columns(self, cursor: int, count: int) -> Mapping[str, Sequence[Any]]:
+        """What the data says of these prompts besides, by name, one value per prompt; nothing, as here, in plain text.
+
+        A value is what JSON holds: text, a number, a truth value, None, and lists and objects of them.
+        """
+        return {}
 
 
 class PairSource(ABC):
@@ -39,6 +49,42 @@ def drawn_prompts(source: PromptSource, cursor: int, count: int) -> list[str]:
         DataError: a source of the user's own gives something else than ``count`` texts that are not blank.
     """
     return _checked("prompts", "texts", source.prompts(cursor, count), count, _no_prompt)
+
+
+def drawn_columns(source: PromptSource, reading: Reading, cursor: int, count: int) -> dict[str, tuple[Any, ...]]:
+    """Of ``source.columns`` what is read, checked, as a checkpoint would give it back.
+
+    Raises:
+        DataError: one that must be there is not, has another length, or holds something that JSON does not.
+    """
+    if not reading:
+        return {}
+    # A source of the user's own may be any object with ``prompts``.
+    found = source.columns(cursor, count) if hasattr(source, "columns") else {}
+    if not isinstance(found, Mapping):
+        raise DataError(f"data: columns must return one list for each column's name, got {shown(found)}")
+    if lacking := sorted(reading.must - found.keys()):
+        held = f"it has: {', '.join(map(str, found))}" if found else "it has no column beside the prompts"
+        raise DataError(
+            f"data must have the column {lacking[0]!r}, which reward or evaluator reads as its argument of that name; "
+            f"{held}"
+        )
+    return {name: _column(name, found[name], count) for name in reading.of(found)}
+
+
+def _column(name: str, values: Any, count: int) -> tuple[Any, ...]:
+    must = f"data: columns must return {count} values of {name!r}, got"
+    if isinstance(values, str | bytes | Mapping | Set) or not hasattr(values, "__len__"):
+        raise DataError(f"{must} {shown(values)}; return a list")
+    if len(values) != count:
+        raise DataError(f"{must} {len(values)}; return as many as there are prompts")
+    try:
+        return tuple(json.loads(json.dumps(list(values))))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"data: the column {name!r} must hold what JSON holds (text, numbers, lists and objects of them): {error}; "
+            "leave it out, by naming in the signature of reward or evaluator the columns that are read"
+        ) from error
 
 
 def drawn_pairs(source: PairSource, cursor: int, count: int) -> list[Pair]:

@@ -16,10 +16,12 @@ from safelab.contracts import (
     Policy,
     Preference,
     PromptSource,
+    Reading,
     Reward,
     Sampler,
     Shaping,
     Tracker,
+    reading_of,
 )
 from safelab.crash.detectors import DetectorOptions
 from safelab.training.settings import Settings
@@ -36,9 +38,9 @@ class Components:
     detectors: DetectorOptions
     policy: Policy
     reward: Reward
+    evaluator: Evaluator
     data: PromptSource
     pairs: PairSource | None
-    evaluator: Evaluator
     rollout: Sampler
     shaping: Shaping[Any]
     critic: Critic
@@ -50,3 +52,8 @@ class Components:
     optimizer: OptimizerFactory
     tracker: Tracker
     guard: Guard
+
+    @property
+    def reading(self) -> Reading:
+        """The columns of the data that are read."""
+        return reading_of(self.reward) | reading_of(self.evaluator)

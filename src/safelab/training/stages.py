@@ -1,15 +1,16 @@
 """The stages of one update before the weights move: prompts, rollout, scores, signals, training data."""
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Advantages, Evidence, Route, checked_scores, drawn_prompts
+from safelab.contracts import Advantages, Evidence, Route, checked_scores, drawn_columns, drawn_prompts, given
 from safelab.contracts.answers import check_tensor, check_type
 from safelab.errors import RewardFailed, RunFailed
 from safelab.foreign import calling
@@ -44,9 +45,22 @@ def draw_prompts(parts: Components, cursor: int) -> PromptBatch:
     """The next prompts, each as often as it is to be answered, as tokens: ``rollout.batch_size`` rows."""
     count, copies = prompts_per_rollout(parts), parts.rollout.samples_per_prompt
     texts = drawn_prompts(parts.data, cursor, count)
-    return parts.policy.encode(
-        [text for text in texts for _ in range(copies)], [cursor + row // copies for row in range(count * copies)]
-    )
+    columns = drawn_columns(parts.data, parts.reading, cursor, count)
+    rows = [row // copies for row in range(count * copies)]
+    return encoded(parts, texts, columns, rows, [cursor + row for row in rows])
+
+
+def encoded(
+    parts: Components,
+    texts: Sequence[str],
+    columns: Mapping[str, Sequence[Any]],
+    rows: Sequence[int],
+    groups: Sequence[int],
+) -> PromptBatch:
+    """The prompts at ``rows`` as tokens, with what the data says of each besides."""
+    batch = parts.policy.encode([texts[row] for row in rows], groups)
+    chosen = {name: tuple(values[row] for row in rows) for name, values in columns.items()}
+    return replace(batch, columns=chosen) if chosen else batch
 
 
 def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Rollout:
@@ -78,9 +92,9 @@ def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor |
     Raises:
         RewardFailed: one of them raised, or gave something else than one finite number per response; with the batch.
     """
-    texts, responses, ended_seq = rollout.prompts.texts, rollout.responses, rollout.ended_seq
-    reward_seq = reward_of(parts, texts, responses, ended_seq)
-    return reward_seq, _scores_of("evaluator", parts.evaluator, texts, responses, ended_seq)
+    prompts, responses, ended_seq = rollout.prompts, rollout.responses, rollout.ended_seq
+    reward_seq = reward_of(parts, prompts.texts, responses, ended_seq, prompts.columns)
+    return reward_seq, _scores_of("evaluator", parts.evaluator, prompts.texts, responses, ended_seq, prompts.columns)
 
 
 def score_greedy(parts: Components, rollout: Rollout) -> Tensor | None:
@@ -89,19 +103,25 @@ def score_greedy(parts: Components, rollout: Rollout) -> Tensor | None:
     Raises:
         RewardFailed: as ``score_rewards``.
     """
-    greedy = rollout.greedy
-    return None if greedy is None else reward_of(parts, rollout.prompts.texts, greedy.responses, greedy.ended_seq)
+    greedy, prompts = rollout.greedy, rollout.prompts
+    if greedy is None:
+        return None
+    return reward_of(parts, prompts.texts, greedy.responses, greedy.ended_seq, prompts.columns)
 
 
 def reward_of(
-    parts: Components, prompts: Sequence[str], responses: Sequence[str], ended_seq: Bool[Tensor, "b"]
+    parts: Components,
+    prompts: Sequence[str],
+    responses: Sequence[str],
+    ended_seq: Bool[Tensor, "b"],
+    columns: Mapping[str, Sequence[Any]] = MappingProxyType({}),
 ) -> Float[Tensor, "b"]:
-    """The reward of each response.
+    """The reward of each response. ``columns``: what the data says of its prompt besides.
 
     Raises:
         RewardFailed: the reward raised, or gave something else than one finite number per response; with the batch.
     """
-    reward_seq = _scores_of("reward", parts.reward, prompts, responses, ended_seq)
+    reward_seq = _scores_of("reward", parts.reward, prompts, responses, ended_seq, columns)
     assert reward_seq is not None
     return reward_seq
 
@@ -112,6 +132,7 @@ def _scores_of(
     prompts: Sequence[str],
     responses: Sequence[str],
     ended_seq: Bool[Tensor, "b"],
+    columns: Mapping[str, Sequence[Any]],
 ) -> Float[Tensor, "b"] | None:
     """The score of each response; None where an evaluator has none. What the part does to the process is put back.
 
@@ -121,14 +142,15 @@ def _scores_of(
     who = f"{group} {getattr(part, 'name', type(part).__name__)}"
     try:
         with calling(who, RunFailed):
-            scores = part.score(list(prompts), list(responses), ended_seq.tolist())
+            scores = part.score(list(prompts), list(responses), ended_seq.tolist(), **given(part, columns))
             if scores is None and group == "evaluator":
                 return None
             checked = checked_scores(who, scores, prompts)
     except RunFailed as error:
         cause = error.__cause__
         raised = {} if cause is None else {"traceback": traceback.format_exception(cause)}
-        raise RewardFailed(str(error), {"prompts": prompts, "responses": responses, **raised}) from (cause or error)
+        batch = {"prompts": prompts, "responses": responses, **given(part, columns), **raised}
+        raise RewardFailed(str(error), batch) from (cause or error)
     return torch.tensor(checked, device=ended_seq.device)
 
 

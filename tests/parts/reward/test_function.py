@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from safelab.contracts import Reading, given, reading_of
 from safelab.errors import ConfigError, RunFailed
 from safelab.parts.reward import function
 from safelab.plugins import build_option, faults
@@ -57,17 +58,26 @@ FORMS = {
     "all_keywords": lambda **given: [len(text) for text in given["completions"]],
     "all_places": lambda *given: [len(text) for text in given[1]],
     "own_names": lambda p, r: [len(text) for text in r],
-    "half_names": lambda p, responses: [len(text) for text in responses],
+    "ended_too": lambda completions, ended: [len(text) for text in completions if all(ended)],
     "by_place": lambda prompts, responses, /: [len(text) for text in responses],
     "with_default": lambda prompts, responses, scale=1.0: [scale * len(text) for text in responses],
 }
 NO_FORMS = {
-    "asks_for_more": lambda completions, ground_truth, **kwargs: [0.0],
-    "swapped_place": lambda completions, p: [0.0],
+    "prompts_last": lambda r, prompts: [0.0],
+    "trainers_own": lambda completions, completion_ids: [0.0],
     "nothing": lambda: [0.0],
-    "three": lambda a, b, c: [0.0],
+    "single": lambda texts: [0.0],
     "late": late,
 }
+COLUMNS = {  # what each is called with of the columns ``answer`` and ``level``, and what it says that it reads
+    "named": (lambda prompts, responses, answer: [float(a) for a in answer], [7.0, 8.0], ({"answer"}, set(), False)),
+    "third": (lambda p, r, answer: [float(a) for a in answer], [7.0, 8.0], ({"answer"}, set(), False)),
+    "as_trl": (lambda completions, answer, **kwargs: [float(x) for x in kwargs["level"]], [1.0, 2.0],
+               ({"answer"}, set(), True)),
+    "with_a_default": (lambda completions, level=None, other=5.0: [other * x for x in level], [5.0, 10.0],
+                       (set(), {"level", "other"}, False)),
+    "none": (lambda prompts, responses: [0.0, 0.0], [0.0, 0.0], (set(), set(), False)),
+}  # fmt: skip
 GOOD = {
     "array": np.array([2.0, 3.0]),
     "column": np.array([[2.0], [3.0]]),
@@ -103,6 +113,8 @@ def module(monkeypatch: pytest.MonkeyPatch) -> None:
     vars(module).update({**RETURNS, **FORMS, **NO_FORMS, "moves_everything": moves_everything})
     vars(module).update({name: lambda p, r, value=value: value for name, value in GOOD.items()})
     vars(module).update({name: lambda p, r, value=value: value for name, (value, _) in ODD.items()})
+    vars(module).update({f"reads_{name}": value[0] for name, value in COLUMNS.items()})
+    vars(module)["scaled"] = lambda completions, answer, scale: [scale * float(a) for a in answer]
     vars(module)["quits"] = lambda p, r: sys.exit(0)
     monkeypatch.setitem(sys.modules, "my_rewards", module)
 
@@ -133,6 +145,25 @@ def test_what_is_wrong_is_told_with_the_functions_name(name: str, message: str) 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_function_is_called_by_the_names_that_it_has_or_by_place(name: str) -> None:
     assert score(name) == ([3.0, 4.0] if name == "trl" else [2.0, 3.0])
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_what_else_it_has_as_arguments_are_columns_of_the_data(name: str) -> None:
+    reward = build_option("reward", {"name": f"my_rewards:reads_{name}"}, context())
+    _, expected, (must, may, every) = COLUMNS[name]
+    assert reading_of(reward) == Reading(must=frozenset(must), may=frozenset(may), every=every)
+    columns = {"answer": ["7", "8"], "level": [1, 2], "prompts": ["a column", "of that name"]}
+    assert reward.score(["p", "q"], ["a", "b"], [True, True], **given(reward, columns)) == expected
+
+
+def test_options_are_arguments_and_no_columns() -> None:
+    config = {"name": "my_rewards:scaled", "options": {"scale": 2.0}}
+    reward = build_option("reward", config, context())
+    assert reading_of(reward).must == {"answer"}
+    assert reward.score(["p"], ["r"], [True], answer=["3"]) == [6.0]
+    assert faults("reward", {"name": "my_rewards:lengths", "options": {"scael": 2.0}}) == [
+        "reward.options must name arguments of my_rewards:lengths, got 'scael': it has none besides"
+    ]
 
 
 @pytest.mark.parametrize("name", NO_FORMS)

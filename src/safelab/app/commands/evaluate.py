@@ -53,14 +53,16 @@ def held_out(config: Mapping[str, Any], prompts: Path | None) -> dict[str, Any]:
 
     data = dict(config["data"])
     if prompts is not None:
-        data = {"name": "text", "path": str(prompts), "skip_unfit": False, "seed": config["seed"]}
+        kind = {"name": "jsonl", "field": "prompt"} if prompts.suffix == ".jsonl" else {"name": "text"}
+        data = {**kind, "path": str(prompts), "skip_unfit": False, "seed": config["seed"]}
     elif data["name"] == "reviews":
         data["seed"] = derive_seed(data["seed"], "held_out")
     elif data.get("held_out"):
         data["part"] = "held_out"
     else:
         raise ConfigError(
-            f"data={data['name']} of this run kept no prompts back; give some with --prompts FILE (one per line), "
+            f"data={data['name']} of this run kept no prompts back; give some with --prompts FILE (one per "
+            "line; in a .jsonl under prompt), "
             "or train with data=hh_rlhf data.held_out=N"
         )
     return {**config, "data": data}

@@ -9,10 +9,10 @@ import torch
 from pydantic import BaseModel, ValidationError
 
 from safelab.app.config.places import cache_directory
-from safelab.contracts import Context, drawn_pairs, drawn_prompts
+from safelab.contracts import Context, drawn_columns, drawn_pairs, drawn_prompts, reading_of
 from safelab.corpus.fitting import reader
 from safelab.crash.detectors import DetectorOptions
-from safelab.errors import ConfigError, nearest
+from safelab.errors import ConfigError, DataError, nearest
 from safelab.plugins import build_option, describe, faults
 from safelab.training.components import Components
 from safelab.training.fit import check_length, misfits
@@ -69,6 +69,8 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
         made[group] = build_option(group, config[group], context)
         if group in ("policy", "reward"):
             context = replace(context, **{group: made[group]})
+        if group == "evaluator":
+            context = replace(context, reading=reading_of(made["reward"]) | reading_of(made["evaluator"]))
         if group == "policy":
             check_length(config, made["policy"].positions)
     parts = Components(settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **made)
@@ -80,9 +82,15 @@ def check_first_texts(parts: Components, read: Callable[[str], None]) -> None:
     """What the first update will be given can be read: a source of the user's own is asked before anything is made.
 
     Raises:
-        DataError: it is not what its contract says, or policy or reward cannot read a prompt.
+        DataError: it is not what its contract says, policy or reward cannot read a prompt, or a column is not there.
     """
-    prompts = drawn_prompts(parts.data, 0, prompts_per_rollout(parts))
+    count = prompts_per_rollout(parts)
+    prompts = drawn_prompts(parts.data, 0, count)
+    drawn_columns(parts.data, parts.reading, 0, count)
+    if parts.preference is not None and parts.preference.needs_reward and (must := reading_of(parts.reward).must):
+        raise DataError(
+            f"reward must read no column of the data where pairs are scored, which have none, got {', '.join(must)}"
+        )
     if parts.pairs is not None:
         prompts += [pair.prompt for pair in drawn_pairs(parts.pairs, 0, parts.pairs.batch_size)]
     for prompt in prompts:

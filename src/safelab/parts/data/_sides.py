@@ -1,14 +1,14 @@
 """What of a finite list of prompts is drawn: one side of the split, without those that are too long."""
 
-from collections.abc import Sequence
-from typing import Annotated, Literal
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from safelab.contracts import Context, PromptSource
-from safelab.corpus.fitting import readable, reader
 from safelab.errors import DataError
-from safelab.parts.data._epochs import Epochs, Finite
+from safelab.parts.data._epochs import NO_COLUMNS, Finite, epochs
 
 
 class Split(Finite):
@@ -24,36 +24,48 @@ class Split(Finite):
     part: Literal["train", "held_out"]
     max_tokens: Annotated[int, Field(ge=1)] | None
 
-    def drawn(self, records: Sequence[str], context: Context) -> PromptSource:
-        """Each different prompt of ``part`` once per pass.
+    def drawn(
+        self, records: Sequence[str], context: Context, others: Mapping[str, Sequence[Any]] = NO_COLUMNS
+    ) -> PromptSource:
+        """Each different prompt of ``part`` once per pass; where columns are read, each different record of them.
 
         Records share prompts: one that is kept back is not trained on because another record has it too.
 
         Args:
             records: the prompt of each record, in the records' order.
             context: knows the policy, and whom to tell.
+            others: columns that are read, one value per record.
 
         Raises:
             DataError: a prompt cannot be read, or nothing is left.
         """
         texts = records[: self.limit]
         border = max(0, len(texts) - self.held_out)
-        kept_back = dict.fromkeys(texts[border:])
-        train = dict.fromkeys(text for text in texts[:border] if text not in kept_back)
-        side = list(train if self.part == "train" else kept_back)
-        prompts = readable(side, reader(context), "data", self.skip_unfit, context.progress)
-        short = tuple(prompt for prompt in prompts if self._fits(prompt, context))
-        if len(short) < len(prompts):
-            longer = f"{len(prompts) - len(short)} of {len(prompts)} prompts have more than {self.max_tokens} tokens"
+        kept_back = set(texts[border:])
+        train = [row for row in range(border) if texts[row] not in kept_back]
+        side = different(train if self.part == "train" else range(border, len(texts)), texts, others)
+        fit = self.readable_rows(side, texts, context)
+        short = [row for row in fit if self._fits(texts[row], context)]
+        if len(short) < len(fit):
+            longer = f"{len(fit) - len(short)} of {len(fit)} prompts have more than {self.max_tokens} tokens"
             context.progress(f"data: {longer} and are left out")
         if not short:
             raise DataError(
                 f"data must leave at least one prompt, got none of {len(texts)} records with data.part={self.part}, "
                 f"held_out={self.held_out}, max_tokens={self.max_tokens}; change one of these"
             )
-        return Epochs(short, self.seed)
+        return epochs(short, texts, others, self.seed)
 
     def _fits(self, prompt: str, context: Context) -> bool:
         if self.max_tokens is None or context.policy is None:
             return True
         return context.policy.count_tokens(prompt) <= self.max_tokens
+
+
+def different(rows: Sequence[int], texts: Sequence[str], others: Mapping[str, Sequence[Any]]) -> list[int]:
+    """The first row of each prompt; two records of one prompt are both there if a column tells them apart."""
+    first: dict[tuple[str, str], int] = {}
+    for row in rows:
+        told = json.dumps([values[row] for values in others.values()], default=str)
+        first.setdefault((texts[row], told), row)
+    return list(first.values())

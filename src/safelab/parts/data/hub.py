@@ -5,15 +5,13 @@ this reads that copy, so that no data set's own code runs.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from safelab.contracts import Context, PromptSource
+from safelab.contracts import Context, PromptSource, Reading
 from safelab.corpus.lines import read_lines, record_of, whole_text
 from safelab.errors import DataError, nearest
+from safelab.parts.data._columns import others_of
 from safelab.parts.data._sides import Split
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 BRANCH = "refs/convert/parquet"
 KINDS = (".parquet", ".jsonl", ".csv")
@@ -22,7 +20,7 @@ KINDS = (".parquet", ".jsonl", ".csv")
 class Hub(Split):
     """``path``: a data set of the hub with ``subset`` and ``split``, or a local file or folder; ``column`` of prompts.
 
-    The other keys: see ``Split``.
+    The tables' other columns are there for whoever reads them. The other keys: see ``Split``.
     """
 
     path: str
@@ -36,7 +34,11 @@ class Hub(Split):
         Raises:
             DataError: nothing readable there, no such column, or a prompt that is no text.
         """
-        return self.drawn([text for file in self._files() for text in column_of(file, self.column)], context)
+        tables = {file: records_of(file, self.column, context.reading) for file in self._files()}
+        places = [f"{file}, record {number}" for file, table in tables.items() for number in range(1, len(table) + 1)]
+        records = [record for table in tables.values() for record in table]
+        prompts = [record[self.column] for record in records]
+        return self.drawn(prompts, context, others_of(records, self.column, context.reading, places.__getitem__))
 
     def _files(self) -> list[Path]:
         """The tables in the order of their names: local ones, or those of the hub, fetched into its cache."""
@@ -84,33 +86,45 @@ def fetched(path: str, subset: str, split: str) -> Path:
     return folder
 
 
-def column_of(file: Path, column: str) -> list[str]:
-    """The texts of one column of one table.
+def records_of(file: Path, column: str, reading: Reading) -> list[dict[str, Any]]:
+    """The records of one table: the prompt under ``column``, and the columns that are read.
 
     Raises:
         DataError: the table cannot be read, or lacks the column, or holds something else than text there.
     """
     try:
-        table = read_table(file)
+        held, records = read_table(file, column, reading)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise DataError(f"data.path must be a readable table, got {file}: {reason}") from error
-    if column not in table:
-        raise DataError(f"data.column must be a column of {file}, got {column!r}: {nearest(column, table.columns)}")
-    texts = table[column].tolist()
-    for number, text in enumerate(texts, start=1):
+    if column not in held:
+        raise DataError(f"data.column must be a column of {file}, got {column!r}: {nearest(column, held)}")
+    if lacking := sorted(reading.must - {*held}):
+        raise DataError(
+            f"{file} must have the column {lacking[0]!r}, which reward or evaluator reads as its argument of that "
+            f"name: {nearest(lacking[0], held)}"
+        )
+    for number, record in enumerate(records, start=1):
+        text = record.get(column)
         if not isinstance(text, str) or not text.strip():
             raise DataError(f"{file}, record {number}: {column} must be text that is not blank, got {text!r:.60}")
         whole_text(text, f"{file}, record {number}: {column}")
-    return texts
+    return records
 
 
-def read_table(file: Path) -> "pd.DataFrame":
-    """One file, by its suffix."""
-    import pandas as pd
-
+def read_table(file: Path, column: str, reading: Reading) -> tuple[list[str], list[dict[str, Any]]]:
+    """The names of a table's columns, and its records with ``column`` and those that are read; by the file's suffix."""
     if file.suffix == ".parquet":
-        return pd.read_parquet(file)
+        from pyarrow import parquet
+
+        held = list(parquet.read_schema(file).names)
+        # Arrow's own values: pandas would make floats of whole numbers beside an absent one.
+        table = parquet.read_table(file, columns=[name for name in held if name in {column, *reading.of(held)}])
+        return held, table.to_pylist()
     if file.suffix == ".csv":
-        return pd.read_csv(file, dtype=str, keep_default_na=False)
-    return pd.DataFrame([record_of(line, f"{file}, line {number}") for number, line in read_lines(file)])
+        import pandas as pd
+
+        frame = pd.read_csv(file, dtype=str, keep_default_na=False)
+        return list(frame.columns), frame.to_dict("records")
+    records = [record_of(line, f"{file}, line {number}") for number, line in read_lines(file)]
+    return list(dict.fromkeys(name for record in records for name in record)), records

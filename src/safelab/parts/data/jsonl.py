@@ -1,13 +1,20 @@
 """Prompts from a file of JSON lines: one object per line, the prompt under one of its keys."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from safelab.contracts import Context, PromptSource
 from safelab.corpus.lines import read_lines, record_of, whole_text
 from safelab.errors import DataError
+from safelab.parts.data._columns import others_of
 from safelab.parts.data._epochs import Finite
 
 
 class Jsonl(Finite):
-    """``path``: the file. ``field``: the key of the prompt. The other keys: see ``Finite``."""
+    """``path``: the file. ``field``: the key of the prompt. The other keys: see ``Finite``.
+
+    What a record holds besides is there for whoever reads it.
+    """
 
     path: str
     field: str
@@ -15,16 +22,18 @@ class Jsonl(Finite):
     def build(self, context: Context) -> PromptSource:
         """The file's prompts, endless."""
         lines = read_lines(self.path)
-        return self.endless([prompt_of(line, self.field, f"{self.path}, line {n}") for n, line in lines], context)
+        places = [f"{self.path}, line {number}" for number, _ in lines]
+        records = [record_of(line, where) for (_, line), where in zip(lines, places, strict=True)]
+        prompts = [prompt_of(record, self.field, where) for record, where in zip(records, places, strict=True)]
+        return self.endless(prompts, context, others_of(records, self.field, context.reading, places.__getitem__))
 
 
-def prompt_of(line: str, field: str, where: str) -> str:
-    """The prompt of one line.
+def prompt_of(record: Mapping[str, Any], field: str, where: str) -> str:
+    """The prompt of one record.
 
     Raises:
-        DataError: not a JSON object, or no text that is not blank under ``field``.
+        DataError: no text that is not blank under ``field``.
     """
-    record = record_of(line, where)
     if field not in record:
         held = ", ".join(record) or "nothing"
         raise DataError(f"{where}: data.field must be a key of every record, got {field!r}; this one holds: {held}")

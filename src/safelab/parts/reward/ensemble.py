@@ -8,12 +8,14 @@ Ref: Coste et al. 2023, arXiv 2310.02743, section 3 (mean, worst case, uncertain
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from pydantic import Field, model_validator
 
-from safelab.contracts import Context, Part, Reward, checked_scores
+from safelab.contracts import Context, Part, Reading, Reward, checked_scores, given, reading_of
 from safelab.errors import ConfigError
 from safelab.plugins import build_option
 
@@ -63,17 +65,19 @@ class Combined(Reward):
         for member in self.members:
             member.check_prompt(prompt)
 
-    def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
+    def reading(self) -> Reading:
+        """All that a member reads."""
+        return reduce(or_, map(reading_of, self.members))
+
+    def score(
+        self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool], **columns: Sequence[Any]
+    ) -> list[float]:
         """The members' rewards combined, response by response."""
-        table = np.array(
-            [
-                checked_scores(
-                    f"reward.members[{number}]", member.score(list(prompts), list(responses), list(ended)), prompts
-                )
-                for number, member in enumerate(self.members)
-            ]
-        )
-        options = self.options
+        rows = []
+        for number, member in enumerate(self.members):
+            scores = member.score(list(prompts), list(responses), list(ended), **given(member, columns))
+            rows.append(checked_scores(f"reward.members[{number}]", scores, prompts))
+        table, options = np.array(rows), self.options
         if options.combine == "min":
             combined = table.min(axis=0)
         elif options.combine == "mean":

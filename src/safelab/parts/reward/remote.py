@@ -2,18 +2,19 @@
 
     POST url   {"prompts": [...], "responses": [...], "ended": [...]}   ->   {"rewards": [...]}
 
+With ``columns`` of the data there is ``"columns": {name: [...]}`` besides.
 What may pass (no connection, a time-out, 429 and 5xx) is tried again after a pause that doubles; what cannot (another
 status, an answer of another form) stops the run at once.
 """
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
-from safelab.contracts import Context, Part, Reward
+from safelab.contracts import Context, Part, Reading, Reward
 from safelab.errors import RunFailed
 from safelab.parts.reward._client import Client, address_fault, authorization
 
@@ -24,7 +25,8 @@ SHOWN = 200
 class Remote(Part, Reward):
     """``url``: where to post. ``batch_size``: responses per request. ``timeout_s``: of one request.
 
-    ``retries``: further tries of a request that may pass; ``pause_s``: before the first of them.
+    ``retries``: further tries of a request that may pass; ``pause_s``: before the first of them. ``columns``: of the
+    data, sent along; null for none.
     """
 
     url: str
@@ -32,6 +34,12 @@ class Remote(Part, Reward):
     timeout_s: Annotated[float, Field(gt=0)]
     retries: Annotated[int, Field(ge=0)]
     pause_s: Annotated[float, Field(ge=0)]
+    columns: list[str] | None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_columns(cls, given: Any) -> Any:
+        return {"columns": None, **given}  # a run of a version before columns has none
 
     @field_validator("url")
     @classmethod
@@ -48,10 +56,16 @@ class Remote(Part, Reward):
             RunFailed: it does not, so that nothing is trained first.
         """
         authorization()
-        self.score([], [], [])
+        self.score([], [], [], **{name: [] for name in self.columns or ()})
         return self
 
-    def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
+    def reading(self) -> Reading:
+        """The columns that are sent."""
+        return Reading(must=frozenset(self.columns or ()))
+
+    def score(
+        self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool], **columns: Sequence[Any]
+    ) -> list[float]:
         """The server's rewards, in order.
 
         Raises:
@@ -61,19 +75,21 @@ class Remote(Part, Reward):
         rewards: list[float] = []
         for start in range(0, max(1, len(responses)), size):
             part = slice(start, start + size)
-            rewards += self._batch(list(prompts[part]), list(responses[part]), list(ended[part]))
+            asked = {"prompts": list(prompts[part]), "responses": list(responses[part]), "ended": list(ended[part])}
+            more = {"columns": {name: list(values[part]) for name, values in columns.items()}} if columns else {}
+            rewards += self._batch({**asked, **more}, len(asked["responses"]))
         return rewards
 
-    def _batch(self, prompts: list[str], responses: list[str], ended: list[bool]) -> list[float]:
+    def _batch(self, asked: Mapping[str, Any], count: int) -> list[float]:
         server = f"the server of reward.url={self.url}"
         client = Client(url=self.url, name=server, timeout_s=self.timeout_s, retries=self.retries, pause_s=self.pause_s)
-        answer = client.post(json.dumps({"prompts": prompts, "responses": responses, "ended": ended}).encode())
+        answer = client.post(json.dumps(asked).encode())
         rewards = rewards_in(answer)
         if rewards is None:
             shown = answer[:SHOWN].decode("utf-8", errors="replace")
             raise RunFailed(f'{server} must answer {{"rewards": [finite numbers]}}, got {shown!r}')
-        if len(rewards) != len(responses):
-            raise RunFailed(f"{server} must give one reward per response, got {len(rewards)} for {len(responses)}")
+        if len(rewards) != count:
+            raise RunFailed(f"{server} must give one reward per response, got {len(rewards)} for {count}")
         return rewards
 
 

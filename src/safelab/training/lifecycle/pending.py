@@ -27,7 +27,12 @@ def tensors_of(rollout: Rollout) -> dict[str, Tensor]:
 def texts_of(rollout: Rollout) -> dict[str, Any]:
     """Its texts, as JSON holds them."""
     greedy = None if rollout.greedy is None else list(rollout.greedy.responses)
-    return {"prompts": list(rollout.prompts.texts), "responses": list(rollout.responses), "greedy": greedy}
+    return {
+        "prompts": list(rollout.prompts.texts),
+        "columns": {name: list(values) for name, values in rollout.prompts.columns.items()},
+        "responses": list(rollout.responses),
+        "greedy": greedy,
+    }
 
 
 def restored(tensors: Mapping[str, Tensor], texts: Mapping[str, Any], device: torch.device) -> Rollout:
@@ -38,7 +43,12 @@ def restored(tensors: Mapping[str, Tensor], texts: Mapping[str, Any], device: to
         greedy = Greedy(responses=tuple(texts["greedy"]), ended_seq=here["greedy_ended_seq"])
     return Rollout(
         prompts=PromptBatch(
-            texts=tuple(texts["prompts"]), ids=here["prompt_ids"], mask=here["prompt_mask"], group_seq=here["group_seq"]
+            texts=tuple(texts["prompts"]),
+            ids=here["prompt_ids"],
+            mask=here["prompt_mask"],
+            group_seq=here["group_seq"],
+            # A checkpoint of a version before columns has none.
+            columns={name: tuple(values) for name, values in texts.get("columns", {}).items()},
         ),
         ids=here["ids"],
         mask=here["mask"],

@@ -1,12 +1,13 @@
 """A trained policy against the one it started from, on prompts that training did not draw: same prompts, both write."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from safelab.contracts import drawn_prompts
+from safelab.contracts import drawn_columns, drawn_prompts
 from safelab.maths.masked import masked_sum
 from safelab.maths.seeds import row_seeds
 from safelab.training import stages
@@ -54,13 +55,24 @@ def evaluate(parts: Components, weights: Path, count: int, say: Callable[[str], 
     """
     torch.set_num_threads(parts.settings.threads)
     # A finite source repeats itself; a prompt that comes twice would make the intervals too narrow.
-    prompts = list(dict.fromkeys(drawn_prompts(parts.data, 0, count)))
-    reference = written(parts, "reference", prompts, say)
+    drawn = drawn_prompts(parts.data, 0, count)
+    columns = drawn_columns(parts.data, parts.reading, 0, count)
+    first: dict[str, int] = {}
+    for row, text in enumerate(drawn):
+        first.setdefault(text, row)
+    prompts, others = list(first), {name: [values[row] for row in first.values()] for name, values in columns.items()}
+    reference = written(parts, "reference", prompts, others, say)
     parts.policy.restore(weights)
-    return Evaluation(policy=written(parts, "policy", prompts, say), reference=reference)
+    return Evaluation(policy=written(parts, "policy", prompts, others, say), reference=reference)
 
 
-def written(parts: Components, side: str, prompts: Sequence[str], say: Callable[[str], None]) -> Written:
+def written(
+    parts: Components,
+    side: str,
+    prompts: Sequence[str],
+    columns: Mapping[str, Sequence[Any]],
+    say: Callable[[str], None],
+) -> Written:
     """Responses of the policy as it is now, in batches of ``rollout.batch_size``."""
     size = parts.rollout.batch_size
     rollouts: list[Rollout] = []
@@ -69,8 +81,8 @@ def written(parts: Components, side: str, prompts: Sequence[str], say: Callable[
     kl: list[float] = []
     for start in range(0, len(prompts), size):
         say(f"{side}: {start} of {len(prompts)} prompts")
-        rows = prompts[start : start + size]
-        batch = parts.policy.encode(rows, range(start, start + len(rows)))
+        rows = range(start, min(start + size, len(prompts)))
+        batch = stages.encoded(parts, prompts, columns, rows, rows)
         seeds = row_seeds(parts.settings.seed, "evaluation", side, start, rows=len(rows))
         rollout = parts.rollout.sample(parts.policy, batch, seeds)
         reward_seq, gold_seq = stages.score_rewards(parts, rollout)
