@@ -15,7 +15,7 @@ from safelab.parts.policy._probe import check_fixed_cache
 from safelab.parts.policy._static_cache import Reserved
 from safelab.parts.policy._texts import Texts, rows_of
 from safelab.pretrained.ends import end_tokens
-from safelab.pretrained.limits import positions_of
+from safelab.pretrained.limits import positions_of, trained_at
 from safelab.types import PromptBatch
 
 
@@ -31,6 +31,7 @@ class CausalPolicy(Policy):
         # Not of the configuration: some models project their hidden states before the head.
         self.hidden_size = int(adapted.inner.get_output_embeddings().weight.shape[-1])
         self.positions = positions_of(adapted.inner.config)
+        self.trained_at = trained_at(adapted.inner.config)
         self.ends = end_tokens(adapted.inner, texts.tokenizer)
         self.texts = texts
         self._adapted = adapted
