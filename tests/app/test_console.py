@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from safelab.app.console import progress, speak_anywhere
+from safelab.app.console import one_line, progress, speak_anywhere
 
 
 def test_a_terminal_that_is_ascii_is_written_to_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,3 +33,9 @@ def test_without_a_terminal_every_text_is_a_line_on_standard_error(capsys) -> No
     output = capsys.readouterr()
     assert output.out == ""
     assert output.err == "step 1 of 3 [not markup]\ndone\n"
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "a↵↵b\N{REPLACEMENT CHARACTER}"), ("ascii", r"a\n\nb")])
+def test_a_line_break_is_seen_on_any_terminal(monkeypatch, encoding: str, shown: str) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    assert one_line("a\r\n\nb\x1b").startswith(shown)

@@ -32,3 +32,44 @@ def test_a_value_model_begins_at_zero_and_without_dropout() -> None:
 def test_a_model_that_is_not_there_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="model must be a directory or hub name that loads, got 'nowhere/at/all'"):
         lesson(name, model="nowhere/at/all")
+
+
+LORA = {"name": "lora", "rank": 4, "alpha": 8.0, "targets": None}
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_checkpointing_keeps_less_and_moves_neither_loss_nor_gradient(name: str) -> None:
+    def passed(**changes: object) -> tuple[torch.Tensor, list[torch.Tensor], int]:
+        learner, kept = lesson(name, **changes), []
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            kept.append(tensor.untyped_storage().nbytes())
+            return tensor
+
+        learner.model.train()
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            loss = learner.loss_sum(pairs(8))
+        loss.backward()
+        return loss.detach(), [w.grad for w in learner.model.parameters() if w.grad is not None], sum(kept)
+
+    for adapter in ({"name": "none"}, LORA):
+        plain, gradients, much = passed(adapter=adapter)
+        again, same, little = passed(adapter=adapter, gradient_checkpointing=True)
+        assert torch.allclose(again, plain, rtol=1e-6)
+        assert len(same) == len(gradients) > 5
+        assert all(torch.allclose(mine, theirs, atol=1e-6) for mine, theirs in zip(same, gradients, strict=True))
+        assert little < much / 2
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_an_adapter_begins_where_its_base_is_and_only_it_and_the_head_learn(name: str) -> None:
+    whole, adapted = lesson(name), lesson(name, adapter=LORA)
+    assert torch.equal(adapted.loss_sum(pairs(4)), whole.loss_sum(pairs(4)))
+    learnt = {key for key, weight in adapted.model.named_parameters() if weight.requires_grad}
+    assert all("lora_" in key or ".score.modules_to_save." in key for key in learnt)
+    assert any(".score." in key for key in learnt) == (name != "sft")
+
+
+def test_a_target_that_is_no_layer_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"adapter\.targets must name linear layers .* got 'q_prj': did you mean"):
+        lesson("sft", adapter={**LORA, "targets": ["q_prj"]})

@@ -8,7 +8,6 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from safelab.supervised.pairs import learn_from_pairs
-from safelab.supervised.rows import answer_row
 from support.lessons import lesson, options
 from support.models import model_directory
 from support.pairs import pairs
@@ -35,8 +34,8 @@ def test_the_loss_is_the_naive_sum_over_answer_tokens_and_the_end() -> None:
 def test_prompts_and_rejected_answers_do_not_reach_the_loss() -> None:
     learner, (pair,) = lesson("sft"), pairs(1)
     assert torch.equal(learner.loss_sum([replace(pair, rejected=" f")]), learner.loss_sum([pair]))
-    whole_prompt, whole_answer = answer_row(learner.tokenizer, pair.prompt, pair.chosen, 512)
-    prompt, answer = answer_row(learner.tokenizer, pair.prompt, pair.chosen, 4)
+    whole_prompt, whole_answer = learner.reading.row(pair.prompt, pair.chosen)
+    prompt, answer = lesson("sft", max_tokens=4).reading.row(pair.prompt, pair.chosen)
     assert len(prompt) + len(answer) == 4
     assert prompt == whole_prompt[-len(prompt) :]
     assert answer == whole_answer[: len(answer)]

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from safelab.supervised.loading import load_reward_model, load_sft, load_value_model
-from safelab.supervised.options import RewardModelOptions, SupervisedOptions
+from safelab.supervised.options import SupervisedOptions
 from support.models import model_directory
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -17,9 +17,10 @@ LOADERS: dict[str, Any] = {"sft": load_sft, "reward_model": load_reward_model, "
 def options(name: str, **changes: Any) -> Any:
     """Of ``conf/<name>.yaml``, with ``changes``."""
     values = yaml.safe_load((CONF / f"{name}.yaml").read_text())
-    kind = RewardModelOptions if name == "reward_model" else SupervisedOptions
     own = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
-    return kind(**{**own, "model": str(model_directory()), "output": "unused", **changes})
+    return SupervisedOptions(
+        **{**own, "adapter": {"name": "none"}, "model": str(model_directory()), "output": "unused", **changes}
+    )
 
 
 def lesson(name: str, **changes: Any) -> Any:

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from safelab.errors import printable_lines
+from safelab.errors import printable, printable_lines
 
+ARROW = "\N{DOWNWARDS ARROW WITH CORNER LEFTWARDS}"
 COUNTED = re.compile(r"(\d+) of (\d+)")
 
 
@@ -45,3 +46,17 @@ def progress() -> Iterator[Callable[[str], None]]:
             bar.update(task, description=printable_lines(text), completed=done, total=total, visible=True)
 
         yield show
+
+
+def one_line(text: str) -> str:
+    """``text`` of a model or a prompt for one line of the terminal, each line break a mark that can be seen."""
+    return line_break().join(map(printable, text.replace("\r\n", "\n").split("\n")))
+
+
+def line_break() -> str:
+    """An arrow where standard output can show one, else ``\\n``."""
+    try:
+        ARROW.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return "\\n"
+    return ARROW

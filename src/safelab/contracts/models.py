@@ -53,6 +53,7 @@ class Policy(ABC):
     """``policy``: the model that is trained, its tokenizer and its frozen reference.
 
     ``ends``: the tokens that end a response. ``positions``: of the longest sequence, None for no limit.
+    ``trained_at``: tokens that it was made for where it reads on beyond them, None if that is not known.
     """
 
     module: nn.Module
@@ -61,6 +62,7 @@ class Policy(ABC):
     hidden_size: int
     ends: tuple[int, ...]
     positions: int | None = None
+    trained_at: int | None = None
 
     @abstractmethod
     def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:

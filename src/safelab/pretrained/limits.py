@@ -26,17 +26,53 @@ OFFSET = {
 def positions_of(config: Any) -> int | None:
     """The longest sequence, in tokens, of a model that looks its positions up in a table; else None.
 
-    Rotary positions are computed, as many as there are tokens, and so are relative ones: such a model reads on beyond
-    the length that it was trained at, if less well. That is no fault of a run, so it is left to its user.
+    Rotary positions are computed, as many as there are tokens, and so are relative ones: see ``trained_at``.
     """
-    if getattr(config, "position_biased_input", True) is False or any(getattr(config, name, None) for name in ROTARY):
+    if getattr(config, "position_biased_input", True) is False or is_rotary(config):
         return None
-    limit = next((found for name in NAMES if isinstance(found := getattr(config, name, None), int)), None)
-    if limit is None or limit <= 0:
-        return None
-    if getattr(config, "model_type", None) in OFFSET:
+    limit = _limit(config)
+    if limit is not None and getattr(config, "model_type", None) in OFFSET:
         limit -= (config.pad_token_id or 0) + 1
     return limit
+
+
+def trained_at(config: Any) -> int | None:
+    """The longest sequence, in tokens, that a model with rotary positions says it was made for; None of another one.
+
+    It reads on beyond that, if less well, so more is no fault, and told. Where its rotation is stretched (YaRN and its
+    kind), the stretched length counts.
+    """
+    limit = _limit(config) if is_rotary(config) else None
+    scaling = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    factor, original = scaling.get("factor"), scaling.get("original_max_position_embeddings")
+    if limit is not None and isinstance(factor, (int, float)):
+        limit = max(limit, int(factor * (original if isinstance(original, int) else limit)))
+    return limit
+
+
+def beyond(keys: str, asked: int, path: str, limit: int | None, remedy: str) -> str | None:
+    """A note that texts may be longer than what a model with rotary positions was made for; None if they cannot be.
+
+    Args:
+        keys: of the configuration whose numbers add up to ``asked``.
+        asked: tokens.
+        path: of the model.
+        limit: see ``trained_at``.
+        remedy: what to set.
+    """
+    if limit is None or asked <= limit:
+        return None
+    return f"{keys} lets texts grow to {asked} tokens, and {path} was made for {limit}: it reads worse beyond; {remedy}"
+
+
+def is_rotary(config: Any) -> bool:
+    """Whether positions are rotations."""
+    return any(getattr(config, name, None) for name in ROTARY)
+
+
+def _limit(config: Any) -> int | None:
+    limit = next((found for name in NAMES if isinstance(found := getattr(config, name, None), int)), None)
+    return limit if limit is not None and limit > 0 else None
 
 
 def check_reach(key: str, asked: int, path: str, config: Any) -> None:

@@ -4,6 +4,7 @@
 is run after a ``y`` on standard input, and a damaged file ends in whatever its parser raises.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -77,6 +78,11 @@ class told:
         raise self._source.refusal(said) from error
 
 
+def located(path: str) -> str:
+    """A directory by its absolute path, so that what names it can be read from anywhere; a hub name as it is."""
+    return os.path.abspath(path) if os.path.isdir(path) else path
+
+
 def tokenizer_of(source: Source, *, trust_remote_code: bool = False, **own: Any) -> Any:
     """The tokenizer that lies there.
 
@@ -133,6 +139,7 @@ def weights_of(
             trust_remote_code=trust_remote_code,
             **own,
         )
+    model.name_or_path = model.config._name_or_path = located(source.path)  # an adapter's configuration repeats it
     missing = check_whole(source.key, source.path, source.remedy, model, info, head_may_lack)
     check_numbers(source.key, source.path, model, skip=missing)
     return model, missing

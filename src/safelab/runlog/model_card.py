@@ -1,6 +1,7 @@
 """The README.md beside saved weights: what they are, how they load, what was measured, with what they were made."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,18 +31,6 @@ MEASURED = {
 }
 """What of the rows the card shows, and under what name; a metric that the run does not have is left out."""
 
-LOADS = {
-    "transformers": """from transformers import AutoModelForCausalLM, AutoTokenizer
-
-model = AutoModelForCausalLM.from_pretrained(DIRECTORY)
-tokenizer = AutoTokenizer.from_pretrained(DIRECTORY)""",
-    "peft": """from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(BASE_MODEL), DIRECTORY)
-tokenizer = AutoTokenizer.from_pretrained(DIRECTORY)""",
-}
-
 
 def card(
     *,
@@ -64,7 +53,7 @@ def card(
         measured: name to these two numbers.
         blocks: language and content of the code blocks at the end.
     """
-    head = [f"library_name: {library}", *([f"base_model: {json.dumps(base_model)}"] if base_model else [])]
+    head = [f"library_name: {library}", *([f"base_model: {json.dumps(at(base_model))}"] if base_model else [])]
     rows = [f"| {name} | {first:.4g} | {second:.4g} |" for name, (first, second) in measured.items()]
     lines = ["---", *head, "tags: [safelab]", "---", "", f"# {title}", ""]
     for paragraph in said:
@@ -104,24 +93,47 @@ def policy_card(directory: Path, made: int) -> str:
     )
 
 
-def loading(library: str, base_model: str | None) -> str:
-    """The lines that load the weights; adapters that the run began from are merged one by one, as the run did."""
+def loading(library: str, base_model: str | None, kind: str = "CausalLM") -> str:
+    """The lines that load the weights; adapters that the training began from are merged one by one, as it did.
+
+    Args:
+        library: whose layout the weights have.
+        base_model: what the training started from; None if it has no name.
+        kind: which of the classes ``AutoModelFor...`` of ``transformers``.
+    """
+    auto = f"AutoModelFor{kind}"
     merged: list[str] = []
-    while base_model is not None and (file := Path(base_model) / ADAPTER).is_file():
-        merged.insert(0, base_model)
-        base_model = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if library != "peft" or not merged:
-        return LOADS[library]
-    steps = [f"base = PeftModel.from_pretrained(base, {path!r}).merge_and_unload()" for path in merged]
-    return "\n".join([
-        "from peft import PeftModel",
-        "from transformers import AutoModelForCausalLM, AutoTokenizer",
+    base = at(base_model)
+    while base is not None and (file := Path(base) / ADAPTER).is_file():
+        merged.insert(0, base)
+        base = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    last = "tokenizer = AutoTokenizer.from_pretrained(DIRECTORY)"
+    if library != "peft":
+        return "\n".join(
+            [f"from transformers import {auto}, AutoTokenizer", "", f"model = {auto}.from_pretrained(DIRECTORY)", last]
+        )
+    chain = merged and kind != "CausalLM"
+    extra = "" if kind == "CausalLM" else ", num_labels=1"
+    lines = [
+        f"from peft import {'PeftConfig, ' if chain else ''}PeftModel",
+        f"from transformers import {auto}, AutoTokenizer",
         "",
-        f'base = AutoModelForCausalLM.from_pretrained({base_model!r}, dtype="float32")',
-        *steps,
-        "model = PeftModel.from_pretrained(base, DIRECTORY)",
-        "tokenizer = AutoTokenizer.from_pretrained(DIRECTORY)",
-    ])  # fmt: skip
+        f'base = {auto}.from_pretrained({"BASE_MODEL" if base is None else repr(base)}{extra}, dtype="float32")',
+    ]
+    for path in merged:
+        if chain:  # an adapter of a language model on the layers of a classifier
+            lines += [f"config = PeftConfig.from_pretrained({path!r})", "config.task_type = None"]
+        config = ", config=config" if chain else ""
+        lines += [f"base = PeftModel.from_pretrained(base, {path!r}{config}).merge_and_unload()"]
+    lines += ["model = PeftModel.from_pretrained(base, DIRECTORY)", last]
+    if kind == "SequenceClassification":
+        lines += ["model.config.pad_token_id = tokenizer.pad_token_id"]
+    return "\n".join(lines)
+
+
+def at(base_model: str | None) -> str | None:
+    """A directory by its absolute path, so that the card is true from anywhere; a hub name as it is."""
+    return os.path.abspath(base_model) if base_model and os.path.isdir(base_model) else base_model
 
 
 def measured(rows: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, float]]:

@@ -6,13 +6,18 @@ import torch
 
 from safelab.corpus.dialogue import check_template
 from safelab.errors import ConfigError
+from safelab.maths.seeds import derive_seed
 from safelab.maths.streams import stream
-from safelab.pretrained.adapters import merged, refuse_adapter
+from safelab.pretrained.adapters import classifier, merged, with_tokenizer
+from safelab.pretrained.ends import end_tokens
 from safelab.pretrained.limits import check_reach
-from safelab.pretrained.load import Source, tokenizer_of, weights_of
+from safelab.pretrained.load import Source, tokenizer_of
+from safelab.pretrained.lora import Task, with_lora
+from safelab.pretrained.recomputing import recomputed_layers
 from safelab.pretrained.whole import check_rows, check_text_only
 from safelab.supervised.bradley_terry import BradleyTerry
-from safelab.supervised.options import RewardModelOptions, SupervisedOptions
+from safelab.supervised.options import SupervisedOptions
+from safelab.supervised.rows import Reading
 from safelab.supervised.sft import Sft
 from safelab.supervised.token_value import TokenValue
 
@@ -21,20 +26,19 @@ def load_sft(options: SupervisedOptions, device: torch.device) -> Sft:
     """A causal model and its tokenizer.
 
     Raises:
-        ConfigError: nothing loadable there, or no end token.
+        ConfigError: nothing loadable there, or no end token, or no chat template where one is asked for.
     """
     from transformers import AutoModelForCausalLM
 
     source = _source(options)
-    tokenizer = tokenizer_of(source, padding_side="left")
+    tokenizer = tokenizer_of(with_tokenizer(source), padding_side="left")
     model = merged(AutoModelForCausalLM, source, dtype=getattr(torch, options.dtype))
     _checked(model, tokenizer, options)
-    if tokenizer.eos_token_id is None:
-        raise ConfigError(f"model must have a tokenizer with an end token, got {options.model!r}; set eos_token in it")
-    return Sft(model.to(device), tokenizer, options.max_tokens)
+    reading = _reading(model, tokenizer, options)
+    return Sft(_learning(model, options, "CAUSAL_LM", device), reading)
 
 
-def load_reward_model(options: RewardModelOptions, device: torch.device) -> BradleyTerry:
+def load_reward_model(options: SupervisedOptions, device: torch.device) -> BradleyTerry:
     """A classifier with one output, on the model's own layers; a head that it lacks is drawn by the seed.
 
     Raises:
@@ -43,25 +47,24 @@ def load_reward_model(options: RewardModelOptions, device: torch.device) -> Brad
     from transformers import AutoModelForSequenceClassification
 
     source = _source(options)
-    refuse_adapter(source)
-    tokenizer = tokenizer_of(source, padding_side="right", truncation_side="left")
+    tokenizer = tokenizer_of(with_tokenizer(source), padding_side="right", truncation_side="left")
     dtype = getattr(torch, options.dtype)
     with stream(options.seed, "reward_model", "head"):
-        model, missing = weights_of(
+        model, missing = classifier(
             AutoModelForSequenceClassification, source, dtype=dtype, head_may_lack=True, num_labels=1
         )
         for name in missing:
             weight = model.get_parameter(name)
             # z starts with a deviation of about 1: from a head near zero small models learn next to nothing at first.
             torch.nn.init.normal_(weight, std=weight.shape[-1] ** -0.5) if weight.ndim > 1 else weight.data.zero_()
-    check_template("template", options.template, tokenizer, options.model)
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:
         raise ConfigError(f"model must have a tokenizer with a padding or an end token, got {options.model!r}")
     _checked(model, tokenizer, options)
     model.config.pad_token_id = tokenizer.pad_token_id
-    return BradleyTerry(model.to(device), tokenizer, options.max_tokens, options.template)
+    learner = _learning(model, options, "SEQ_CLS", device)
+    return BradleyTerry(learner, tokenizer, options.max_tokens, options.template)
 
 
 def load_value_model(options: SupervisedOptions, device: torch.device) -> TokenValue:
@@ -73,19 +76,17 @@ def load_value_model(options: SupervisedOptions, device: torch.device) -> TokenV
     from transformers import AutoModelForTokenClassification
 
     source = _source(options)
-    refuse_adapter(source)
-    tokenizer = tokenizer_of(source, padding_side="left")
+    tokenizer = tokenizer_of(with_tokenizer(source), padding_side="left")
     dtype = getattr(torch, options.dtype)
-    model, missing = weights_of(AutoModelForTokenClassification, source, dtype=dtype, head_may_lack=True, num_labels=1)
+    model, missing = classifier(AutoModelForTokenClassification, source, dtype=dtype, head_may_lack=True, num_labels=1)
     _checked(model, tokenizer, options)
     for name in missing:
         model.get_parameter(name).data.zero_()
     for name, module in model.named_modules():
         if isinstance(module, torch.nn.Dropout) and not name.startswith(f"{model.base_model_prefix}."):
             module.p = 0.0  # the head's own: the policy that it is a copy of has none, and micro-batches move no number
-    if tokenizer.eos_token_id is None:
-        raise ConfigError(f"model must have a tokenizer with an end token, got {options.model!r}; set eos_token in it")
-    return TokenValue(model.to(device), tokenizer, options.max_tokens)
+    reading = _reading(model, tokenizer, options)
+    return TokenValue(_learning(model, options, "TOKEN_CLS", device), reading)
 
 
 def _source(options: SupervisedOptions) -> Source:
@@ -97,3 +98,22 @@ def _checked(model: Any, tokenizer: Any, options: SupervisedOptions) -> None:
     check_text_only("model", options.model, model)
     check_rows("model", options.model, model, tokenizer)
     check_reach("max_tokens", options.max_tokens, options.model, model.config)
+    check_template("template", options.template, tokenizer, options.model)
+
+
+def _reading(model: Any, tokenizer: Any, options: SupervisedOptions) -> Reading:
+    """How the lessons that learn from single tokens read pairs."""
+    if tokenizer.eos_token_id is None:
+        raise ConfigError(f"model must have a tokenizer with an end token, got {options.model!r}; set eos_token in it")
+    return Reading(tokenizer, options.template, options.max_tokens, end_tokens(model, tokenizer))
+
+
+def _learning(model: Any, options: SupervisedOptions, task: Task, device: torch.device) -> Any:
+    """What trains of it, and how its layers are kept for the backward pass."""
+    lora, learner = options.adapter, model
+    if lora is not None:
+        seed = derive_seed(options.seed, "lora")
+        learner = with_lora(model, "adapter", task, rank=lora.rank, alpha=lora.alpha, targets=lora.targets, seed=seed)
+    if options.gradient_checkpointing:
+        recomputed_layers(model, "gradient_checkpointing")
+    return learner.to(device)

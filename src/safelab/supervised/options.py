@@ -1,11 +1,16 @@
 """What ``safelab sft``, ``reward-model`` and ``value-model`` are asked for; the numbers are in their YAMLs."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from safelab.corpus.dialogue import Template
 from safelab.options import Options
+from safelab.pretrained.lora import LoraOptions
+
+
+def _none_is_none(value: Any) -> Any:
+    return None if value == {"name": "none"} else value
 
 
 class PairOptions(Options):
@@ -24,7 +29,11 @@ class PairOptions(Options):
 
 
 class SupervisedOptions(Options):
-    """``model``: where from. ``output``: where to. Batches count pairs; ``micro_batch_size`` moves no number."""
+    """``model``: where from. ``output``: where to. Batches count pairs; ``micro_batch_size`` moves no number.
+
+    ``template``: how prompt and answer become the text that is read; see ``corpus.dialogue``. ``adapter``: LoRA, or
+    None where every weight learns.
+    """
 
     model: str
     output: str
@@ -32,7 +41,10 @@ class SupervisedOptions(Options):
     device: str
     threads: Annotated[int, Field(ge=1)]
     pairs: PairOptions
+    template: Template
+    adapter: Annotated[LoraOptions | None, BeforeValidator(_none_is_none)]
     dtype: Literal["float32", "bfloat16"]
+    gradient_checkpointing: bool
     max_tokens: Annotated[int, Field(ge=2)]
     lr: Annotated[float, Field(gt=0)]
     weight_decay: Annotated[float, Field(ge=0)]
@@ -41,9 +53,3 @@ class SupervisedOptions(Options):
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     micro_batch_size: Annotated[int, Field(ge=1)]
-
-
-class RewardModelOptions(SupervisedOptions):
-    """``template``: how prompt and answer become the text that is read; see ``reward=sequence_classifier``."""
-
-    template: Template

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safelab.runlog.durable import as_os_error, shared
-from safelab.runlog.model_card import FILE, card
+from safelab.runlog.model_card import FILE, card, loading
 from safelab.supervised.bradley_terry import BradleyTerry
 from safelab.supervised.sft import Sft
 from safelab.supervised.token_value import TokenValue
@@ -26,27 +26,35 @@ def save(
     Raises:
         OSError: it cannot be written; nothing is left.
     """
+    adapted = record["config"]["adapter"] is not None
     beside = target.with_name(f".{target.name}.{os.getpid()}")
     shutil.rmtree(beside, ignore_errors=True)
     try:
         with as_os_error(beside):
             beside.mkdir(parents=True)
-            lesson.model.save_pretrained(beside)
+            # The embedding never trains beside an adapter; to find that out, peft looks for a config.json at its base.
+            lesson.model.save_pretrained(beside, **({"save_embedding_layers": False} if adapted else {}))
             lesson.tokenizer.save_pretrained(beside)
             (beside / "training.json").write_text(json.dumps(record, indent=2) + "\n")
             (beside / "steps.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-            (beside / FILE).write_text(card_of(title, record), encoding="utf-8")
+            (beside / FILE).write_text(card_of(lesson, title, record), encoding="utf-8")
             shared(beside)
             beside.rename(target)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
 
 
-def card_of(title: str, record: Mapping[str, Any]) -> str:
-    """What it is, what was measured before and after, the whole configuration."""
+KINDS = {Sft: "CausalLM", BradleyTerry: "SequenceClassification", TokenValue: "TokenClassification"}
+"""What of ``transformers`` loads what a lesson made."""
+
+
+def card_of(lesson: Sft | BradleyTerry | TokenValue, title: str, record: Mapping[str, Any]) -> str:
+    """What it is, how it loads, what was measured before and after, the whole configuration."""
+    config = record["config"]
+    library = "transformers" if config["adapter"] is None else "peft"
     return card(
-        library="transformers",
-        base_model=record["config"]["model"],
+        library=library,
+        base_model=config["model"],
         title=title,
         said=[
             f"Trained by safelab {record['safelab']} on {record['pairs']} preference pairs; "
@@ -54,5 +62,8 @@ def card_of(title: str, record: Mapping[str, Any]) -> str:
         ],
         columns=("after", "before"),
         measured={name: (value, record["before"][name]) for name, value in record["after"].items()},
-        blocks=[("json", json.dumps(record["config"], indent=2))],
+        blocks=[
+            ("python", loading(library, config["model"], KINDS[type(lesson)])),
+            ("json", json.dumps(config, indent=2)),
+        ],
     )

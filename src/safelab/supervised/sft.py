@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from safelab.supervised.rows import Row, answer_row, cut, ids_of, pad_right
+from safelab.supervised.rows import Reading, Row, cut, ids_of, pad_right
 from safelab.types import Pair
 
 IGNORED = -100
@@ -46,12 +46,16 @@ class Sft:
     """``supervised.PairLesson``: the model learns the better answers."""
 
     model: Any
-    tokenizer: Any
-    max_tokens: int
+    reading: Reading
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's."""
+        return self.reading.tokenizer
 
     def read(self, pair: Pair) -> None:
-        """Refuse a pair whose prompt has no token."""
-        answer_row(self.tokenizer, pair.prompt, pair.chosen, self.max_tokens)
+        """Refuse a pair whose prompt has no token, or whose messages the chat template refuses."""
+        self.reading.row(pair.prompt, pair.chosen)
 
     def count(self, pairs: Sequence[Pair]) -> int:
         """Answer tokens."""
@@ -67,4 +71,4 @@ class Sft:
         return {"loss_held_out": sum(float(self.loss_sum(piece)) for piece in cut(pairs, size)) / self.count(pairs)}
 
     def _rows(self, pairs: Sequence[Pair]) -> list[Row]:
-        return [answer_row(self.tokenizer, pair.prompt, pair.chosen, self.max_tokens) for pair in pairs]
+        return [self.reading.row(pair.prompt, pair.chosen) for pair in pairs]

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from safelab.maths.masked import masked_sum, sequence_mean
 from safelab.maths.preference import accuracy, half_width_95, margin_of_halves
-from safelab.supervised.rows import Row, answer_row, cut, ids_of
+from safelab.supervised.rows import Reading, Row, cut, ids_of
 from safelab.types import Pair
 
 
@@ -58,12 +58,16 @@ class TokenValue:
     """``supervised.PairLesson``: a token classifier with one output."""
 
     model: Any
-    tokenizer: Any
-    max_tokens: int
+    reading: Reading
+
+    @property
+    def tokenizer(self) -> Any:
+        """The model's."""
+        return self.reading.tokenizer
 
     def read(self, pair: Pair) -> None:
-        """Refuse a pair whose prompt has no token."""
-        answer_row(self.tokenizer, pair.prompt, pair.chosen, self.max_tokens)
+        """Refuse a pair whose prompt has no token, or whose messages the chat template refuses."""
+        self.reading.row(pair.prompt, pair.chosen)
 
     def count(self, pairs: Sequence[Pair]) -> int:
         """States of both answers."""
@@ -101,4 +105,4 @@ class TokenValue:
     def _rows(self, pairs: Sequence[Pair]) -> list[Row]:
         """The better answers, then the worse."""
         answers = [(pair.prompt, pair.chosen) for pair in pairs] + [(pair.prompt, pair.rejected) for pair in pairs]
-        return [answer_row(self.tokenizer, prompt, answer, self.max_tokens) for prompt, answer in answers]
+        return [self.reading.row(prompt, answer) for prompt, answer in answers]

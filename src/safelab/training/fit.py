@@ -1,11 +1,12 @@
 """Which parts cannot work together: asked of the configuration, before anything is built."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from safelab.contracts import Need
 from safelab.errors import ConfigError
 from safelab.plugins import find
+from safelab.pretrained.limits import beyond
 from safelab.training.offline.fit import pair_misfits
 
 
@@ -26,20 +27,38 @@ def check_length(config: Mapping[str, Any], positions: int | None) -> None:
     Raises:
         ConfigError: with the keys whose numbers are too large.
     """
-    prompt = config["policy"].get("max_prompt_tokens")
-    responses = {
-        "rollout.max_new_tokens": config["rollout"].get("max_new_tokens"),
-        "pairs.max_response_tokens": config["pairs"].get("max_response_tokens"),
-    }
-    for key, response in responses.items():
-        if positions is None or not (isinstance(prompt, int) and isinstance(response, int)):
-            continue  # a user's own policy or sampler may have neither key
-        if prompt + response > positions:
+    for key, prompt, response in _lengths(config):
+        if positions is not None and prompt + response > positions:
             left = positions - response
             raise ConfigError(
                 f"policy.max_prompt_tokens + {key} must be at most the policy's {positions} positions, got "
                 f"{prompt} + {response}; use {f'policy.max_prompt_tokens={left}' if left > 0 else f'a smaller {key}'}"
             )
+
+
+def length_note(config: Mapping[str, Any], trained_at: int | None) -> str | None:
+    """What to tell of prompts and responses that are longer together than the policy was made for; None if nothing.
+
+    Args:
+        config: the run's.
+        trained_at: of the policy, whose rotary positions go on; None for no limit.
+    """
+    for key, prompt, response in _lengths(config):
+        left = (trained_at or 0) - response
+        remedy = f"use policy.max_prompt_tokens={left}" if left > 0 else f"use a smaller {key}"
+        keys = f"policy.max_prompt_tokens + {key}"
+        if said := beyond(keys, prompt + response, str(config["policy"].get("path")), trained_at, remedy):
+            return said
+    return None
+
+
+def _lengths(config: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
+    """The key of each kind of response that the run has, with the longest prompt and the longest such response."""
+    prompt = config["policy"].get("max_prompt_tokens")
+    for group, name in (("rollout", "max_new_tokens"), ("pairs", "max_response_tokens")):
+        response = config[group].get(name)
+        if isinstance(prompt, int) and isinstance(response, int):  # a user's own policy or sampler may have neither key
+            yield f"{group}.{name}", prompt, response
 
 
 def _needs(config: Mapping[str, Any]) -> list[str]:

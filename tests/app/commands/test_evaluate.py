@@ -55,14 +55,14 @@ def test_a_checkpoint_that_is_not_there_names_those_that_are(
     assert "got update_9; there are: update_000003" in capsys.readouterr().err
 
 
-def test_lines_of_a_response_are_lines_and_control_characters_are_not_sent(capsys) -> None:
+def test_line_breaks_are_seen_and_control_characters_are_not_sent(capsys) -> None:
     sample = {"prompts": ("p\r\nq",), "reward_seq": (0.0,), "length_seq": (2,), "ended_seq": (True,), "kl_seq": (0.1,)}
     mine = Written(**sample, responses=("one\n\ntwo\x1b[31m",), gold_seq=None)
     found = Evaluation(policy=mine, reference=mine)
     show("run", "best", summarise(found), found, 1)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-8:-6] == ["p", "q"]
-    assert lines[-6:-3] == ["policy 0.000: one", "", "two\N{REPLACEMENT CHARACTER}[31m"]
+    assert lines[-3] == "p↵q"
+    assert lines[-2] == "policy 0.000: one↵↵two\N{REPLACEMENT CHARACTER}[31m"
 
 
 @pytest.mark.parametrize(
@@ -85,6 +85,62 @@ def test_generate_writes_what_the_seed_says(directory: Path, capsys) -> None:
     first = written()
     assert written() == first
     assert written("--seed", "1") != first
+
+
+def test_answers_are_told_apart_from_prompts_and_the_checkpoint_is_named(directory: Path, capsys) -> None:
+    assert main(["generate", str(directory), "--trust", "a b", "c\nd", "--count", "2"]) == 0
+    said = capsys.readouterr()
+    assert said.err.splitlines()[-1] == f"{directory}, update_000003: temperature 1, seed 0"
+    lines = said.out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == ["prompt", "answer 1", "answer 2", ""] * 2
+    assert lines[0] == "prompt: a b"
+    assert lines[4] == "prompt: c↵d"
+
+
+def test_greedy_answers_are_what_a_low_temperature_draws_and_depend_on_no_seed(directory: Path, capsys) -> None:
+    def written(*words: str) -> str:
+        assert main(["generate", str(directory), "--trust", "a b", "c d e", *words]) == 0
+        return capsys.readouterr().out
+
+    greedy = written("--greedy")
+    assert written("--greedy", "--seed", "5") == greedy
+    assert written("--temperature", "0.001", "--seed", "3") == greedy
+    assert written("--temperature", "50") != greedy
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--greedy", "--temperature", "1"], "--greedy must stand without --temperature"),
+        (["--temperature", "0"], "must be a number above 0, got '0'; --greedy takes the likeliest"),
+        (["--temperature", "nan"], "must be a number above 0, got 'nan'"),
+    ],
+)
+def test_a_wrong_way_of_sampling_is_refused(directory: Path, words: list[str], said: str, capsys) -> None:
+    assert main(["generate", str(directory), "--trust", "a", *words]) == 2
+    assert said in capsys.readouterr().err
+
+
+class Terminal(io.StringIO):
+    """Standard input as a person types it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_person_is_asked_until_an_empty_line_and_a_pipe_is_read_to_its_end(
+    directory: Path, monkeypatch, capsys
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal("a b\nc\n\nd\n"))
+    assert main(["generate", "--trust", str(directory)]) == 0
+    said = capsys.readouterr()
+    assert [line for line in said.out.splitlines() if line.startswith("prompt")] == ["prompt: a b", "prompt: c"]
+    assert said.err.count("> ") == 3
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a b\n\nd\n"))
+    assert main(["generate", "--trust", str(directory)]) == 0
+    said = capsys.readouterr()
+    assert [line for line in said.out.splitlines() if line.startswith("prompt")] == ["prompt: a b", "prompt: d"]
+    assert "> " not in said.err
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path, capsys) -> None:

@@ -1,5 +1,6 @@
 """What ``safelab sft``, ``reward-model`` and ``value-model`` share: from the command line to a saved model."""
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -78,6 +79,7 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
     from safelab.corpus.fitting import readable
     from safelab.corpus.hh import agreeing, locate, read_dialogues
     from safelab.maths.streams import stream
+    from safelab.pretrained.limits import beyond, trained_at
     from safelab.supervised.pairs import learn_from_pairs, split
     from safelab.supervised.saving import save
 
@@ -95,6 +97,9 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
         with stream(options.seed, "supervised"):
             rows = learn_from_pairs(lesson, pairs, options, say)
         after = lesson.measure(held_out, options.micro_batch_size)
+    limit = trained_at(lesson.model.config)
+    if said := beyond("max_tokens", options.max_tokens, options.model, limit, f"use max_tokens={limit}"):
+        print(f"note: {said}", file=sys.stderr)
     record = {
         "safelab": __version__,
         "config": options.model_dump(),

@@ -114,7 +114,7 @@ def show(name: str, checkpoint: str, summary: Mapping[str, Any], found: "Evaluat
     from rich.table import Table
     from rich.text import Text
 
-    from safelab.errors import printable_lines
+    from safelab.app.console import one_line
     from safelab.results import text
 
     def level(value: Any) -> str:
@@ -139,10 +139,10 @@ def show(name: str, checkpoint: str, summary: Mapping[str, Any], found: "Evaluat
     )
     for sample in samples(found)[:count]:
         console.print()
-        console.print(Text(printable_lines(sample["prompt"].strip()), style="bold"))
+        console.print(Text(one_line(sample["prompt"].strip()), style="bold"))
         for side in ("policy", "reference"):
             reward = text.number(sample[f"{side}_reward"], 3)
-            console.print(Text(f"{side} {reward}: {printable_lines(sample[side].strip())}"))
+            console.print(Text(f"{side} {reward}: {one_line(sample[side].strip())}"))
 
 
 def parser() -> Parser:

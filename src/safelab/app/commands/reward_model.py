@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from safelab.app.commands._supervised import options_of, run
 
 if TYPE_CHECKING:
-    from safelab.supervised.options import RewardModelOptions
+    from safelab.supervised.options import SupervisedOptions
 
 USAGE = """usage: safelab reward-model model=DIR output=DIR [pairs.path=FILE.jsonl.gz] [key=value ...]
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
     return run(options, "reward model", load_reward_model)
 
 
-def _kind() -> "type[RewardModelOptions]":
-    from safelab.supervised.options import RewardModelOptions
+def _kind() -> "type[SupervisedOptions]":
+    from safelab.supervised.options import SupervisedOptions
 
-    return RewardModelOptions
+    return SupervisedOptions

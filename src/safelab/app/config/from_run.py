@@ -1,6 +1,7 @@
 """From a run's directory back to its parts, with the weights of a checkpoint at hand."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,3 +76,13 @@ def parts_of(config: Mapping[str, Any], say: Callable[[str], None]) -> Any:
     from safelab.app.config.build import build, context_for
 
     return build(config, context_for(config, say))
+
+
+def writer_of(config: Mapping[str, Any], say: Callable[[str], None]) -> tuple[Any, Any]:
+    """A fresh build of the run's policy and sampler alone: neither its data nor its reward need be there."""
+    from safelab.app.config.build import context_for
+    from safelab.plugins import build_option
+
+    context = context_for(config, say)
+    policy = build_option("policy", config["policy"], context)
+    return policy, build_option("rollout", config["rollout"], replace(context, policy=policy))

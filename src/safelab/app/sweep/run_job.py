@@ -21,11 +21,15 @@ def run_job(job: Job, ready: Callable[[], None] = lambda: None, command: str | N
     """
     from safelab.app.config.build import build, context_for, settings_of
     from safelab.app.console import progress
+    from safelab.training.fit import length_note
+    from safelab.training.lifecycle.progress import notice
     from safelab.training.lifecycle.run import Outcome, is_finished, train
 
     if is_finished(settings_of(job.config)):
         return Outcome(status="skipped", directory=job.directory, reason=None, final_reward=None)
     with progress() as say:
         parts = build(job.config, context_for(job.config, say))
+    if said := length_note(job.config, getattr(parts.policy, "trained_at", None)):
+        notice(f"note: {said}")
     ready()
     return train(parts, job.config, job.overrides, command or shlex.join(["safelab", *sys.argv[1:]]))

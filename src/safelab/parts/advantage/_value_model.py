@@ -8,8 +8,8 @@ from torch import Tensor
 
 from safelab.contracts import Context, Policy
 from safelab.errors import ConfigError
-from safelab.pretrained.adapters import refuse_adapter
-from safelab.pretrained.load import Source, tokenizer_of, weights_of
+from safelab.pretrained.adapters import classifier, with_tokenizer
+from safelab.pretrained.load import Source, tokenizer_of
 from safelab.types import Rollout, flat_sequences
 
 
@@ -23,9 +23,8 @@ def load_value_model(path: str, dtype: str, micro_batch_size: int | None, contex
     from transformers import AutoModelForTokenClassification
 
     source = Source("advantage.path", path, "that safelab value-model made", "make one with safelab value-model")
-    refuse_adapter(source)
-    tokenizer = tokenizer_of(source)
-    module, _ = weights_of(AutoModelForTokenClassification, source, dtype=getattr(torch, dtype))
+    tokenizer = tokenizer_of(with_tokenizer(source))
+    module, _ = classifier(AutoModelForTokenClassification, source, dtype=getattr(torch, dtype))
     if module.config.num_labels != 1:
         raise ConfigError(f"advantage.path must have one output, got {path!r} with {module.config.num_labels}")
     assert context.policy is not None

@@ -14,7 +14,8 @@ from safelab.parts.policy._decoding import Growing, Memory, sample
 from safelab.parts.policy._probe import check_fixed_cache
 from safelab.parts.policy._static_cache import Reserved
 from safelab.parts.policy._texts import Texts, rows_of
-from safelab.pretrained.limits import positions_of
+from safelab.pretrained.ends import end_tokens
+from safelab.pretrained.limits import positions_of, trained_at
 from safelab.types import PromptBatch
 
 
@@ -30,7 +31,8 @@ class CausalPolicy(Policy):
         # Not of the configuration: some models project their hidden states before the head.
         self.hidden_size = int(adapted.inner.get_output_embeddings().weight.shape[-1])
         self.positions = positions_of(adapted.inner.config)
-        self.ends = end_tokens(adapted.inner, texts)
+        self.trained_at = trained_at(adapted.inner.config)
+        self.ends = end_tokens(adapted.inner, texts.tokenizer)
         self.texts = texts
         self._adapted = adapted
         self._temperature = sampling_temperature
@@ -112,15 +114,6 @@ class CausalPolicy(Policy):
     def restore(self, directory: Path) -> None:
         """The weights of a directory that ``save`` wrote."""
         self._adapted.restore(directory)
-
-
-def end_tokens(module: Any, texts: Texts) -> tuple[int, ...]:
-    """Every token that ends a response: the tokenizer's first, then what the checkpoint's generation settings name."""
-    settings = getattr(module, "generation_config", None)
-    named = getattr(settings, "eos_token_id", None)
-    named = named if isinstance(named, list) else [] if named is None else [named]
-    rows = int(module.get_input_embeddings().weight.shape[0])
-    return tuple(dict.fromkeys([texts.end, *(int(token) for token in named if 0 <= int(token) < rows)]))
 
 
 def plain_sampling(texts: Texts, ends: Sequence[int], sampling_temperature: float) -> Any:

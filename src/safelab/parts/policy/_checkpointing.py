@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from safelab.errors import ConfigError
+from safelab.pretrained.recomputing import recomputed_layers
 
 
 def checkpointing(module: Any) -> Callable[[], AbstractContextManager[None]]:
@@ -19,12 +19,7 @@ def checkpointing(module: Any) -> Callable[[], AbstractContextManager[None]]:
     Raises:
         ConfigError: the model has no layers that can be checkpointed.
     """
-    from transformers.modeling_layers import GradientCheckpointingLayer
-
-    layers = [part for part in module.modules() if isinstance(part, GradientCheckpointingLayer)]
-    if not layers:
-        raise ConfigError("policy.gradient_checkpointing must be false for this model, got true: it has no such layers")
-    module.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+    layers = recomputed_layers(module, "policy.gradient_checkpointing")
 
     @contextmanager
     def around() -> Iterator[None]:

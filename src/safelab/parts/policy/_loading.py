@@ -16,7 +16,7 @@ from safelab.parts.policy._probe import probe, read
 from safelab.parts.policy._reading import CausalReader, compiled_reader, head_is_plain
 from safelab.parts.policy._texts import Texts
 from safelab.plugins import build_option
-from safelab.pretrained.adapters import merged
+from safelab.pretrained.adapters import merged, with_tokenizer
 from safelab.pretrained.limits import check_reach
 from safelab.pretrained.load import Source, tokenizer_of
 from safelab.pretrained.whole import check_rows, check_text_only
@@ -83,7 +83,7 @@ class LanguageModel(Part):
         from transformers import AutoModelForCausalLM
 
         source = Source("policy.path", path, "of a causal language model", REMEDY)
-        tokenizer = tokenizer_of(source, padding_side="left")
+        tokenizer = tokenizer_of(with_tokenizer(source), padding_side="left")
         dtype = getattr(torch, self.dtype)
         module = merged(AutoModelForCausalLM, source, dtype=dtype, attn_implementation=self.attention)
         check_text_only("policy.path", path, module)

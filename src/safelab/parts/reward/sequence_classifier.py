@@ -14,9 +14,9 @@ from safelab.contracts import Context, Part, Reward
 from safelab.corpus.dialogue import Template, check_template, texts
 from safelab.errors import ConfigError
 from safelab.parts.reward._batches import by_length
-from safelab.pretrained.adapters import refuse_adapter
+from safelab.pretrained.adapters import classifier, with_tokenizer
 from safelab.pretrained.limits import check_reach
-from safelab.pretrained.load import Source, tokenizer_of, weights_of
+from safelab.pretrained.load import Source, tokenizer_of
 from safelab.pretrained.padding import check_padding
 from safelab.pretrained.whole import check_rows
 
@@ -47,11 +47,12 @@ class SequenceClassifier(Part):
         from transformers import AutoModelForSequenceClassification
 
         source = Source("reward.path", self.path, "of a sequence classifier", "give a trained one")
-        refuse_adapter(source)
         # Truncation from the left keeps the response; padding on the right suits causal and bidirectional models alike.
         dtype, trust = getattr(torch, self.dtype), self.trust_remote_code
-        tokenizer = tokenizer_of(source, padding_side="right", truncation_side="left", trust_remote_code=trust)
-        model, _ = weights_of(AutoModelForSequenceClassification, source, dtype=dtype, trust_remote_code=trust)
+        tokenizer = tokenizer_of(
+            with_tokenizer(source), padding_side="right", truncation_side="left", trust_remote_code=trust
+        )
+        model, _ = classifier(AutoModelForSequenceClassification, source, dtype=dtype, trust_remote_code=trust)
         if self.label >= model.config.num_labels:
             raise ConfigError(f"reward.label must be below {model.config.num_labels}, got {self.label}")
         check_template("reward.template", self.template, tokenizer, self.path)

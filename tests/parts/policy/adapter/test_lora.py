@@ -7,7 +7,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from safelab.errors import ConfigError
-from safelab.parts.policy.adapter.lora import Lora, linear_layers
+from safelab.parts.policy.adapter.lora import Lora
+from safelab.pretrained.lora import linear_layers
 from support.architectures import write
 from support.models import model_directory, tiny_policy
 from support.runs import numbers, run, small, trained

@@ -1,0 +1,103 @@
+"""LoRA: low-rank updates beside the linear layers of a frozen model. ``peft`` does the work.
+
+    W' = W + (alpha / rank) B A,   A random, B = 0 at the start: the model is what it was, to the bit
+
+Deviation: no dropout key. Rollout, reference and training must score alike, so dropout is off everywhere, and a key
+that changes nothing is none.
+Ref: Hu et al. 2021, arXiv 2106.09685, section 4.1.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any, Literal, cast
+
+from pydantic import Field
+
+from safelab.errors import ConfigError, nearest
+from safelab.options import Options
+
+Task = Literal["CAUSAL_LM", "SEQ_CLS", "TOKEN_CLS"]
+"""What the model is for, in ``peft``'s words; the head of the last two trains in full and is saved with the update."""
+
+
+HEADS = ("score", "classifier")
+"""What a classifier's head is called in ``transformers``, and so in an adapter that holds one."""
+
+
+class LoraOptions(Options):
+    """``rank``; ``alpha``: the update is scaled by alpha / rank; ``targets``: names of the projections, null for all.
+
+    All means every linear layer but the head.
+    """
+
+    name: Literal["lora"]
+    rank: Annotated[int, Field(ge=1)]
+    alpha: Annotated[float, Field(gt=0)]
+    targets: Annotated[list[str], Field(min_length=1)] | None
+
+
+def with_lora(
+    module: Any, key: str, task: Task, *, rank: int, alpha: float, targets: Sequence[str] | None, seed: int
+) -> Any:
+    """``module`` frozen, with trainable low-rank updates beside its projections; A depends on ``seed`` only.
+
+    Args:
+        module: of ``transformers``.
+        key: of the configuration that asks for it, for messages.
+        task: what the model is for.
+        rank: see ``LoraOptions``; so are ``alpha`` and ``targets``.
+        alpha: see above.
+        targets: see above.
+        seed: of A.
+
+    Raises:
+        ConfigError: a target that the model does not have.
+    """
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    layers = linear_layers(module)
+    for target in targets or ():
+        if target not in layers:
+            raise ConfigError(
+                f"{key}.targets must name linear layers of the model, got {target!r}: {nearest(target, layers)}"
+            )
+    config = LoraConfig(
+        task_type=task,
+        r=rank,
+        lora_alpha=cast(int, alpha),
+        lora_dropout=0.0,
+        target_modules=list(targets) if targets else "all-linear",
+        exclude_modules=None if task == "CAUSAL_LM" else rf"(.*\.)?({'|'.join(HEADS)})(\..*)?",
+    )
+    try:
+        with torch.random.fork_rng(devices=[]), quiet():
+            torch.manual_seed(seed)
+            return get_peft_model(module, config)
+    except ValueError as error:
+        raise ConfigError(
+            f"{key} must suit the model, got lora with targets={targets and list(targets)}: "
+            f"{str(error).splitlines()[0]}; name other layers, of {', '.join(sorted(layers))}"
+        ) from error
+
+
+def linear_layers(module: Any) -> set[str]:
+    """The last names of its layers that LoRA can stand beside; GPT-2 and its kind have ``Conv1D`` in their place."""
+    from torch import nn
+    from transformers.pytorch_utils import Conv1D
+
+    return {name.rsplit(".", 1)[-1] for name, part in module.named_modules() if isinstance(part, (nn.Linear, Conv1D))}
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Within it, ``peft`` says nothing that a user can do nothing about."""
+    with warnings.catch_warnings():
+        # It asks transformers by a name that has a newer one.
+        warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated", FutureWarning)
+        # GPT-2's layers hold their weights transposed; peft sees it, does the right thing and says so.
+        warnings.filterwarnings("ignore", "fan_in_fan_out is set to False", UserWarning)
+        # To find out whether the embedding trains, it looks for a config.json that an adapter's base lacks.
+        warnings.filterwarnings("ignore", "Could not find a config file", UserWarning)
+        yield
