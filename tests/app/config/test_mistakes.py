@@ -31,7 +31,7 @@ MISTAKES = {
     "too many minibatches": (["optimizer.minibatches=9999"], "optimizer.minibatches must be at most"),
     "value where keys are": (["optimizer=3"], "optimizer must be one of its options, got 3"),
     "keys where a value is": (["seed.x=1"], "seed is a value, not a group of keys"),
-    "no value": (["policy=local"], "policy.path must be given, it has no default: add policy.path=..."),
+    "no value": (["policy=local", "world=small"], "policy.path must be given, it has no default: add policy.path=..."),
     "interpolation": (["optimizer.lr=${nowhere}"], "optimizer.lr: Interpolation key 'nowhere' not found"),
     "no equals sign": (["safe"], "'safe' must be key=value, as in algorithm=safe"),
     "grammar": (["optimizer.lr=[1"], "'optimizer.lr=[1' must be a valid override"),

@@ -23,6 +23,7 @@ import safelab
 from safelab.app.config import mistakes
 from safelab.app.config.hydra_node import check_hydra_node
 from safelab.app.config.jobs import PRESETS
+from safelab.app.config.own_model import check_own_model
 from safelab.errors import ConfigError
 
 CONFIG_NAME = "config"
@@ -122,6 +123,9 @@ def compose(hydra: Hydra, overrides: Sequence[str], *, multirun: bool = False, n
             ) from error
     check_hydra_node(made.hydra)
     _check_package(made)
+    if not multirun:
+        with explained(hydra, overrides, name):
+            check_own_model(hydra, [made], overrides)
     return made
 
 
