@@ -48,8 +48,8 @@ def check_own_model(hydra: Hydra, runs: Sequence[DictConfig], overrides: Sequenc
         command = shlex.join(["safelab", "train", *many, *overrides, *added])
         raise ConfigError(
             f"{', '.join([*missing, *lacking])} must be given with policy={','.join(policies)}, no model of the "
-            f"embedded world, got that world's own by default ({stands}): name yours, as in `{command}`, or add world=small if "
-            "this model is to learn from the embedded world"
+            f"embedded world, got that world's own by default ({stands}): name yours, as in `{command}`, or add "
+            "world=small if this model is to learn from the embedded world"
         )
 
 
