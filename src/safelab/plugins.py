@@ -99,7 +99,7 @@ def faults(group: str, config: Mapping[str, Any]) -> list[str]:
         return [said]
     lines = _own_faults(group, config, part)
     for key, value in config.items():
-        if isinstance(value, Mapping) and _is_group(f"{group}/{key}"):
+        if isinstance(value, Mapping) and is_group(f"{group}/{key}"):
             lines += faults(f"{group}/{key}", value)
     return lines
 
@@ -231,7 +231,7 @@ def _names(known: Mapping[str, FieldInfo], location: Sequence[str]) -> list[str]
 def _not_chosen(group: str, fault: Mapping[str, Any]) -> str | None:
     """What ``controller.route=reward`` is told: it sets a key where ``controller/route=reward`` chooses an option."""
     inner = f"{group}/{fault['loc'][0]}" if fault["loc"] else ""
-    if fault["type"] not in ("dict_type", "mapping_type") or not _is_group(inner):
+    if fault["type"] not in ("dict_type", "mapping_type") or not is_group(inner):
         return None
     value, known = fault["input"], option_names(inner)
     if isinstance(value, str) and ":" in value:
@@ -283,6 +283,7 @@ def _package(group: str) -> str:
     return f"{ROOT}.{dotted(group)}"
 
 
-def _is_group(group: str) -> bool:
+def is_group(group: str) -> bool:
+    """Whether ``group``, nested with slashes, is one that parts serve."""
     spec = find_spec(_package(group))
     return spec is not None and spec.submodule_search_locations is not None

@@ -10,6 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from safelab.app.config.compose import compose, opened, parse
 from safelab.app.config.mistakes import missing, unresolved
+from safelab.app.config.numbers import read_numbers
 from safelab.app.config.places import at_home
 from safelab.errors import ConfigError
 
@@ -54,6 +55,7 @@ def options_of(arguments: Sequence[str], name: str, usage: str, kind: Callable[[
 
     from safelab.plugins import describe
 
+    read_numbers(values, OmegaConf.to_container(config, resolve=False), kind())
     values = at_home(values)
     try:
         return kind()(**values)

@@ -23,6 +23,7 @@ import safelab
 from safelab.app.config import mistakes
 from safelab.app.config.hydra_node import check_hydra_node
 from safelab.app.config.jobs import PRESETS
+from safelab.app.config.own_model import check_own_model
 from safelab.errors import ConfigError
 
 CONFIG_NAME = "config"
@@ -95,11 +96,34 @@ def opened(config_dir: str | None = None, config_path: str | None = None) -> Ite
     search_path = create_config_search_path(str(main))
     if config_dir is not None:
         extra = _directory(config_dir, "--config-dir")
+        check_names(extra, "--config-dir")
         search_path.prepend("command-line", f"file://{extra}", SearchPathQuery(provider="schema"))
     try:
         yield Hydra.create_main_hydra2("safelab", search_path)
     finally:
         GlobalHydra.instance().clear()
+
+
+def check_names(extra: Path, flag: str) -> None:
+    """Refuse a folder of the user's with a file that safelab has by that name, too: Hydra would read safelab's.
+
+    Raises:
+        ConfigError: it is a run's folder, or has such files.
+    """
+    ours = config_directory()
+    names = [file.relative_to(ours) for file in ours.rglob("*.yaml")]
+    both = sorted(str(name) for name in names if (extra / name).is_file())
+    if both and (extra / "run.json").is_file():
+        raise ConfigError(
+            f"{flag} must be a folder with groups of your own, got the run {extra}, whose config.yaml would not be "
+            f"read: `safelab reproduce {extra}` runs it again, and its overrides.yaml is what its command said, to be "
+            "changed and said again"
+        )
+    if both and not extra.samefile(ours):
+        raise ConfigError(
+            f"{flag} must not have files that are named as safelab's own, which would be read in their place, got "
+            f"{', '.join(both)} in {extra}: give them other names"
+        )
 
 
 def compose(hydra: Hydra, overrides: Sequence[str], *, multirun: bool = False, name: str = CONFIG_NAME) -> DictConfig:
@@ -120,8 +144,13 @@ def compose(hydra: Hydra, overrides: Sequence[str], *, multirun: bool = False, n
                 f"the overrides must be key=value or group=option, got {' '.join(overrides)!r}, of which Hydra makes "
                 f"nothing ({type(error).__name__}: {str(error)[:100]})"
             ) from error
-    check_hydra_node(made.hydra)
+    check_hydra_node(made.hydra, many=multirun)
+    for place in made.hydra.searchpath:
+        check_names(Path(str(place).removeprefix("file://")), "hydra.searchpath")
     _check_package(made)
+    if not multirun:
+        with explained(hydra, overrides, name):
+            check_own_model(hydra, [made], overrides)
     return made
 
 

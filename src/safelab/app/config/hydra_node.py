@@ -1,25 +1,70 @@
-"""What of Hydra's own node a command line may set: nothing that would call a function by its name."""
+"""What of Hydra's own node may be set: what acts here, and nothing that would call a function by its name."""
 
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
+from omegaconf import DictConfig, OmegaConf
 
+from safelab.app.config.preflight import listed
 from safelab.errors import ConfigError, nearest
 
 KINDS = {"launcher": Launcher, "sweeper": Sweeper}
 
+ACTING = ("mode", "searchpath", "launcher", "sweeper", "hydra_help", "callbacks")
+"""First parts of the keys and groups of ``hydra`` that are obeyed; ``callbacks`` is refused by a check of its own."""
 
-def check_hydra_node(node: Any) -> None:
-    """Refuse a launcher or sweeper that no installed plugin offers, and callbacks.
+OF_MANY = ("launcher", "sweeper")
+"""Those of them that act on many jobs only."""
+
+ELSEWHERE = ("job.name", "job.env_set", "job.env_copy", "job_logging", "hydra_logging", "verbose")
+"""What Hydra itself does for each job where a launcher other than ours starts it."""
+
+FOLDER = "a run's folder is <output_dir>/<experiment>/<arm>/seed_<n>: set output_dir, experiment or arm"
+
+INSTEAD = {
+    "run.dir": FOLDER,
+    "sweep.dir": FOLDER,
+    "sweep.subdir": FOLDER,
+    "output_subdir": "a run's own folder holds its config.yaml and overrides.yaml: leave it out",
+    "job.chdir": "a run stays in the current folder: leave it out",
+    "job.name": "a run is named by experiment, arm and seed: set those",
+    "job.env_set": "set the variable before the command, as in NAME=value safelab train ...",
+    "job.env_copy": "each job has the command's own environment: leave it out",
+    "job_logging": "what a job of a sweep prints lies in its folder's log.txt: leave it out",
+    "verbose": "--debug shows the traceback of an error",
+}
+"""Key of ``hydra`` -> what does here what its user wants."""
+
+AS_SHIPPED: Mapping[str, tuple[Any, ...]] = {
+    "run.dir": (".", "outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}"),
+    "sweep.dir": ("${output_dir}/${experiment}", "multirun/${now:%Y-%m-%d}/${now:%H-%M-%S}"),
+    "sweep.subdir": (".", "${hydra.job.num}"),
+    "output_subdir": (None, ".hydra"),
+    "job.chdir": (False, None),
+    "job.name": ("safelab",),
+    "job.env_set": ({},),
+    "job.env_copy": ([],),
+    "verbose": (False,),
+}
+"""Key of ``hydra`` -> what it holds where nobody has set it: in conf/config.yaml, or in a user's file, by Hydra."""
+
+
+def check_hydra_node(node: Any, *, many: bool) -> None:
+    """Refuse what would have no effect, a launcher or sweeper that no installed plugin offers, and callbacks.
 
     Args:
         node: the key ``hydra`` of a composed configuration.
+        many: whether it is a sweep's.
 
     Raises:
         ConfigError: what must not be set, with what may.
     """
+    if lines := list(dict.fromkeys(idle(node, many=many))):
+        raise ConfigError(listed(lines))
     for key, kind in KINDS.items():
         known = [f"{plugin.__module__}.{plugin.__qualname__}" for plugin in Plugins.instance().discover(kind)]
         target = node[key].get("_target_") if hasattr(node[key], "get") else node[key]
@@ -31,3 +76,34 @@ def check_hydra_node(node: Any) -> None:
     workers = node.launcher.get("workers")
     if workers is not None and workers < 1:
         raise ConfigError(f"hydra.launcher.workers must be >= 1 or null, got {workers}")
+
+
+def idle(node: DictConfig, *, many: bool) -> Iterator[str]:
+    """One line for each key of ``hydra`` that a command line or a file sets, and that nothing here would look at."""
+    passed_on = ELSEWHERE if many and node.runtime.choices.get("hydra/launcher") != "local" else ()
+    for override in node.overrides.hydra:
+        key = re.split("[=@]", override.lstrip("+~"))[0].replace("/", ".").removeprefix("hydra.")
+        if key.split(".")[0] in OF_MANY and not many:
+            yield f"{override} must come with -m, and acts on many jobs only: add -m, or leave it out"
+        elif key.split(".")[0] not in ACTING and not _below(key, (*AS_SHIPPED, *passed_on)):
+            yield _line(key, override.partition("=")[2])
+    for key in AS_SHIPPED:  # a file may have set these
+        if (value := _value(node, key)) not in AS_SHIPPED[key] and key not in passed_on:
+            yield _line(key, value)
+
+
+def _line(key: str, value: Any) -> str:
+    remedy = next((INSTEAD[known] for known in INSTEAD if _below(key, (known,))), "leave it out")
+    return f"hydra.{key} has no effect here, got {value}: {remedy}"
+
+
+def _value(node: DictConfig, key: str) -> Any:
+    """As it is written, interpolations and all."""
+    found: Any = OmegaConf.to_container(node, resolve=False)
+    for part in key.split("."):
+        found = found[part]
+    return found
+
+
+def _below(key: str, known: tuple[str, ...]) -> bool:
+    return any(key == name or key.startswith(f"{name}.") for name in known)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from safelab.app.config.mistakes import missing, unresolved
+from safelab.app.config.numbers import read_numbers
 from safelab.app.config.places import at_home
 from safelab.errors import ConfigError, UserError
 from safelab.runlog.keys import makes_no_arm
@@ -78,6 +79,7 @@ def to_job(composed: DictConfig, hydra: Any = None) -> Job:
         config: dict[str, Any] = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise ConfigError(unresolved(error)) from error
+    read_numbers(config, OmegaConf.to_container(own, resolve=False))
     config = at_home(config)
     overrides = tuple(overrides_of(hydra))
     if config.get("arm") is None:

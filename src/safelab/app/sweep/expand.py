@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from safelab.app.config.arms import WITHOUT_ARMS, Arms, arms_of, as_override, check_left_to_arms, seeds_of, split
 from safelab.app.config.compose import CONFIG_NAME, compose, explained
 from safelab.app.config.jobs import ARMS, Job, arm_name, merged, overrides_of, to_job
+from safelab.app.config.own_model import check_own_model
 from safelab.app.config.preflight import listed
 from safelab.errors import ConfigError
 from safelab.runlog.keys import makes_no_arm
@@ -148,15 +149,17 @@ def compose_jobs(hydra: Hydra, master: DictConfig, overrides: Sequence[Overrides
     Raises:
         ConfigError: what is wrong with those that cannot be composed, all of it.
     """
-    jobs, faults = [], []
+    runs, jobs, faults = [], [], []
     for own in overrides:
         try:
             with explained(hydra, own, name):
-                jobs.append(to_job(hydra.config_loader.load_sweep_config(master, list(own))))
+                runs.append(hydra.config_loader.load_sweep_config(master, list(own)))
+                jobs.append(to_job(runs[-1]))
         except ConfigError as error:
             faults += [(label(own), line) for line in str(error).splitlines()]
     if faults:
         raise ConfigError(listed(merged(dict.fromkeys(faults), len({label(own) for own in overrides}))))
+    check_own_model(hydra, runs, overrides_of(master.hydra))
     return jobs
 
 
