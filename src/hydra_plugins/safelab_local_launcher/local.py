@@ -30,9 +30,10 @@ class LocalLauncher(Launcher):
         self.workers = workers
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what ``launch`` needs; of the task function, always safelab's own, the jobs that it has composed."""
+        """Keep what ``launch`` needs; of the task function, always safelab's own, its jobs and the names of arms."""
         self.hydra_context, self.config = hydra_context, config
         self.composed = getattr(task_function, "jobs", {})
+        self.labels = getattr(task_function, "labels", {})
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run one job per list of overrides."""
@@ -42,7 +43,7 @@ class LocalLauncher(Launcher):
 
         load = self.hydra_context.config_loader.load_sweep_config
         jobs = [
-            self.composed.get(tuple(overrides)) or to_job(load(self.config, list(overrides)))
+            self.composed.get(tuple(overrides)) or to_job(load(self.config, list(overrides)), labels=self.labels)
             for overrides in job_overrides
         ]
         returns = []

@@ -93,6 +93,28 @@ def test_what_the_command_line_says_several_values_of_is_in_the_arms_name(jobs: 
     assert (job.config["critic"]["name"], job.config["optimizer"]["critic_lr"]) == ("double_soft_min", 1e-3)
 
 
+def test_what_all_jobs_share_is_not_in_their_arms_names(jobs: Jobs) -> None:
+    shared = ("policy=local", "policy.path=a/sft", "data=text", "data.path=p.txt", "rollout.max_new_tokens=64")
+    two = jobs("algorithm=safe,ppo_matched", "seed=0,1", *shared)
+    assert {arm for arm, _ in two} == {"safe", "ppo_matched"}
+    three = jobs("algorithm=safe,ppo_matched,grpo", "seed=0", *shared)
+    assert three["safe", 0].directory == two["safe", 0].directory
+    assert {arm for arm, _ in jobs("algorithm=safe,ppo", "optimizer.lr=1e-4,3e-4", *shared)} == {
+        f"{name},optimizer.lr={rate}" for name in ("safe", "ppo") for rate in ("0.0001", "0.0003")
+    }
+
+
+def test_a_sweep_over_seeds_alone_has_the_arm_of_one_run(jobs: Jobs, hydra: Hydra) -> None:
+    told = "algorithm=safe", "controller/gate=none"
+    one = to_job(compose(hydra, [*told]))
+    assert jobs(*told, "seed=0,1")["safe,controller-gate=none", 0].directory == one.directory
+
+
+def test_a_job_of_a_sweep_can_be_repeated_from_its_own_overrides(jobs: Jobs, hydra: Hydra) -> None:
+    job = jobs("algorithm=safe,ppo", "optimizer.critic_lr=1e-3", "seed=0,1")["ppo", 1]
+    assert to_job(compose(hydra, [*job.overrides])).config == job.config
+
+
 def test_a_choice_beside_arms_wins_over_the_presets_own(jobs: Jobs) -> None:
     assert jobs("+sweep=common")["a", 0].config["controller"]["penalty"]["name"] == "linear"
 

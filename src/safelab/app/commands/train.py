@@ -17,9 +17,10 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig
 
 from safelab.app.config.compose import CONFIG_NAME, compose, explained, opened, parse
-from safelab.app.config.jobs import Job, to_job
+from safelab.app.config.jobs import Job, overrides_of, to_job
+from safelab.app.config.names import Labels, swept
 from safelab.app.config.preflight import check_options, preflight
-from safelab.app.sweep.expand import alike, compose_jobs, expand, is_sweep, jobs_of, shared, the_one
+from safelab.app.sweep.expand import alike, compose_jobs, expand, is_sweep, jobs_of, shared, the_one, told_of
 from safelab.app.sweep.fork_server import warm
 from safelab.app.sweep.lock import alone
 from safelab.app.sweep.run_job import run_job
@@ -123,9 +124,13 @@ def single(job: Job) -> int:
 
 @dataclass(frozen=True, slots=True)
 class JobFunction:
-    """What launchers that are not ours call for each job; ours takes the ``jobs`` that were composed for the checks."""
+    """What launchers that are not ours call for each job; ours takes the ``jobs`` that were composed for the checks.
+
+    ``labels``: what the names of a sweep's arms show; see ``names.swept``.
+    """
 
     jobs: Mapping[tuple[str, ...], Job]
+    labels: Labels
 
     def __call__(self, config: DictConfig) -> float | None:
         """Run one job; sweepers that search want its last mean reward.
@@ -133,7 +138,8 @@ class JobFunction:
         Raises:
             RunFailed: the run could not go on.
         """
-        job = to_job(config, HydraConfig.get())
+        hydra = HydraConfig.get()
+        job = self.jobs.get(tuple(overrides_of(hydra))) or to_job(config, hydra, self.labels)
         outcome = run_job(job)
         if outcome.status in ("failed", "diverged", "interrupted") and not outcome.expected:
             raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})")
@@ -148,8 +154,9 @@ def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
     if not master.hydra.sweeper["_target_"].endswith("BasicSweeper"):
         if arms is not None:
             raise ConfigError("hydra/sweeper must be basic where a sweep has arms: a sweeper that searches has none")
+        labels = swept(told_of(hydra, master))
         with explained(hydra, overrides, name):  # its jobs are not known beforehand
-            hydra.multirun(config_name=name, task_function=JobFunction({}), overrides=overrides)
+            hydra.multirun(config_name=name, task_function=JobFunction({}, labels), overrides=overrides)
         return 0
     batches = expand(hydra, master, arms)
     every = [tuple(job) for batch in batches for job in batch]
@@ -163,7 +170,7 @@ def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
         prepare_policies(jobs)
     context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(master))
     with explained(hydra, overrides, name):
-        function = JobFunction(dict(zip(every, jobs, strict=True)))
+        function = JobFunction(dict(zip(every, jobs, strict=True)), swept(told_of(hydra, master)))
         launcher = Plugins.instance().instantiate_launcher(context, function, master)
     returns: list[JobReturn] = []
     with alone(jobs):

@@ -17,7 +17,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, Quote, QuotedString
 from omegaconf import DictConfig, OmegaConf
 
-from safelab.app.config.jobs import ARMS, folder_fault
+from safelab.app.config.jobs import ARMS
+from safelab.app.config.names import folder_fault
 from safelab.app.config.preflight import listed
 from safelab.errors import ConfigError, nearest
 from safelab.runlog.keys import makes_no_arm

@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 import safelab
 from safelab.app.config import mistakes
 from safelab.app.config.hydra_node import check_hydra_node
-from safelab.app.config.jobs import PRESETS
+from safelab.app.config.names import PRESETS
 from safelab.app.config.own_model import check_own_model
 from safelab.errors import ConfigError
 

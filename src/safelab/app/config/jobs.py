@@ -1,8 +1,6 @@
 """From a composed configuration to a job: plain values, a name for its arm, a directory, and what is there already."""
 
-import hashlib
 import os
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,28 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from safelab.app.config.mistakes import missing, unresolved
+from safelab.app.config.names import Labels, arm_name, folder_fault, key_in, without_implied
 from safelab.app.config.numbers import read_numbers
 from safelab.app.config.places import at_home
 from safelab.errors import ConfigError, UserError
-from safelab.runlog.keys import makes_no_arm
 
 ARMS = "arms"
 """Key of a sweep's file; no run has it."""
-
-PRESETS = ("sweep", "recipe")
-"""Groups whose options are whole experiments, and name a folder of their own."""
-
-LONGEST_FOLDER = 255
-"""Bytes that file systems allow."""
-
-LONGEST_ARM = 100
-"""Characters of a name that is made here: reports want names that can be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +40,13 @@ class Job:
         return Path(config["output_dir"], config["experiment"], config["arm"], f"seed_{config['seed']}")
 
 
-def to_job(composed: DictConfig, hydra: Any = None) -> Job:
+def to_job(composed: DictConfig, hydra: Any = None, labels: Labels | None = None) -> Job:
     """The job that a composed configuration describes.
 
     Args:
         composed: with Hydra's node in it, unless that is given.
         hydra: Hydra's node where ``composed`` has none.
+        labels: of a sweep with several arms, what is in their names; see ``names.swept``.
 
     Raises:
         ConfigError: keys without a value, interpolations that lead nowhere, names that are no folder names, or many
@@ -67,24 +55,25 @@ def to_job(composed: DictConfig, hydra: Any = None) -> Job:
     if hydra is None:
         HydraConfig.instance().set_config(composed)  # ${hydra:...} in a user's configuration reads it
         hydra = composed.hydra
-    own = composed.copy()
-    with open_dict(own):
-        own.pop("hydra", None)
-    if ARMS in own:
+    told = composed.copy()
+    with open_dict(told):
+        told.pop("hydra", None)
+    if ARMS in told:
         raise ConfigError("arms are many runs, and this is about one: give one arm's overrides in place of the sweep")
     try:
-        absent = sorted(OmegaConf.missing_keys(own))
+        absent = sorted(OmegaConf.missing_keys(told))
         if absent:
             raise ConfigError("\n".join(missing(key) for key in absent))
-        config: dict[str, Any] = OmegaConf.to_container(own, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
+        config: dict[str, Any] = OmegaConf.to_container(told, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise ConfigError(unresolved(error)) from error
-    read_numbers(config, OmegaConf.to_container(own, resolve=False))
+    read_numbers(config, OmegaConf.to_container(told, resolve=False))
     config = at_home(config)
     overrides = tuple(overrides_of(hydra))
     if config.get("arm") is None:
-        choice = hydra.runtime.choices.get("algorithm")
-        config["arm"] = arm_name(choice, [text for text in overrides if not text.startswith("algorithm=")])
+        changes = [text for text in overrides if not text.startswith("algorithm=")]
+        own = [text for text in changes if key_in(text, labels)] if labels else without_implied(changes)
+        config["arm"] = arm_name(hydra.runtime.choices.get("algorithm"), own, labels)
     for key in ("experiment", "arm"):
         if fault := folder_fault(key, config.get(key)):
             raise ConfigError(fault)
@@ -94,37 +83,6 @@ def to_job(composed: DictConfig, hydra: Any = None) -> Job:
 def overrides_of(hydra: Any) -> list[str]:
     """What the command line asked for, from Hydra's node, as it was written."""
     return list(OmegaConf.to_container(hydra.overrides.task, resolve=False))  # type: ignore[arg-type]
-
-
-def arm_name(base: str | None, overrides: Sequence[str]) -> str:
-    """The algorithm or arm and what the command line changes in it, as one folder name: ``safe,controller-gate=none``.
-
-    The order of the overrides does not matter, nor how a number is written. What a folder name cannot hold is
-    replaced, and a name that lost something this way ends in a hash of the whole.
-    """
-    parts = {}
-    for override in OverridesParser.create().parse_overrides(list(overrides)):
-        key = override.get_key_element().lstrip("+")
-        if not (makes_no_arm(key) or override.is_hydra_override() or key in PRESETS):
-            parts[key] = override
-    keys = sorted(parts)
-    short = ",".join([base or "none", *(f"{key.replace('/', '-')}={_value(parts[key])}" for key in keys)])
-    whole = [base, *(f"{key}={parts[key].value()!r}" for key in keys)]
-    safe = re.sub(r"[^A-Za-z0-9._,=+@~-]+", "_", short)
-    lost = safe != short or any("/" in str(parts[key].value()) for key in keys)
-    if not lost and len(safe) <= LONGEST_ARM:
-        return safe
-    digest = hashlib.blake2b(repr(whole).encode(), digest_size=4).hexdigest()
-    return f"{safe[: LONGEST_ARM - 9]}~{digest}"
-
-
-def folder_fault(key: str, value: Any) -> str | None:
-    """Why ``value`` cannot be the name of a folder, if so."""
-    if not isinstance(value, str) or not value or value in (".", "..") or re.search(r"[/\\\x00-\x1f]", value):
-        return f"{key} must be the name of one folder (text without slashes), got {value!r}"
-    if len(value.encode()) > LONGEST_FOLDER:
-        return f"{key} must be at most {LONGEST_FOLDER} bytes long, got {len(value.encode())}"
-    return None
 
 
 def check_directories(jobs: Sequence[Job]) -> list[str]:
@@ -153,16 +111,6 @@ def merged(faults: Iterable[tuple[str, str]], count: int) -> list[str]:
         few = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
         lines.append(line if len(names) == count else f"{line} (in {few})")
     return lines
-
-
-def _value(override: Override) -> str:
-    """The value as the configuration will hold it, so that 1e-4 and 0.0001 are one; of a path its last part."""
-    value = override.value()
-    if isinstance(value, str):
-        return Path(value).name or value
-    if isinstance(value, dict | list):
-        return override.get_value_element_as_str()
-    return "deleted" if override.is_delete() and value is None else str(value).lower()
 
 
 def _unwritable(directory: Path) -> str | None:

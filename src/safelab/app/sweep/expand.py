@@ -4,6 +4,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import PurePath
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -15,11 +16,11 @@ from omegaconf import DictConfig
 
 from safelab.app.config.arms import WITHOUT_ARMS, Arms, arms_of, as_override, check_left_to_arms, seeds_of, split
 from safelab.app.config.compose import CONFIG_NAME, compose, explained
-from safelab.app.config.jobs import ARMS, Job, arm_name, merged, overrides_of, to_job
+from safelab.app.config.jobs import ARMS, Job, merged, overrides_of, to_job
+from safelab.app.config.names import arm_name, key_in, swept
 from safelab.app.config.own_model import check_own_model
 from safelab.app.config.preflight import listed
 from safelab.errors import ConfigError
-from safelab.runlog.keys import makes_no_arm
 
 UNNAMED = "default"
 """What ``experiment`` is where nobody has named it."""
@@ -75,11 +76,9 @@ def check_added(hydra: Hydra, overrides: Overrides) -> None:
 
 def expand(hydra: Hydra, master: DictConfig, arms: Arms | None) -> list[list[Overrides]]:
     """The overrides of each job, in batches, as Hydra's basic sweeper makes them; for every arm in turn."""
-    sweeper = master.hydra.sweeper
     parser = OverridesParser.create(hydra.config_loader)
-    params = [f"{key}={value}" for key, value in (sweeper.params or {}).items()]
-    with explained(hydra, params):
-        told = parser.parse_overrides([*params, *overrides_of(master.hydra)])
+    told = told_of(hydra, master)
+    with explained(hydra):
         if not any(override.key_or_group == "seed" for override in told):
             told += parser.parse_overrides(seeds_of(master))
         jobs: list[list[str]] = []
@@ -94,7 +93,15 @@ def expand(hydra: Hydra, master: DictConfig, arms: Arms | None) -> list[list[Ove
         check_values(told, jobs)
         if (folder := folder_of(master)) is not None:
             jobs = [[folder, *job] for job in jobs]
-        return [[*chunk] for chunk in BasicSweeper.split_overrides_to_chunks(jobs, sweeper.max_batch_size)]
+        return [[*chunk] for chunk in BasicSweeper.split_overrides_to_chunks(jobs, master.hydra.sweeper.max_batch_size)]
+
+
+def told_of(hydra: Hydra, master: DictConfig) -> list[Override]:
+    """What all jobs of a sweep are told: the sweeper's own parameters, then the command line."""
+    params = [f"{key}={value}" for key, value in (master.hydra.sweeper.get("params") or {}).items()]
+    with explained(hydra, params):
+        told = [*params, *overrides_of(master.hydra)]
+        return OverridesParser.create(hydra.config_loader).parse_overrides(told)
 
 
 def check_values(told: Sequence[Override], jobs: Sequence[Overrides]) -> None:
@@ -133,12 +140,11 @@ def alike(jobs: Sequence[Job]) -> list[str]:
 
 def arm_jobs(name: str, own: Sequence[Override], told: Sequence[Override]) -> list[list[str]]:
     """The overrides of each job of one arm; what is told several values of is in the names of its folders."""
-    swept = [override for override in told if override.is_sweep_override()]
-    many = {override.get_key_element() for override in swept if not makes_no_arm(override.key_or_group)}
+    labels = swept(told)
     jobs = []
     # Of two overrides of one key the later holds, so a number of updates that was told wins.
     for job in BasicSweeper.split_arguments([*own, *told], None)[0]:
-        full = arm_name(name, [text for text in job if text.split("=")[0] in many]) if many else name
+        full = arm_name(name, [text for text in job if key_in(text, labels)], labels) if labels else name
         jobs.append([*job, as_override("arm", full), WITHOUT_ARMS])
     return jobs
 
@@ -149,18 +155,24 @@ def compose_jobs(hydra: Hydra, master: DictConfig, overrides: Sequence[Overrides
     Raises:
         ConfigError: what is wrong with those that cannot be composed, all of it.
     """
-    runs, jobs, faults = [], [], []
+    labels, runs, jobs, faults = swept(told_of(hydra, master)), [], [], []
     for own in overrides:
         try:
             with explained(hydra, own, name):
                 runs.append(hydra.config_loader.load_sweep_config(master, list(own)))
-                jobs.append(to_job(runs[-1]))
+                jobs.append(repeatable(to_job(runs[-1], labels=labels)))
         except ConfigError as error:
             faults += [(label(own), line) for line in str(error).splitlines()]
     if faults:
         raise ConfigError(listed(merged(dict.fromkeys(faults), len({label(own) for own in overrides}))))
     check_own_model(hydra, runs, overrides_of(master.hydra))
     return jobs
+
+
+def repeatable(job: Job) -> Job:
+    """``job`` with its arm among its overrides: given by themselves, they lead to the same folder."""
+    named = any(text.startswith("arm=") for text in job.overrides)
+    return job if named else replace(job, overrides=(*job.overrides, as_override("arm", job.config["arm"])))
 
 
 def label(overrides: Iterable[str]) -> str:

@@ -221,8 +221,9 @@ def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[A
     if refused := not_allowed(changed, config["resume"]["allow"]):
         differences = "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} now" for key in refused)
         raise ConfigError(
-            f"{directory} must hold a run of this configuration, got another ({differences}); choose another "
-            f"experiment or arm, remove that directory, or go on all the same with 'resume.allow=[{','.join(refused)}]'"
+            f"{directory} must hold a run of this configuration, got another ({differences}); give this one a "
+            "name of its own with experiment=... or arm=..., remove that directory, or go on all the same with "
+            f"'resume.allow=[{','.join(refused)}]'"
         )
     return {key: [there.get(key), here.get(key)] for key in changed}
 
