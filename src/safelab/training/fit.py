@@ -1,6 +1,6 @@
 """Which parts cannot work together: asked of the configuration, before anything is built."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from safelab.contracts import Need
@@ -40,6 +40,20 @@ def check_length(config: Mapping[str, Any], positions: int | None) -> None:
                 f"policy.max_prompt_tokens + {key} must be at most the policy's {positions} positions, got "
                 f"{prompt} + {response}; use {f'policy.max_prompt_tokens={left}' if left > 0 else f'a smaller {key}'}"
             )
+
+
+def built_misfit(needs: Iterable[Need], advantage: str, critic: Any) -> str | None:
+    """What an advantage needs of the critic that was built and does not get; a user's own says its grain only now."""
+    grains: dict[str, str] = {"values_per_sequence": "sequence", "values_per_token": "token"}
+    for need in needs:
+        wanted, grain = grains.get(need), getattr(critic, "grain", None)
+        if wanted is not None and grain != wanted:
+            return (
+                f"critic must give one value per {wanted} with advantage={advantage}, got {type(critic).__name__} with "
+                f"grain {grain!r}: give it grain {wanted!r}, or choose "
+                f"{'advantage=sequence_bandit' if wanted == 'token' else 'advantage=gae'}"
+            )
+    return None
 
 
 def _needs(config: Mapping[str, Any]) -> list[str]:
