@@ -268,10 +268,10 @@ def test_what_cannot_be_imported_is_said(user_module: str, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("x = 0\n1 / 0\n", r"which raised ZeroDivisionError: division by zero \(.*broken_inside.py, line 2\)"),
-        ("import sys\nsys.exit(0)\n", r"which raised SystemExit: 0 \(.*broken_inside.py, line 2\)"),
-        ("def f(:\n", r"which raised SyntaxError: .*\(.*broken_inside.py, line 1\)"),
-        ("raise RuntimeError('no\\n gpu')", r"which raised RuntimeError: no gpu \(.*broken_inside.py, line 1\)"),
+        ("x = 0\n1 / 0\n", r"which raised ZeroDivisionError: division by zero \(.*broken_inside.py, line 2: .*\)"),
+        ("import sys\nsys.exit(0)\n", r"which raised SystemExit: 0 \(.*broken_inside.py, line 2: .*\)"),
+        ("def f(:\n", r"which raised SyntaxError: .*\(.*broken_inside.py, line 1: .*\)"),
+        ("raise RuntimeError('no\\n gpu')", r"which raised RuntimeError: no gpu \(.*broken_inside.py, line 1: .*\)"),
     ],
 )
 def test_a_module_that_raises_is_told_with_its_line(
@@ -294,7 +294,7 @@ def test_a_module_that_leaves_the_folder_leaves_it_alone(tmp_path: Path, monkeyp
 def test_a_part_that_raises_while_it_is_made_is_told_with_its_line(user_module: str) -> None:
     said = message("critic", {"name": f"{user_module}:Raising", "size": 1})
     assert re.fullmatch(
-        rf"critic\.name={user_module}:Raising raised ZeroDivisionError: .* \(.*{user_module}\.py, line \d+\)", said
+        rf"critic\.name={user_module}:Raising raised ZeroDivisionError: .* \(.*{user_module}\.py, line \d+: .*\)", said
     )
     assert "raised RuntimeError: no such size" in message("critic", {"name": f"{user_module}:Picky", "size": 1})
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from typing import Any
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
@@ -31,6 +32,12 @@ class RunFailed(SafelabError):
     """A run started properly and cannot go on (a non-finite loss, a reward that raises)."""
 
 
+class OwnCodeFailed(RunFailed):
+    """Code of the user's own raised, or answered what it must not: theirs to mend."""
+
+    exit_code = 2
+
+
 class Diverged(RunFailed):
     """A loss, gradient, weight or probability is not finite, or a guard objects to a row: training went wrong."""
 
@@ -42,12 +49,13 @@ class OutputFailed(RunFailed):
 class RewardFailed(RunFailed):
     """No reward could be had for a batch; no weight has moved since the last update.
 
-    ``batch``: the prompts and responses that were to be scored.
+    ``batch``: the prompts and responses that were to be scored. ``own``: whether the user's own code is at fault.
     """
 
-    def __init__(self, message: str, batch: Mapping[str, Sequence[str]]) -> None:
+    def __init__(self, message: str, batch: Mapping[str, Sequence[Any]], *, own: bool = False) -> None:
         super().__init__(message)
         self.batch = batch
+        self.exit_code = OwnCodeFailed.exit_code if own else RunFailed.exit_code
 
 
 def printable(text: str) -> str:

@@ -1,5 +1,6 @@
 """Code of the user's own, run in this process: what it raises becomes one message, what it changes is put back."""
 
+import inspect
 import os
 import random
 import sys
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from safelab.errors import SafelabError
+from safelab.errors import OwnCodeFailed, RunFailed, SafelabError
 
 SHOWN = 80
 """Characters of a value that a message quotes."""
@@ -30,7 +31,8 @@ def calling(what: str, failure: type[SafelabError], passing: tuple[type[BaseExce
         passing: exceptions that are let through.
 
     Raises:
-        failure: the code raised, or wanted to end the process (``sys.exit``).
+        failure: the code raised, or wanted to end the process (``sys.exit``). For a RunFailed it is an OwnCodeFailed
+            where it came through a file of the user's own, unless a connection or a file failed it.
     """
     with undisturbed():
         try:
@@ -40,7 +42,8 @@ def calling(what: str, failure: type[SafelabError], passing: tuple[type[BaseExce
         except BaseException as error:
             if isinstance(error, passing):
                 raise
-            raise failure(f"{what} raised {told(error)}") from error
+            own = failure is RunFailed and passed_through(error) and not isinstance(error, OSError)
+            raise (OwnCodeFailed if own else failure)(f"{what} raised {told(error)}") from error
 
 
 @contextmanager
@@ -72,22 +75,32 @@ def undisturbed() -> Iterator[None]:
 
 
 def told(error: BaseException) -> str:
-    """An exception on one line, with the place in the user's code it comes from: ``KeyError: 'a' (f.py, line 3)``."""
+    """An exception on one line, with the place in the user's code: ``KeyError: 'a' (f.py, line 3: x = table[key])``."""
     text = _text(error, str)
-    where = _place(error)
+    place = _place(error)
     said = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return f"{said} ({where[0]}, line {where[1]})" if where is not None else said
+    if place is None:
+        return said
+    file, number, line = place
+    return f"{said} ({file}, line {number}{f': {_shortened(line)}' if line else ''})"
 
 
 def shown(value: Any) -> str:
     """A value for a message, whatever it is."""
-    text = _text(value, repr)
-    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+    return _shortened(_text(value, repr))
 
 
 def passed_through(error: BaseException) -> bool:
     """Whether a file of the user's own is among those that the exception came through."""
     return any(is_own(frame.filename) for frame in traceback.extract_tb(error.__traceback__))
+
+
+def is_users(code: Any) -> bool:
+    """Whether a function, or the class of an object, stands in a file of the user's own."""
+    try:
+        return is_own(inspect.getfile(code if inspect.isroutine(code) or inspect.isclass(code) else type(code)))
+    except (TypeError, OSError):  # written in C, or typed in
+        return False
 
 
 def is_own(file: str) -> bool:
@@ -104,16 +117,20 @@ def _libraries() -> tuple[str, ...]:
     return tuple(os.path.join(place, "") for place in places)
 
 
-def _place(error: BaseException) -> tuple[str, int] | None:
-    """File and line in the user's own code, or else in whatever is not safelab's."""
+def _place(error: BaseException) -> tuple[str, int, str] | None:
+    """File, line and the line's text in the user's own code, or else in whatever is not safelab's."""
     if isinstance(error, SyntaxError) and error.filename is not None:
-        return _short(error.filename), error.lineno or 0
+        return _short(error.filename), error.lineno or 0, (error.text or "").strip()
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if is_own(frame.filename)]
     inside = os.path.join(str(Path(__file__).parent), "")
     others = [f for f in frames if not f.filename.startswith(("<", inside)) and "importlib" not in f.filename]
     found = own or others
-    return None if not found else (_short(found[-1].filename), found[-1].lineno or 0)
+    return None if not found else (_short(found[-1].filename), found[-1].lineno or 0, (found[-1].line or "").strip())
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
 def _short(file: str) -> str:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from safelab.contracts import Reading
 from safelab.corpus.hh import read_dialogues
 from safelab.corpus.lines import read_lines, record_of, texts_of
 from safelab.errors import DataError, lines_of, printable_lines
-from safelab.parts.data.hub import column_of
+from safelab.parts.data.hub import records_of
 from safelab.parts.data.jsonl import prompt_of
 from safelab.parts.pairs.jsonl import pair_of
 
@@ -56,7 +57,11 @@ def test_what_is_no_object_is_told_with_its_line(line: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "read", [lambda line: prompt_of(line, "prompt", "f, line 3"), lambda line: pair_of(line, "f, line 3")]
+    "read",
+    [
+        lambda line: prompt_of(record_of(line, "f, line 3"), "prompt", "f, line 3"),
+        lambda line: pair_of(line, "f, line 3"),
+    ],
 )
 def test_half_a_character_is_told_with_its_line(read: Callable[[str], object]) -> None:
     half = '{"prompt": "a\\ud83d b", "chosen": "c", "rejected": "d"}'
@@ -68,10 +73,10 @@ def test_half_a_character_is_told_with_its_line(read: Callable[[str], object]) -
 def test_a_table_of_json_lines_is_read_by_the_same_rules(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"q": "one\u2028two"}\n', encoding="utf-8")
-    assert column_of(path, "q") == ["one\u2028two"]
+    assert records_of(path, "q", Reading()) == [{"q": "one\u2028two"}]
     path.write_text('{"q": "one"}\n[1]\n')
     with pytest.raises(DataError, match=r"line 2: data\.path must hold one JSON object per line, got an array"):
-        column_of(path, "q")
+        records_of(path, "q", Reading())
 
 
 PIECES = (
@@ -92,10 +97,10 @@ def test_no_file_ends_in_anything_but_texts_or_one_message(tmp_path: Path) -> No
 
     readers: list[Callable[[], object]] = [
         lambda: read_lines(path),
-        lambda: [prompt_of(line, "prompt", f"line {number}") for number, line in read_lines(path)],
+        lambda: [prompt_of(record, "prompt", "line") for record in objects()],
         lambda: [pair_of(line, f"line {number}") for number, line in read_lines(path)],
         lambda: [texts_of(record, ("prompt",), "line") for record in objects()],
-        lambda: column_of(path, "prompt"),
+        lambda: records_of(path, "prompt", Reading()),
         lambda: read_dialogues(path),
     ]
     for _ in range(300):

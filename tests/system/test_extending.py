@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from importlib import import_module
@@ -9,19 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
+from safelab.app.cli import main
 from safelab.app.config.build import problems
 from safelab.plugins import build_option
 from support.models import context, model_directory
-from support.runs import resolved, trained
+from support.runs import parts_of, resolved, trained
 
 PAGE = Path(__file__).parents[2] / "docs" / "extending.md"
 BLOCK = re.compile(r"^`([\w./]+)`\n\n```\w+\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FILES = dict(BLOCK.findall(PAGE.read_text()))
 MODULES = sorted(Path(name).stem for name in FILES if name.endswith(".py"))
 
-CHOICES = ("algorithm=safe", "controller/gate=reward_brake", "critic=mean_of_heads", "objective=soft_gate",
-           "reward=brevity", "data=sums")  # fmt: skip
+CHOICES = ("controller/gate=reward_brake", "critic=mean_of_heads", "objective=soft_gate",
+           "reward=brevity", "data=sums", "evaluator=exact")  # fmt: skip
 
 
 @pytest.fixture
@@ -49,8 +53,8 @@ def config(package: Path, *overrides: str) -> dict[str, Any]:
     )
 
 
-def test_there_are_five_parts_with_three_files_each() -> None:
-    assert len(FILES) == 15
+def test_there_are_six_parts_with_three_files_each() -> None:
+    assert len(FILES) == 18
     assert {name.split("/")[0] for name in FILES} == {"my_conf", "my_parts"}
 
 
@@ -59,12 +63,37 @@ def test_the_examples_train(package: Path) -> None:
     assert len(rows) == 3
     assert {row["controller/gate"] for row in rows} <= {1.0, 2.0}
     assert state.controller.model_dump()["gate"]["newest"] == rows[-1]["reward/mean"]
-    assert rows[0]["critic/head_gap"] == 0
-    assert rows[-1]["critic/head_gap"] >= 0
-    assert parts.critic.module.weight.abs().max() > 0, "the value of all heads was learnt"
+    assert rows[0]["critic/head_gap"] > 0
     assert 0 < rows[1]["objective/slope"] < 1
     assert 0 <= rows[0]["reward/mean"] <= 1
     assert parts.data.prompts(0, 1)[0].startswith("What is ")
+    assert all(0 <= row["reward/gold_mean"] <= 1 for row in rows)
+
+
+def test_the_critics_weights_depend_on_the_seed_alone(package: Path) -> None:
+    def weight(*overrides: str) -> Tensor:
+        torch.rand(3)
+        return parts_of(config(package, *overrides)).critic.module.weight
+
+    assert torch.equal(weight(), weight())
+    assert not torch.equal(weight(), weight("seed=1"))
+
+
+COMMANDS = re.findall(r"^    safelab (train .*)$", PAGE.read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_of_the_page_trains_as_it_stands(
+    command: str, package: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two updates of few responses; a policy of the tests stands in for the world's, which takes a minute to make."""
+    monkeypatch.chdir(package)
+    (package / "sums.jsonl").write_text('{"prompt": "What is 2 plus 3?", "answer": 5}\n')
+    own = "data=" in command
+    fast = [f"policy.path={model_directory()}", "updates=2", "rollout.batch_size=4", "rollout.max_new_tokens=4"]
+    toy = [] if "reward=" in command else ["reward=function", "reward.name=my_parts.rewards:politeness"]
+    assert main([*shlex.split(command), "policy=local", *fast, *toy, *([] if own else ["evaluator=none"])]) == 0
+    assert "finished: " in capsys.readouterr().out
 
 
 def test_the_reward_that_is_a_function_scores(package: Path) -> None:

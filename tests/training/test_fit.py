@@ -4,12 +4,16 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import torch
+from torch import Tensor, nn
 
 from safelab.app.config.build import problems
-from safelab.contracts import Need
+from safelab.contracts import Context, Critic, Need, Part
 from safelab.errors import ConfigError
 from safelab.training.fit import PROVIDED, check_length
-from support.runs import small
+from safelab.training.loop import train_update
+from safelab.training.state import initial_state
+from support.runs import parts_of, small
 
 
 @pytest.mark.parametrize(
@@ -71,3 +75,84 @@ def test_prompt_and_response_must_fit_into_the_policys_positions(tmp_path: Path)
         check_length(config, 8)
     with pytest.raises(ConfigError, match=r"\+ pairs\.max_response_tokens must be"):
         check_length({**config, "pairs": {"max_response_tokens": 30}}, 40)
+
+
+class Own(Part):
+    """A user's critic of any grain and shape: ``values`` a response, None for one a token."""
+
+    grain: str | None
+    values: int | None
+
+    def build(self, context: Context) -> Critic:
+        """Zeros."""
+        return Zeros(self.grain, self.values)
+
+
+class Zeros(Critic):
+    """Zeros, one head."""
+
+    target, coef, warmup_updates = None, 0.5, 0
+
+    def __init__(self, grain: str | None, values: int | None) -> None:
+        self.module, self.grain, self.values = nn.Linear(1, 1), grain, values
+
+    def heads(self, hidden: Tensor, mask: Tensor) -> Tensor:
+        """Zeros, with a graph."""
+        count = mask.shape[1] if self.values is None else self.values
+        return torch.zeros(len(hidden), count, 1) * self.module.weight
+
+    bootstrap = heads
+
+    def combine(self, heads: Tensor) -> Tensor:
+        """The head."""
+        return heads[..., 0]
+
+    def loss(self, heads: Tensor, heads_old: Tensor, returns: Tensor) -> Tensor:
+        """Squared error."""
+        return (heads[..., 0] - returns).square()
+
+    def after_step(self) -> None:
+        """Nothing."""
+
+
+def own_critic(tmp_path: Path, algorithm: str, grain: str | None, values: int | None) -> dict:
+    made = small(tmp_path, f"algorithm={algorithm}")
+    return {**made, "critic": {"name": f"{__name__}:Own", "grain": grain, "values": values}}
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "grain", "said"),
+    [
+        ("ppo", "sequence", "one value per token with advantage=gae, got Zeros with grain 'sequence': give it"),
+        ("ppo", None, "one value per token with advantage=gae, got Zeros with grain None"),
+        ("safe", "token", "one value per sequence with advantage=sequence_bandit, got Zeros with grain 'token'"),
+    ],
+)  # fmt: skip
+def test_a_users_own_critic_of_another_grain_is_refused_once_it_is_built(
+    algorithm: str, grain: str | None, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=f"^critic must give {said}"):
+        parts_of(own_critic(tmp_path, algorithm, grain, 1))
+
+
+@pytest.mark.parametrize(("algorithm", "grain", "values"), [("ppo", "token", None), ("safe", "sequence", 1)])
+def test_a_users_own_critic_that_fits_trains(algorithm: str, grain: str, values: int | None, tmp_path: Path) -> None:
+    parts = parts_of(own_critic(tmp_path, algorithm, grain, values))
+    assert train_update(parts, initial_state(parts)).row["update"] == 0
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "grain", "values", "said"),
+    [
+        ("ppo", "token", 1, r"critic=Zeros must return heads of shape \[8, 6, 1\], got one of \[8, 1, 1\]"),
+        ("safe", "sequence", 2, r"critic=Zeros must return heads of shape \[8, 1, 1\], got one of \[8, 2, 1\]"),
+    ],
+)
+def test_a_users_own_critic_of_another_shape_is_refused_before_a_weight_moves(
+    algorithm: str, grain: str, values: int, said: str, tmp_path: Path
+) -> None:
+    parts = parts_of(own_critic(tmp_path, algorithm, grain, values))
+    before = [weight.detach().clone() for weight in parts.policy.module.parameters()]
+    with pytest.raises(ConfigError, match=said):
+        train_update(parts, initial_state(parts))
+    assert all(map(torch.equal, before, parts.policy.module.parameters()))

@@ -171,8 +171,8 @@ def raises(prompts, responses, ended):
         (lambda prompts, responses, ended: None, "reward SimpleNamespace must return a list .*, got None"),
         (lambda prompts, responses, ended: "abc", "got 'abc'"),
         (lambda prompts, responses, ended: [0.0], "got 1 for 3"),
-        (lambda prompts, responses, ended: {}["x"], r"raised KeyError: 'x' \(.*test_stages.py, line \d+\)"),
-        (lambda prompts, responses, ended: sys.exit(0), r"raised SystemExit: 0 \(.*test_stages.py, line \d+\)"),
+        (lambda prompts, responses, ended: {}["x"], r"raised KeyError: 'x' \(.*test_stages.py, line \d+: .*\)"),
+        (lambda prompts, responses, ended: sys.exit(0), r"raised SystemExit: 0 \(.*test_stages.py, line \d+: .*\)"),
     ],
 )
 def test_a_reward_that_fails_says_so_and_carries_the_batch(score, said: str) -> None:

@@ -66,30 +66,32 @@ LARGEST = torch.finfo(torch.float32).max
 """Above it a score would be infinite where it is learnt from."""
 
 
-def checked_scores(who: str, values: Any, prompts: Sequence[str]) -> list[float]:
+def checked_scores(who: str, values: Any, prompts: Sequence[str], failure: type[RunFailed] = RunFailed) -> list[float]:
     """What a reward or evaluator returned, as one finite number per prompt.
 
     Args:
         who: the part, as a message names it.
         values: anything; numbers of NumPy, torch and the like are numbers, and so is an array of one element.
         prompts: that were scored, for the message.
+        failure: the exception that carries the message.
 
     Raises:
-        RunFailed: it is something else, too few or too many, or above float32's range.
+        failure: it is something else, too few or too many, or above float32's range.
     """
     unordered = isinstance(values, str | bytes | Mapping | AbstractSet) or hasattr(values, "columns")
     if unordered or not isinstance(values, Iterable) or getattr(values, "ndim", 1) == 0:
-        raise RunFailed(f"{who} must return a list of one number per response, got {shown(values)}")
+        forgotten = ", as a function without return does" if values is None else ""
+        raise failure(f"{who} must return a list of one number per response, got {shown(values)}{forgotten}")
     found = list(islice(iter(values), len(prompts) + 1))  # no more than tells, for a generator may never end
     if len(found) < len(prompts):
-        raise RunFailed(f"{who} must return one number per response, got {len(found)} for {len(prompts)}")
+        raise failure(f"{who} must return one number per response, got {len(found)} for {len(prompts)}")
     if len(found) > len(prompts):
         count = len(values) if isinstance(values, Sized) else f"{len(found)} or more"
-        raise RunFailed(f"{who} must return one number per response, got {count} for {len(prompts)}")
-    return [_number(who, value, prompt) for value, prompt in zip(found, prompts, strict=True)]
+        raise failure(f"{who} must return one number per response, got {count} for {len(prompts)}")
+    return [_number(who, value, prompt, failure) for value, prompt in zip(found, prompts, strict=True)]
 
 
-def _number(who: str, value: Any, prompt: str) -> float:
+def _number(who: str, value: Any, prompt: str, failure: type[RunFailed]) -> float:
     single = value
     if hasattr(value, "item") and getattr(value, "shape", ()) in ((), (1,)):
         single = value.item()
@@ -98,4 +100,5 @@ def _number(who: str, value: Any, prompt: str) -> float:
         return float(single)
     large = LARGEST < size < math.inf
     rule = f"numbers of at most {LARGEST:.3g} (float32)" if large else "finite numbers"
-    raise RunFailed(f"{who} must return {rule}, got {shown(value)} for {prompt[:80]!r}")
+    skipped = ": no reward is left out here, so give a number where it does not apply" if value is None else ""
+    raise failure(f"{who} must return {rule}, got {shown(value)} for {prompt[:80]!r}{skipped}")

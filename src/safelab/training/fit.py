@@ -1,6 +1,6 @@
 """Which parts cannot work together: asked of the configuration, before anything is built."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from safelab.contracts import Need
@@ -59,6 +59,20 @@ def _lengths(config: Mapping[str, Any]) -> Iterator[tuple[str, int, int]]:
         response = config[group].get(name)
         if isinstance(prompt, int) and isinstance(response, int):  # a user's own policy or sampler may have neither key
             yield f"{group}.{name}", prompt, response
+
+
+def built_misfit(needs: Iterable[Need], advantage: str, critic: Any) -> str | None:
+    """What an advantage needs of the critic that was built and does not get; a user's own says its grain only now."""
+    grains: dict[str, str] = {"values_per_sequence": "sequence", "values_per_token": "token"}
+    for need in needs:
+        wanted, grain = grains.get(need), getattr(critic, "grain", None)
+        if wanted is not None and grain != wanted:
+            return (
+                f"critic must give one value per {wanted} with advantage={advantage}, got {type(critic).__name__} with "
+                f"grain {grain!r}: give it grain {wanted!r}, or choose "
+                f"{'advantage=sequence_bandit' if wanted == 'token' else 'advantage=gae'}"
+            )
+    return None
 
 
 def _needs(config: Mapping[str, Any]) -> list[str]:

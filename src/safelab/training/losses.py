@@ -76,6 +76,7 @@ def loss_terms(
 
     told = objective_loss(parts, objective, current(parts, hidden, stats, batch.ids, seed), batch)
     policy = parts.aggregation.reduce(told.loss_tok, batch.mask, whole)
+    check_tensor("aggregation", parts.aggregation, "reduce", policy, (), learns=told.loss_tok.requires_grad)
     exact_tok = k1(log_ratio_ref_tok) if stats.kl_exact_tok is None else stats.kl_exact_tok
     # The ratio to whoever wrote the tokens: on stale rollouts, or another engine's, that is not the old policy.
     kl_tok = route.kl_tok(exact_tok, log_ratio_ref_tok, stats.logp_tok - batch.logp_rollout_tok)

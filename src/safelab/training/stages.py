@@ -10,10 +10,10 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Advantages, Evidence, Route, checked_scores, drawn_columns, drawn_prompts, given
+from safelab.contracts import Advantages, Critic, Evidence, Route, checked_scores, drawn_columns, drawn_prompts, given
 from safelab.contracts.answers import check_tensor, check_type
-from safelab.errors import RewardFailed, RunFailed
-from safelab.foreign import calling
+from safelab.errors import ConfigError, OwnCodeFailed, RewardFailed, RunFailed
+from safelab.foreign import calling, is_users
 from safelab.maths.divergence import k1
 from safelab.maths.masked import masked_mean
 from safelab.maths.seeds import row_seeds
@@ -145,12 +145,12 @@ def _scores_of(
             scores = part.score(list(prompts), list(responses), ended_seq.tolist(), **given(part, columns))
             if scores is None and group == "evaluator":
                 return None
-            checked = checked_scores(who, scores, prompts)
+            checked = checked_scores(who, scores, prompts, OwnCodeFailed if is_users(part) else RunFailed)
     except RunFailed as error:
         cause = error.__cause__
         raised = {} if cause is None else {"traceback": traceback.format_exception(cause)}
         batch = {"prompts": prompts, "responses": responses, **given(part, columns), **raised}
-        raise RewardFailed(str(error), batch) from (cause or error)
+        raise RewardFailed(str(error), batch, own=isinstance(error, OwnCodeFailed)) from (cause or error)
     return torch.tensor(checked, device=ended_seq.device)
 
 
@@ -225,6 +225,8 @@ def _measured(
     vocabulary = {}
     if "full_logits" in parts.objective.needs:
         vocabulary["logp_vocab_old"] = parts.policy.model.log_probs(hidden[:, :-1])
+    heads, bootstrap = parts.critic.heads(hidden, mask), parts.critic.bootstrap(hidden, mask)
+    check_heads(parts.critic, heads, bootstrap, mask)
     return {
         **vocabulary,
         "logp_old_tok": stats.logp_tok.detach(),
@@ -232,9 +234,24 @@ def _measured(
         "entropy_old_tok": stats.entropy_tok.detach(),
         "kl_exact_tok": stats.kl_exact_tok.detach(),
         "hidden_ref": hidden_ref,
-        "heads_old": parts.critic.heads(hidden, mask),
-        "bootstrap_heads": parts.critic.bootstrap(hidden, mask),
+        "heads_old": heads,
+        "bootstrap_heads": bootstrap,
     }
+
+
+def check_heads(critic: Critic, heads: Any, bootstrap: Any, mask: Bool[Tensor, "b t"]) -> None:
+    """See that a critic gives as many values as its grain says, however many heads each has.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    counts = {"token": mask.shape[1], "sequence": 1, None: 0}
+    if critic.grain not in counts:
+        raise ConfigError(f"critic must have the grain 'sequence', 'token' or None, got {critic.grain!r}")
+    values = counts[critic.grain]
+    for name, found in (("heads", heads), ("bootstrap", bootstrap)):
+        count = found.shape[-1] if isinstance(found, Tensor) and found.dim() else 1
+        check_tensor("critic", critic, name, found, (len(mask), values, count))
 
 
 def observe(scored: Scored) -> Signals:
@@ -268,15 +285,17 @@ def make_batch(
 ) -> TrainBatch:
     """Advantages and returns, with all that the losses read. ``greedy_seq``: rewards of the greedy responses."""
     rollout = scored.rollout
-    values = parts.critic.combine(scored.heads_old)
-    check_tensor("critic", parts.critic, "combine", values, tuple(scored.heads_old.shape[:-1]))
+    check_tensor("shaping", parts.shaping, "shaped_seq", shaped_seq, (len(rollout.mask),))
+    values, bootstrap_values = parts.critic.combine(scored.heads_old), parts.critic.combine(scored.bootstrap_heads)
+    for value in (values, bootstrap_values):
+        check_tensor("critic", parts.critic, "combine", value, tuple(scored.heads_old.shape[:-1]))
     estimates = parts.advantage.estimate(
         Evidence(
             rollout=rollout,
             shaped_seq=shaped_seq,
             token_reward_tok=token_rewards(parts.controller.route, plan, scored),
             values=values,
-            bootstrap_values=parts.critic.combine(scored.bootstrap_heads),
+            bootstrap_values=bootstrap_values,
             greedy_reward_seq=greedy_seq,
         )
     )

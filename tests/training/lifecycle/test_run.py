@@ -123,7 +123,7 @@ def test_a_part_of_the_users_own_that_raises_is_told_with_its_line(tmp_path: Pat
     config = small(tmp_path, "algorithm=safe")
     sys.modules.setdefault("breaking_part", sys.modules[__name__])
     config["controller"]["gate"] = {"name": "breaking_part:Breaking"}
-    said = r"^a part of your own raised ZeroDivisionError: no pressure \(.*test_run.py, line \d+\); --debug shows"
+    said = r"^a part of your own raised ZeroDivisionError: no pressure \(.*test_run.py, line \d+: .*\); --debug shows"
     with pytest.raises(RunFailed, match=said):
         run(config)
     info = json.loads(next((tmp_path / "outputs").rglob("run.json")).read_text())

@@ -1,10 +1,12 @@
 """The audit catches what it must: SAFE's released penalty, and k1 in the loss; and passes what acts."""
 
+import math
 from pathlib import Path
 
 import pytest
+import torch
 
-from safelab.training.probes.audit import Audit, audit
+from safelab.training.probes.audit import Audit, audit, sizes
 from support.runs import algorithms, parts_of, small
 
 ALGORITHMS = algorithms(offline=False)
@@ -82,3 +84,16 @@ def test_every_other_preset_passes(algorithm: str, tmp_path: Path) -> None:
     result = audited(tmp_path, f"algorithm={algorithm}")
     assert result.passed, [term for term in result.terms if not term.acts]
     assert {"policy"} <= {term.term for term in result.terms}
+
+
+def test_lora_is_moved_too(tmp_path: Path) -> None:
+    """Its B is zero at the start, so that its own deviation would never move it."""
+    result = audited(tmp_path, "algorithm=ppo_matched", "policy/adapter=lora")
+    assert result.kl == pytest.approx(1.0, abs=0.05)
+    assert penalty(result).policy_grad_norm > 0
+    assert result.passed
+
+
+def test_by_what_a_tensor_is_moved() -> None:
+    a, b, gain = torch.tensor([[1.0, 3.0]]), torch.zeros(2, 1), torch.ones(3)
+    assert [float(size) for size in sizes([a, b, gain])] == pytest.approx([math.sqrt(2), math.sqrt(2), 0.0])

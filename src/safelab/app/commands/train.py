@@ -25,7 +25,7 @@ from safelab.app.sweep.fork_server import warm
 from safelab.app.sweep.lock import alone
 from safelab.app.sweep.run_job import run_job
 from safelab.app.sweep.worlds import prepare_policies
-from safelab.errors import INTERRUPTED, ConfigError, RunFailed, printable, printable_lines
+from safelab.errors import INTERRUPTED, ConfigError, OwnCodeFailed, RunFailed, printable, printable_lines
 
 DRY, NOT_DRY = "dry_run=true", "dry_run=false"
 """Not keys of the configuration: what they ask for belongs to no run."""
@@ -117,7 +117,9 @@ def single(job: Job) -> int:
         print(f"interrupted: {outcome.reason}; the same command goes on from there", file=sys.stderr)
         return INTERRUPTED
     if outcome.status in ("failed", "diverged"):
-        raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})") from outcome.error
+        own = getattr(outcome.error, "exit_code", None) == OwnCodeFailed.exit_code
+        failed = OwnCodeFailed if own else RunFailed
+        raise failed(f"{job.name}: {outcome.reason} ({outcome.directory})") from outcome.error
     print(f"{'finished already' if outcome.status == 'skipped' else 'finished'}: {outcome.directory}")
     return 0
 

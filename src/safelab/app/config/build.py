@@ -15,7 +15,7 @@ from safelab.crash.detectors import DetectorOptions
 from safelab.errors import ConfigError, DataError, nearest
 from safelab.plugins import build_option, describe, faults
 from safelab.training.components import Components
-from safelab.training.fit import check_length, misfits
+from safelab.training.fit import built_misfit, check_length, misfits
 from safelab.training.settings import Settings
 from safelab.training.stages import prompts_per_rollout
 from safelab.world.options import WorldOptions
@@ -74,6 +74,8 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
         if group == "policy":
             check_length(config, made["policy"].positions)
     parts = Components(settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **made)
+    if parts.preference is None and (said := built_misfit(parts.advantage.needs, parts.advantage.name, parts.critic)):
+        raise ConfigError(said)
     check_first_texts(parts, reader(context))
     return parts
 

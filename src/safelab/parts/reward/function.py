@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationInfo, field_validator, model_validator
 
 from safelab.contracts import Context, Part, Reading, Reward, checked_scores
-from safelab.errors import RunFailed
+from safelab.errors import OwnCodeFailed, RunFailed
 from safelab.foreign import calling
 from safelab.parts.reward._call import BY_PLACE, Call, call_of
 from safelab.plugins import resolve
@@ -81,7 +81,7 @@ class FunctionReward(Reward):
                 with calling(f"reward {self.name}", RunFailed):
                     places, names = self.call.arguments(lists, deepcopy(columns))
                     scores = self.function(*places, **names, **deepcopy(dict(self.options)))
-                    return checked_scores(f"reward {self.name}", scores, prompts)
+                    return checked_scores(f"reward {self.name}", scores, prompts, OwnCodeFailed)
             except RunFailed as error:
                 if not isinstance(error.__cause__, OSError):
                     raise

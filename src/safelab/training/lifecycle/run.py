@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import torch
 
-from safelab.errors import ConfigError, DataError, OutputFailed, RunFailed, SafelabError
+from safelab.errors import ConfigError, DataError, OutputFailed, OwnCodeFailed, SafelabError
 from safelab.foreign import passed_through, told
 from safelab.runlog.fingerprints import changed_inputs, taken, text_of
 from safelab.runlog.flat import leaves
@@ -68,7 +68,7 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
     Raises:
         ConfigError: the directory holds a run of another configuration.
         DataError: the directory cannot be written, or another process trains there.
-        RunFailed: a part of the user's own raised.
+        OwnCodeFailed: a part of the user's own raised.
     """
     torch.set_num_threads(parts.settings.threads)
     started = time.perf_counter()
@@ -84,7 +84,7 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
             end = replace(end, reason=told(error))
             if isinstance(error, SafelabError) or not passed_through(error):
                 raise
-            raise RunFailed(f"a part of your own raised {end.reason}; --debug shows the traceback") from error
+            raise OwnCodeFailed(f"a part of your own raised {end.reason}; --debug shows the traceback") from error
         finally:
             sign_off(writer, end, time.perf_counter() - started)
             mirror.finish(end.status)

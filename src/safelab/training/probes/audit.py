@@ -12,24 +12,32 @@ A t below that says that the penalty does not act where n is at least ``ENOUGH``
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from safelab.errors import RunFailed
 from safelab.maths.masked import masked_mean
 from safelab.maths.streams import stream
 from safelab.options import State
 from safelab.training import stages
 from safelab.training.components import Components
 from safelab.training.losses import counts, gradient, loss_terms, step_zero
-from safelab.types import Plan, Scored, TrainBatch
+from safelab.types import Plan, Rollout, Scored, TrainBatch
 
 T_BOUND = 3.0
 """A chance of about one in a thousand that noise alone passes."""
+
+MOVES = 20
+"""Times at most that the policy is moved before it is taken as near enough."""
+
+NEAR = 0.02
+"""Of the KL that it is moved to, either way."""
+
+FARTHEST = 100.0
+"""In each tensor's own deviations; a policy that is not moved by that is moved by none."""
 
 ENOUGH = 32
 """Rollouts from which on a penalty whose effect is not seen is said to have none."""
@@ -74,19 +82,17 @@ def audit(parts: Components, target_kl: float, batches: int, say: Callable[[str]
     A penalty is judged on ``batches`` of them and on as many others; any other term on one.
     """
     torch.set_num_threads(parts.settings.threads)
-    move_away(parts, target_kl)
-    first = score(parts, 0)
+    move_away(parts, target_kl, say)
+    first = score(parts, rollout_of(parts, 0))
     plan = parts.controller.plan(settle(parts, first))
     batch = make_batch(parts, first, plan)
     terms = [judge(name, values, parts) for name, values in step_zero(parts, plan, batch).items() if name != "kl"]
     if plan.penalty != 0.0 or plan.kl_coef != 0.0:
-        say("penalty")
-        scored = [first, *(score(parts, number) for number in range(1, 2 * batches))]
-        terms.append(judge_penalty(parts, plan, scored[:batches], scored[batches:]))
+        terms.append(judge_penalty(parts, plan, first, batches, say))
     return Audit(kl=mean_kl(first), terms=tuple(terms))
 
 
-def move_away(parts: Components, target_kl: float) -> None:
+def move_away(parts: Components, target_kl: float, say: Callable[[str], None]) -> None:
     """Shift the policy's weights along one random direction until its exact KL to the reference is ``target_kl``.
 
     Raises:
@@ -96,31 +102,54 @@ def move_away(parts: Components, target_kl: float) -> None:
     start = [weight.detach().clone() for weight in weights]
     with stream(parts.settings.seed, "audit", "direction"):
         # In proportion to each tensor's own size, so that no layer is moved much more than the others.
-        direction = [torch.randn_like(weight) * weight.std().nan_to_num() for weight in start]
+        direction = [torch.randn_like(weight) * size for weight, size in zip(start, sizes(start), strict=True)]
 
     def kl_at(scale: float) -> float:
         with torch.no_grad():
             for weight, origin, shift in zip(weights, start, direction, strict=True):
                 weight.copy_(origin + scale * shift)
-        return mean_kl(score(parts, 0))
+        rollout = rollout_of(parts, 0)
+        kl = mean_kl(stages.score_tokens(parts, rollout, torch.zeros(len(rollout.ids)), None))
+        say(f"moving the policy: {kl:.2g} of {target_kl:g} nats per token")
+        return kl
 
-    low, high = 0.0, 0.05
-    while kl_at(high) < target_kl:
-        low, high = high, 2 * high
-        if high > 100:
+    # The KL grows about as the square of a small shift, and slower later: by that guess, within what is known.
+    low, high, scale = 0.0, math.inf, 0.1
+    for _ in range(MOVES):
+        kl = kl_at(scale)
+        if abs(kl / target_kl - 1) <= NEAR:
+            return
+        low, high = (scale, high) if kl < target_kl else (low, scale)
+        guess = scale * math.sqrt(target_kl / kl) if kl > 0 else math.inf
+        bound = min(high, 4 * scale)
+        scale = guess if low < guess < bound else bound if high == math.inf else (low + high) / 2
+        if low > FARTHEST:
             raise RunFailed(f"the audit could not move the policy to a KL of {target_kl} nats per token; lower --kl")
-    for _ in range(12):
-        middle = (low + high) / 2
-        low, high = (middle, high) if kl_at(middle) < target_kl else (low, middle)
-    kl_at(high)
 
 
-def score(parts: Components, number: int) -> Scored:
-    """A rollout of its own for each ``number``, scored."""
+def sizes(weights: Sequence[Tensor]) -> list[Tensor]:
+    """By what each tensor is moved: the deviation of its own entries.
+
+    A matrix of zeros, as LoRA's B at the start, has none and is moved by the mean of the other matrices'. A vector of
+    equal entries (a norm's gain, a bias) stays.
+    """
+    own = [weight.std().nan_to_num() for weight in weights]
+    moved = [size for weight, size in zip(weights, own, strict=True) if weight.dim() > 1 and size > 0]
+    common = torch.stack(moved).mean() if moved else torch.ones(())
+    return [
+        common if weight.dim() > 1 and not weight.any() else size for weight, size in zip(weights, own, strict=True)
+    ]
+
+
+def rollout_of(parts: Components, number: int) -> Rollout:
+    """A rollout of its own for each ``number``."""
     prompts = stages.draw_prompts(parts, number * stages.prompts_per_rollout(parts))
-    rollout = stages.roll_out(parts, prompts, "audit", number)
-    reward_seq, gold_seq = stages.score_rewards(parts, rollout)
-    return stages.score_tokens(parts, rollout, reward_seq, gold_seq)
+    return stages.roll_out(parts, prompts, "audit", number)
+
+
+def score(parts: Components, rollout: Rollout) -> Scored:
+    """The rollout with its rewards, log-probabilities and values."""
+    return stages.score_tokens(parts, rollout, *stages.score_rewards(parts, rollout))
 
 
 def mean_kl(scored: Scored) -> float:
@@ -153,17 +182,28 @@ def judge(name: str, values: Mapping[str, float], parts: Components) -> TermAudi
     return TermAudit(term=name, **values, t=None, acts=reached > 0, note=note if reached > 0 else "has no gradient")
 
 
-def judge_penalty(parts: Components, plan: Plan, judged: list[Scored], others: list[Scored]) -> TermAudit:
-    """The KL penalty acts if it pushes the KL down beyond its noise."""
-    exact = torch.stack([exact_gradient(parts, scored) for scored in others]).mean(dim=0)
+def judge_penalty(parts: Components, plan: Plan, first: Scored, batches: int, say: Callable[[str], None]) -> TermAudit:
+    """The KL penalty acts if it pushes the KL down beyond its noise, on ``first`` and other rollouts.
+
+    One gradient at a time: as many of a large model would not fit into memory.
+    """
+    exact, total = _zeros(parts), _zeros(parts)
+    for number in range(batches):
+        say(f"the KL's own gradient: rollout {number + 1} of {batches}")
+        exact += exact_gradient(parts, rollout_of(parts, batches + number))
     towards = exact / exact.norm()
-    gradients = torch.stack([penalty_gradient(parts, plan, scored) for scored in judged])
-    norm = float(gradients.mean(dim=0).norm())
+    found = []
+    for number in range(batches):
+        say(f"the penalty's gradient: rollout {number + 1} of {batches}")
+        scored = first if number == 0 else score(parts, rollout_of(parts, number))
+        pushed = penalty_gradient(parts, plan, scored)
+        total += pushed
+        found.append(pushed @ towards)
+    along, norm = torch.stack(found), float(total.norm() / batches)
     common: dict[str, Any] = {"term": f"kl penalty ({parts.controller.route.name})", "value": plan.penalty}
-    if not gradients.any():
+    if norm == 0.0:
         note = "has no gradient: it reaches no weight"
         return TermAudit(**common, policy_grad_norm=0.0, critic_grad_norm=0.0, t=0.0, acts=False, note=note)
-    along = gradients @ towards
     t = float(along.mean() / (along.std() / math.sqrt(len(along))))
     acts = True if t > T_BOUND else None if t > -T_BOUND and len(along) < ENOUGH else False
     unseen = f"on {len(along)} rollouts its gradient is not seen to lower the KL: "
@@ -172,13 +212,15 @@ def judge_penalty(parts: Components, plan: Plan, judged: list[Scored], others: l
     return TermAudit(**common, policy_grad_norm=norm, critic_grad_norm=0.0, t=t, acts=acts, note=note)
 
 
-def exact_gradient(parts: Components, scored: Scored) -> Tensor:
+def exact_gradient(parts: Components, rollout: Rollout) -> Tensor:
     """Gradient of the full-vocabulary KL of a rollout's tokens."""
-    batch = make_batch(parts, scored, replace(_no_plan(parts), kl_coef=0.0))
-    hidden = parts.policy.model.hidden(batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
-    stats = parts.policy.model.token_stats(hidden[:, :-1], batch.ids, (parts.policy.reference, batch.hidden_ref))
+    model, reference = parts.policy.model, parts.policy.reference
+    place = (rollout.prompts.ids, rollout.prompts.mask, rollout.ids, rollout.mask)
+    with torch.no_grad():
+        hidden_ref = reference.hidden(*place)[:, :-1]
+    stats = model.token_stats(model.hidden(*place)[:, :-1], rollout.ids, (reference, hidden_ref))
     assert stats.kl_exact_tok is not None
-    return gradient(masked_mean(stats.kl_exact_tok, batch.mask), parts.policy.module)
+    return gradient(masked_mean(stats.kl_exact_tok, rollout.mask), parts.policy.module)
 
 
 def penalty_gradient(parts: Components, plan: Plan, scored: Scored) -> Tensor:
@@ -198,7 +240,3 @@ def penalty_gradient(parts: Components, plan: Plan, scored: Scored) -> Tensor:
 
 def _zeros(parts: Components) -> Tensor:
     return torch.zeros(sum(weight.numel() for weight in parts.policy.module.parameters() if weight.requires_grad))
-
-
-def _no_plan(parts: Components) -> Plan:
-    return parts.controller.plan(parts.controller.init())

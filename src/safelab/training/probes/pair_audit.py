@@ -7,7 +7,7 @@ import torch
 from safelab.training.components import Components
 from safelab.training.losses import gradient
 from safelab.training.offline.stages import draw_pairs, make_pairs, offline_parts, pair_terms
-from safelab.training.probes.audit import Audit, TermAudit, mean_kl, move_away, score
+from safelab.training.probes.audit import Audit, TermAudit, mean_kl, move_away, rollout_of, score
 
 
 def audit_pairs(parts: Components, target_kl: float, say: Callable[[str], None]) -> Audit:
@@ -17,7 +17,7 @@ def audit_pairs(parts: Components, target_kl: float, say: Callable[[str], None])
     """
     torch.set_num_threads(parts.settings.threads)
     _, preference = offline_parts(parts)
-    move_away(parts, target_kl)
+    move_away(parts, target_kl, say)
     say("pairs")
     batch = make_pairs(parts, draw_pairs(parts, 0))
     terms = pair_terms(parts, batch, len(batch))
@@ -32,4 +32,4 @@ def audit_pairs(parts: Components, target_kl: float, say: Callable[[str], None])
         acts=norm > 0,
         note=f"{clipped:.0%} of the pairs have no gradient here: they are beyond the clip" if clipped else "",
     )
-    return Audit(kl=mean_kl(score(parts, 0)), terms=(term,))
+    return Audit(kl=mean_kl(score(parts, rollout_of(parts, 0))), terms=(term,))
