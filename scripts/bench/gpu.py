@@ -203,6 +203,7 @@ def measured(directory: Path, device, shape: dict, batch: int, tiny: bool, rate:
     from transformers import AutoConfig
 
     from safelab.app.dry_run.estimate import batches
+    from safelab.app.dry_run.lengths import Lengths
     from safelab.app.dry_run.memory import need
     from safelab.maths.seeds import row_seeds
     from scripts.bench.update import config_for, parts_of
@@ -223,7 +224,7 @@ def measured(directory: Path, device, shape: dict, batch: int, tiny: bool, rate:
     parts.rollout.sample(parts.policy, prompts, seeds)  # compiles
     taken = seconds(device, lambda: parts.rollout.sample(parts.policy, prompts, seeds), repeats=2)
     weights = sum(weight.numel() * weight.element_size() for weight in parts.policy.module.parameters())
-    foretold = need(config, kind, batches(config))
+    foretold = need(config, kind, batches(config), Lengths(prompt=prompt, response=response, said="as given"))
     # Every step reads the weights once and the cache as far as it is written: on average prompt and half the response.
     step_bytes = weights + foretold.cache * (prompt + response / 2) / (prompt + response)
     bound = response * step_bytes / bandwidth

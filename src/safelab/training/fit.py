@@ -36,18 +36,20 @@ def check_length(config: Mapping[str, Any], positions: int | None) -> None:
             )
 
 
-def length_note(config: Mapping[str, Any], trained_at: int | None) -> str | None:
+def length_note(config: Mapping[str, Any], trained_at: int | None, longest: int | None = None) -> str | None:
     """What to tell of prompts and responses that are longer together than the policy was made for; None if nothing.
 
     Args:
         config: the run's.
         trained_at: of the policy, whose rotary positions go on; None for no limit.
+        longest: of its prompts, in tokens; None where only ``policy.max_prompt_tokens`` is known.
     """
     for key, prompt, response in _lengths(config):
         left = (trained_at or 0) - response
         remedy = f"use policy.max_prompt_tokens={left}" if left > 0 else f"use a smaller {key}"
-        keys = f"policy.max_prompt_tokens + {key}"
-        if said := beyond(keys, prompt + response, str(config["policy"].get("path")), trained_at, remedy):
+        what = f"policy.max_prompt_tokens + {key}" if longest is None else f"the longest prompt with {key}"
+        asked = min(prompt, longest or prompt) + response
+        if said := beyond(what, asked, str(config["policy"].get("path")), trained_at, remedy):
             return said
     return None
 

@@ -7,10 +7,13 @@ import torch
 
 from safelab.app.cli import main
 from safelab.app.dry_run.estimate import batches, need
+from safelab.app.dry_run.lengths import Lengths
 from safelab.errors import ConfigError
 from support.architectures import write
 from support.models import model_directory, tiny_policy
 from support.runs import resolved, small, trained
+
+LONGEST = Lengths(prompt=32, response=32, said="the longest allowed")
 
 
 def kept_by(policy, rows: int, prompt: int, response: int) -> int:
@@ -36,7 +39,7 @@ def test_activations_are_those_of_a_real_pass() -> None:
         "policy=local", f"policy.path={model_directory()}", "policy.max_prompt_tokens=24",
         "data=text", "data.path=x", "reward=released_heuristic", "rollout.batch_size=32", "rollout.max_new_tokens=24",
     )  # fmt: skip
-    found = need(config)
+    found = need(config, Lengths(prompt=24, response=24, said=""))
     policy = tiny_policy()
     assert found.parameters == sum(weight.numel() for weight in policy.module.parameters())
     assert found.trained == found.parameters
@@ -88,10 +91,10 @@ def test_an_unknown_shape_is_refused_and_a_sweep_is_estimated_arm_by_arm(
 def test_a_dry_run_refuses_more_tokens_than_positions_and_knows_gpt2(tmp_path: Path) -> None:
     path = write("GPT2Config", tmp_path)
     overrides = ["policy=local", f"policy.path={path}", "data=text", "data.path=x", "reward=released_heuristic"]
-    fitting = need(resolved(*overrides, "policy.max_prompt_tokens=32", "rollout.max_new_tokens=32"))
+    fitting = need(resolved(*overrides, "policy.max_prompt_tokens=32", "rollout.max_new_tokens=32"), LONGEST)
     assert fitting.cache == 2 * 2 * 32 * 4 * 64 * fitting_rows()
     with pytest.raises(ConfigError, match=r"at most the policy's 64 positions, got 512 \+ 32"):
-        need(resolved(*overrides, "rollout.max_new_tokens=32"))
+        need(resolved(*overrides, "rollout.max_new_tokens=32"), LONGEST)
 
 
 def fitting_rows() -> int:

@@ -10,6 +10,7 @@ from transformers import DynamicCache
 
 from safelab.app.dry_run.estimate import need
 from safelab.app.dry_run.memory import Need
+from safelab.training.stages import draw_prompts
 from scripts.bench import memory
 from support.runs import parts_of, small, trained
 
@@ -69,8 +70,10 @@ def test_weights_averages_and_gradients_are_those_of_a_run(run: tuple[Need, dict
 
 def test_the_cache_is_that_of_a_real_one(run: tuple[Need, dict[str, Any]]) -> None:
     told, config = run
-    module = parts_of(config).policy.module
-    rows, tokens = config["rollout"]["batch_size"], config["policy"]["max_prompt_tokens"]
+    parts = parts_of(config)
+    module, rows = parts.policy.module, config["rollout"]["batch_size"]
+    tokens = draw_prompts(parts, 0).ids.shape[1]
+    assert tokens < config["policy"]["max_prompt_tokens"]
     tokens += config["rollout"]["max_new_tokens"]
     cache = DynamicCache(config=module.config)
     with torch.no_grad():

@@ -1,4 +1,7 @@
-"""``safelab train dry_run=true``: what a run would be and need, from the model's shape alone; no weights are loaded."""
+"""``safelab train dry_run=true``: what a run would be and need, from the model's shape and the prompts' lengths.
+
+No weights are loaded, and nothing is fetched.
+"""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -7,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from safelab.pretrained.adapters import base_of
-from safelab.pretrained.limits import positions_of
+from safelab.pretrained.limits import positions_of, trained_at
 from safelab.pretrained.load import Source, check_precision
 from safelab.pretrained.load import shape_of as shape_of_model
-from safelab.training.fit import check_length
+from safelab.training.fit import check_length, length_note
 
 if TYPE_CHECKING:
+    from safelab.app.dry_run.lengths import Lengths
     from safelab.app.dry_run.memory import Need
 
 GIB = 2**30
@@ -47,10 +51,16 @@ def show(config: Mapping[str, Any]) -> int:
     print("\nbatches")
     for name, value in batches(config).items():
         print(f"  {name.ljust(34)} {value:,}")
-    found = need(config)
+    shape = shape_of(config["policy"])
+    check_length(config, positions_of(shape))
+    longest = longest_of(config)
+    found = need(config, longest)
     print("\npolicy")
     print(f"  {'parameters'.ljust(34)} {found.parameters:,}")
     print(f"  {'of these trained'.ljust(34)} {found.trained:,}")
+    print(f"\nlengths, tokens ({longest.said})")
+    print(f"  {'longest prompt'.ljust(34)} {longest.prompt:,}")
+    print(f"  {'longest response'.ljust(34)} {longest.response:,}")
     print("\nmemory, GiB (estimated; without reward or value model)")
     parts = {
         "weights, reference included": found.weights,
@@ -63,6 +73,8 @@ def show(config: Mapping[str, Any]) -> int:
     }
     for name, size in parts.items():
         print(f"  {name.ljust(34)} {size / GIB:.2f}")
+    if said := length_note(config, trained_at(shape), longest.prompt):
+        print(f"\nnote: {said}")
     return 0
 
 
@@ -104,8 +116,8 @@ def pair_batches(config: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def need(config: Mapping[str, Any]) -> "Need":
-    """Parameters and memory of a run's policy.
+def need(config: Mapping[str, Any], longest: "Lengths | None" = None) -> "Need":
+    """Parameters and memory of a run's policy; ``longest``: of the run's texts, which are read where that is None.
 
     Raises:
         ConfigError: the policy's shape is not known here.
@@ -114,7 +126,16 @@ def need(config: Mapping[str, Any]) -> "Need":
 
     shape = shape_of(config["policy"])
     check_length(config, positions_of(shape))
-    return memory.need(config, shape, batches(config))
+    return memory.need(config, shape, batches(config), longest or longest_of(config))
+
+
+def longest_of(config: Mapping[str, Any]) -> "Lengths":
+    """The longest texts that the run will meet; see ``lengths``."""
+    from safelab.app.console import progress
+    from safelab.app.dry_run.lengths import lengths
+
+    with progress() as say:
+        return lengths(config, batches(config), say)
 
 
 def shape_of(policy: Mapping[str, Any]) -> Any:

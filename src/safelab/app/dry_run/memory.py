@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safelab.app.dry_run.lengths import Lengths
 from safelab.errors import ConfigError
 
 
@@ -61,13 +62,14 @@ class Need:
         return self.held + max(self.cache, self.backward, 2 * self.gradients)
 
 
-def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Need:
+def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longest: Lengths) -> Need:
     """Parameters and memory.
 
     Args:
         config: the run's, resolved.
         shape: the model's configuration, of ``transformers``.
         table: ``dry_run.batches`` of ``config``.
+        longest: of the run's texts.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -96,8 +98,10 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
     adapted = adapter.adapt(module, context.seed)
     every = {id(weight): weight for weight in (*adapted.trained.parameters(), *adapted.reference.parameters())}
     trained = [weight for weight in adapted.trained.parameters() if weight.requires_grad]
-    prompt, written = policy["max_prompt_tokens"], config["rollout"]["max_new_tokens"]
-    response = max(written, config["pairs"].get("max_response_tokens") or 0)
+    prompt, response, written = longest.prompt, longest.response, config["rollout"]["max_new_tokens"]
+    # A cache of fixed size has room for the longest prompt that there may be.
+    grows = config["rollout"].get("decoding", "dynamic") == "dynamic"
+    room = (prompt if grows else policy["max_prompt_tokens"]) + written
     rows = table["responses per forward pass"]
     chunk = min(rows * response, tokens_per_chunk(rows * response, shape.vocab_size))
     try:
@@ -119,7 +123,7 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int]) -> Nee
         averages=2 * (size_of(trained) if config["optimizer"]["name"] != "adamw_8bit" else count_of(trained)),
         gradients=size_of(trained),
         head_gradients=size_of(weight for weight in head if weight.requires_grad),
-        cache=cached_per_token(shape) * module.dtype.itemsize * table["responses per update"] * (prompt + written),
+        cache=cached_per_token(shape) * module.dtype.itemsize * table["responses per update"] * room,
         # Float32 values that live for each logit of a piece, see ``policy._vocabulary``: fewer without an exact KL.
         logits=(6 if exact else 5) * 4 * chunk * shape.vocab_size,
         activations=kept,

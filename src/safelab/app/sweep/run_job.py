@@ -2,12 +2,13 @@
 
 import shlex
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
 
 from safelab.app.config.jobs import Job
 
 if TYPE_CHECKING:
+    from safelab.training.components import Components
     from safelab.training.lifecycle.run import Outcome
 
 
@@ -21,7 +22,6 @@ def run_job(job: Job, ready: Callable[[], None] = lambda: None, command: str | N
     """
     from safelab.app.config.build import build, context_for, settings_of
     from safelab.app.console import progress
-    from safelab.training.fit import length_note
     from safelab.training.lifecycle.progress import notice
     from safelab.training.lifecycle.run import Outcome, is_finished, train
 
@@ -29,7 +29,21 @@ def run_job(job: Job, ready: Callable[[], None] = lambda: None, command: str | N
         return Outcome(status="skipped", directory=job.directory, reason=None, final_reward=None)
     with progress() as say:
         parts = build(job.config, context_for(job.config, say))
-    if said := length_note(job.config, getattr(parts.policy, "trained_at", None)):
+    if said := too_long(parts, job.config):
         notice(f"note: {said}")
     ready()
     return train(parts, job.config, job.overrides, command or shlex.join(["safelab", *sys.argv[1:]]))
+
+
+def too_long(parts: "Components", config: Mapping[str, Any]) -> str | None:
+    """What to tell where prompts and responses outgrow what the policy was made for; None if nothing."""
+    from safelab.contracts import drawn_prompts
+    from safelab.training.fit import length_note
+    from safelab.training.stages import prompts_per_rollout
+
+    trained_at = getattr(parts.policy, "trained_at", None)  # a policy of the user's own may not say
+    if length_note(config, trained_at) is None:
+        return None
+    # They may: so the prompts themselves are asked, which takes a while.
+    drawn = drawn_prompts(parts.data, 0, prompts_per_rollout(parts) * parts.settings.updates)
+    return length_note(config, trained_at, max(map(parts.policy.count_tokens, set(drawn))))
