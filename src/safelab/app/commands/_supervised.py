@@ -11,6 +11,7 @@ from safelab.app.config.compose import compose, opened, parse
 from safelab.app.config.mistakes import missing, unresolved
 from safelab.app.config.numbers import read_numbers
 from safelab.app.config.places import at_home
+from safelab.app.config.threads import AUTO, alone
 from safelab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ def options_of(arguments: Sequence[str], name: str, usage: str, kind: Callable[[
 
     read_numbers(values, OmegaConf.to_container(config, resolve=False), kind())
     values = at_home(values)
+    if values.get("threads") == AUTO:
+        values["threads"] = alone()
     try:
         return kind()(**values)
     except ValidationError as error:

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from safelab.app.config.mistakes import missing, unresolved
 from safelab.app.config.numbers import read_numbers
 from safelab.app.config.places import at_home
+from safelab.app.config.threads import AUTO, threads_of
 from safelab.errors import ConfigError, UserError
 from safelab.runlog.keys import makes_no_arm
 
@@ -53,12 +54,13 @@ class Job:
         return Path(config["output_dir"], config["experiment"], config["arm"], f"seed_{config['seed']}")
 
 
-def to_job(composed: DictConfig, hydra: Any = None) -> Job:
+def to_job(composed: DictConfig, hydra: Any = None, at_once: int = 1) -> Job:
     """The job that a composed configuration describes.
 
     Args:
         composed: with Hydra's node in it, unless that is given.
         hydra: Hydra's node where ``composed`` has none.
+        at_once: jobs that share the machine with this one, itself included.
 
     Raises:
         ConfigError: keys without a value, interpolations that lead nowhere, names that are no folder names, or many
@@ -88,7 +90,10 @@ def to_job(composed: DictConfig, hydra: Any = None) -> Job:
     for key in ("experiment", "arm"):
         if fault := folder_fault(key, config.get(key)):
             raise ConfigError(fault)
-    return Job(config=config, overrides=overrides)
+    job = Job(config=config, overrides=overrides)
+    if config.get("threads") == AUTO:
+        config["threads"] = threads_of(config, job.directory, at_once)
+    return job
 
 
 def overrides_of(hydra: Any) -> list[str]:

@@ -18,6 +18,7 @@ from safelab.app.config.compose import CONFIG_NAME, compose, explained
 from safelab.app.config.jobs import ARMS, Job, arm_name, merged, overrides_of, to_job
 from safelab.app.config.own_model import check_own_model
 from safelab.app.config.preflight import listed
+from safelab.app.config.threads import cores
 from safelab.errors import ConfigError
 from safelab.runlog.keys import makes_no_arm
 
@@ -154,13 +155,25 @@ def compose_jobs(hydra: Hydra, master: DictConfig, overrides: Sequence[Overrides
         try:
             with explained(hydra, own, name):
                 runs.append(hydra.config_loader.load_sweep_config(master, list(own)))
-                jobs.append(to_job(runs[-1]))
+                jobs.append(to_job(runs[-1], at_once=at_once(master, len(overrides))))
         except ConfigError as error:
             faults += [(label(own), line) for line in str(error).splitlines()]
     if faults:
         raise ConfigError(listed(merged(dict.fromkeys(faults), len({label(own) for own in overrides}))))
     check_own_model(hydra, runs, overrides_of(master.hydra))
     return jobs
+
+
+def at_once(master: DictConfig, count: int) -> int:
+    """How many of ``count`` jobs share the machine; with a launcher of which we do not know, as many as it has cores.
+
+    ``basic`` is Hydra's own, which runs one after the other.
+    """
+    launcher = master.hydra.runtime.choices.get("hydra/launcher")
+    if launcher == "basic":
+        return 1
+    workers = master.hydra.launcher.get("workers") if launcher == "local" else None
+    return min(count, workers or cores()) if launcher == "local" else cores()
 
 
 def label(overrides: Iterable[str]) -> str:
