@@ -17,6 +17,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from safelab.app.config.compose import CONFIG_NAME, compose, explained, opened, parse
+from safelab.app.config.help import about, overview
 from safelab.app.config.jobs import Job, overrides_of, to_job
 from safelab.app.config.preflight import check_options, preflight
 from safelab.app.sweep.expand import alike, at_once, compose_jobs, expand, is_sweep, jobs_of, shared, the_one
@@ -46,6 +47,9 @@ def main(arguments: Sequence[str]) -> int:
     overrides = [override for override in flags.overrides if override not in (DRY, NOT_DRY)]
     dry = DRY in flags.overrides
     flags.overrides = overrides
+    if flags.help and not any("=" not in override for override in overrides):
+        print("\n".join(overview()))
+        return 0
     with opened(flags.config_dir, flags.config_path) as hydra:
         if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
             return show(hydra, flags, name)
@@ -67,7 +71,7 @@ def show(hydra: Hydra, flags: Namespace, name: str) -> int:
     try:
         with explained(hydra, overrides, name):
             if flags.help:
-                hydra.app_help(config_name=name, args_parser=parser, args=flags)
+                print("\n".join(about(hydra, overrides, name)))
             elif flags.hydra_help:
                 hydra.hydra_help(config_name=name, args_parser=parser, args=flags)
             elif flags.cfg:
