@@ -57,6 +57,7 @@ def overrides(folder: Path) -> list[str]:
     prompts.write_text("\n".join(PROMPTS) + "\n")
     return [
         "policy=local",
+        "threads=1",
         f"policy.path={model}",
         "data=text",
         f"data.path={prompts}",

@@ -75,7 +75,9 @@ def test_a_study_has_every_run_and_its_means(trained: Path) -> None:
         ("safe", 1),
     ]
     by_hand = study.rows[study.rows["arm"] == "safe"].groupby("seed")["reward/mean"].mean().mean()
-    assert study.arms.set_index("arm").filter(regex=r"^reward_mean \[").loc["safe"].item() == pytest.approx(by_hand, rel=1e-12)
+    assert study.arms.set_index("arm").filter(regex=r"^reward_mean \[").loc["safe"].item() == pytest.approx(
+        by_hand, rel=1e-12
+    )
     assert study.verdict
     assert study.limits
     with pytest.raises(DataError, match="'pppo'"):

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "src" / "safelab"
 CONF, SOURCE, TESTS = ROOT / "conf", PACKAGE / "parts", ROOT / "tests" / "parts"
 
 # Folders of conf that hold presets over groups, or keys that no module serves; they have no package.
-PRESETS = {"adapter", "algorithm", "recipe", "sweep", "resume", "world", "detectors"}
+PRESETS = {"adapter", "algorithm", "recipe", "sweep", "resume", "world", "detectors", "hydra"}
 # What a command begins with: train, sft, reward-model, value-model.
 PRIMARY = {"config.yaml", "sft.yaml", "reward_model.yaml", "value_model.yaml"}
 

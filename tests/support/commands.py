@@ -59,6 +59,7 @@ def small_overrides(folder: Path) -> list[str]:
     prompts.write_text("\n".join(["a b c", "d e", "f", "a", "c d e f", "b b"]) + "\n")
     return [
         "policy=local",
+        "threads=1",
         f"policy.path={model_directory()}",
         "data=text",
         f"data.path={prompts}",

@@ -30,26 +30,36 @@ class LocalLauncher(Launcher):
         self.workers = workers
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Keep what ``launch`` needs; of the task function, always safelab's own, its jobs and the names of arms."""
+        """Keep what ``launch`` needs; of the task function, always safelab's own, its jobs, labels and metric."""
         self.hydra_context, self.config = hydra_context, config
         self.composed = getattr(task_function, "jobs", {})
         self.labels = getattr(task_function, "labels", {})
+        self.metric = getattr(task_function, "metric", None)
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Run one job per list of overrides."""
         from safelab.app.config.jobs import to_job
+        from safelab.app.sweep.expand import at_once
         from safelab.app.sweep.pool import run_all, slots_for
+        from safelab.app.sweep.search import value_of
         from safelab.errors import RunFailed
 
+        shared = at_once(self.config, len(job_overrides))
         load = self.hydra_context.config_loader.load_sweep_config
         jobs = [
-            self.composed.get(tuple(overrides)) or to_job(load(self.config, list(overrides)), labels=self.labels)
+            self.composed.get(tuple(overrides))
+            or to_job(load(self.config, list(overrides)), labels=self.labels, at_once=shared)
             for overrides in job_overrides
         ]
         returns = []
         for job, end in zip(jobs, run_all(jobs, slots_for(jobs, self.workers)), strict=True):
             done = JobReturn(overrides=job.overrides, cfg=OmegaConf.create(dict(job.config)), task_name="safelab")
             done.status = JobStatus.COMPLETED if end.failure is None else JobStatus.FAILED
-            done.return_value = end.final_reward if end.failure is None else RunFailed(end.failure)
+            done.return_value = None if end.failure is None else RunFailed(end.failure)
+            if end.failure is None and self.metric is not None:
+                try:
+                    done.return_value = value_of(job, self.metric)
+                except RunFailed as error:
+                    done.status, done.return_value = JobStatus.FAILED, error
             returns.append(done)
         return returns

@@ -14,7 +14,7 @@ def job(device: str = "cpu", threads: int = 1) -> Job:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch):
     def make(cores: int, gpus: int = 0, visible: str | None = None) -> None:
-        monkeypatch.setattr(pool, "_cores", lambda: cores)
+        monkeypatch.setattr(pool, "cores", lambda: cores)
         monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
         monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
         if visible is None:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from safelab.app.config.compose import compose, opened, parse
+from safelab.app.config.compose import compose, config_directory, opened, parse
+from safelab.app.config.help import primary
 from safelab.app.config.mistakes import missing, unresolved
 from safelab.app.config.numbers import read_numbers
 from safelab.app.config.places import at_home
+from safelab.app.config.threads import AUTO, alone
 from safelab.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ def options_of(arguments: Sequence[str], name: str, usage: str, kind: Callable[[
     """
     flags = parse(arguments)
     if flags.help:
-        print(usage)
+        print("\n".join([usage, "", "Keys:", *primary(config_directory() / f"{name}.yaml")]))
         return None
     if flags.multirun:
         raise ConfigError(f"safelab {name.replace('_', '-')} makes one model: -m is for safelab train")
@@ -57,6 +59,8 @@ def options_of(arguments: Sequence[str], name: str, usage: str, kind: Callable[[
 
     read_numbers(values, OmegaConf.to_container(config, resolve=False), kind())
     values = at_home(values)
+    if values.get("threads") == AUTO:
+        values["threads"] = alone()
     try:
         return kind()(**values)
     except ValidationError as error:

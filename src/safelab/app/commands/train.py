@@ -14,16 +14,18 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from safelab.app.config.compose import CONFIG_NAME, compose, explained, opened, parse
+from safelab.app.config.help import about, overview
 from safelab.app.config.jobs import Job, overrides_of, to_job
 from safelab.app.config.names import Labels, swept
 from safelab.app.config.preflight import check_options, preflight
-from safelab.app.sweep.expand import alike, compose_jobs, expand, is_sweep, jobs_of, shared, the_one, told_of
+from safelab.app.sweep.expand import alike, at_once, compose_jobs, expand, is_sweep, jobs_of, shared, the_one, told_of
 from safelab.app.sweep.fork_server import warm
 from safelab.app.sweep.lock import alone
 from safelab.app.sweep.run_job import run_job
+from safelab.app.sweep.search import best_of, metric_of, one_of, value_of
 from safelab.app.sweep.worlds import prepare_policies
 from safelab.errors import INTERRUPTED, ConfigError, OwnCodeFailed, RunFailed, printable, printable_lines
 
@@ -46,6 +48,9 @@ def main(arguments: Sequence[str]) -> int:
     overrides = [override for override in flags.overrides if override not in (DRY, NOT_DRY)]
     dry = DRY in flags.overrides
     flags.overrides = overrides
+    if flags.help and not any("=" not in override for override in overrides):
+        print("\n".join(overview()))
+        return 0
     with opened(flags.config_dir, flags.config_path) as hydra:
         if flags.help or flags.hydra_help or flags.cfg or flags.info or flags.shell_completion:
             return show(hydra, flags, name)
@@ -67,7 +72,7 @@ def show(hydra: Hydra, flags: Namespace, name: str) -> int:
     try:
         with explained(hydra, overrides, name):
             if flags.help:
-                hydra.app_help(config_name=name, args_parser=parser, args=flags)
+                print("\n".join(about(hydra, overrides, name)))
             elif flags.hydra_help:
                 hydra.hydra_help(config_name=name, args_parser=parser, args=flags)
             elif flags.cfg:
@@ -133,19 +138,21 @@ class JobFunction:
 
     jobs: Mapping[tuple[str, ...], Job]
     labels: Labels
+    metric: str | None = None
 
     def __call__(self, config: DictConfig) -> float | None:
-        """Run one job; sweepers that search want its last mean reward.
+        """Run one job; a sweeper that searches wants its value by ``metric``.
 
         Raises:
             RunFailed: the run could not go on.
         """
-        hydra = HydraConfig.get()
-        job = self.jobs.get(tuple(overrides_of(hydra))) or to_job(config, hydra, self.labels)
+        node = HydraConfig.get()
+        shared = at_once(DictConfig({"hydra": node}), 1)
+        job = self.jobs.get(tuple(overrides_of(node))) or to_job(config, node, self.labels, shared)
         outcome = run_job(job)
         if outcome.status in ("failed", "diverged", "interrupted") and not outcome.expected:
             raise RunFailed(f"{job.name}: {outcome.reason} ({outcome.directory})")
-        return outcome.final_reward
+        return None if self.metric is None else value_of(job, self.metric)
 
 
 def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
@@ -156,10 +163,7 @@ def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
     if not master.hydra.sweeper["_target_"].endswith("BasicSweeper"):
         if arms is not None:
             raise ConfigError("hydra/sweeper must be basic where a sweep has arms: a sweeper that searches has none")
-        labels = swept(told_of(hydra, master))
-        with explained(hydra, overrides, name):  # its jobs are not known beforehand
-            hydra.multirun(config_name=name, task_function=JobFunction({}, labels), overrides=overrides)
-        return 0
+        return search(hydra, master, name)
     batches = expand(hydra, master, arms)
     every = [tuple(job) for batch in batches for job in batch]
     if len(every) > MANY_JOBS:
@@ -179,6 +183,30 @@ def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
         for batch in batches:
             returns += launcher.launch(batch, initial_job_idx=len(returns))
     return report(returns)
+
+
+def search(hydra: Hydra, master: DictConfig, name: str) -> int:
+    """Jobs that a sweeper chooses by the values of those before them; they are not known beforehand.
+
+    Raises:
+        RunFailed: no job gave a value.
+    """
+    metric = metric_of(master)
+    told = overrides_of(master.hydra)
+    with explained(hydra, told, name):
+        preflight([to_job(one_of(hydra, told, name))])
+        context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(master))
+        with open_dict(master.hydra.sweeper):
+            master.hydra.sweeper.pop("metric", None)  # it is ours, and no argument of the sweeper's
+        function = JobFunction({}, swept(told_of(hydra, master)), metric)
+        sweeper = Plugins.instance().instantiate_sweeper(config=master, hydra_context=context, task_function=function)
+    print(f"search: {master.hydra.sweeper.direction} {metric}, its mean over each run's last tenth", flush=True)
+    try:
+        sweeper.sweep(arguments=told)
+    except ValueError as error:
+        raise RunFailed(f"the search ended without a best run: {error}") from error
+    print(best_of(master, metric))
+    return 0
 
 
 def report(returns: Sequence[JobReturn]) -> int:

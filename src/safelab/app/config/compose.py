@@ -28,8 +28,13 @@ from safelab.errors import ConfigError
 
 CONFIG_NAME = "config"
 
-ALIASES = {"+experiment=": "+recipe=", "+experiments=": "+recipe="}
-"""Old beginnings of overrides, which go on working. (``experiment`` without ``+`` is the key that names the folder.)"""
+ALIASES = {
+    "+experiment=": "+recipe=",
+    "+experiments=": "+recipe=",
+    # The plugin's own option seeks the lowest value; ours is the same sweeper, and says the direction and the metric.
+    "hydra/sweeper=optuna": "hydra/sweeper=search",
+}
+"""Beginnings of overrides -> what they stand for. (``experiment`` without ``+`` is the key that names the folder.)"""
 
 BARE_HOME = re.compile(r"""([^=~'"]+)=(~[^'"\[\]{}()\\]*)""")
 """A key with one or several paths below a home folder, without quotes."""

@@ -68,14 +68,28 @@ def check_hydra_node(node: Any, *, many: bool) -> None:
     for key, kind in KINDS.items():
         known = [f"{plugin.__module__}.{plugin.__qualname__}" for plugin in Plugins.instance().discover(kind)]
         target = node[key].get("_target_") if hasattr(node[key], "get") else node[key]
+        if target not in known and str(target).endswith(".OptunaSweeper"):
+            raise ConfigError("hydra/sweeper=search needs Optuna's sweeper: pip install 'safelab[optuna]'")
         if target not in known:
             said = nearest(str(target), known)
             raise ConfigError(f"hydra.{key}._target_ must be an installed {key}, got {target!r}: {said}")
+    for key, value in calls(node.sweeper, "hydra.sweeper"):
+        raise ConfigError(f"{key} must not name a function to be called, got {value}: leave it out")
     if node.callbacks:
         raise ConfigError(f"hydra.callbacks must stay empty, got {', '.join(map(str, node.callbacks))}: leave it out")
     workers = node.launcher.get("workers")
     if workers is not None and workers < 1:
         raise ConfigError(f"hydra.launcher.workers must be >= 1 or null, got {workers}")
+
+
+def calls(sweeper: DictConfig, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Keys of a sweeper that would call whatever they name, one of Optuna's own samplers aside."""
+    for key, value in OmegaConf.to_container(sweeper, resolve=False).items():  # type: ignore[union-attr]
+        if key == "custom_search_space" and value is not None:
+            yield f"{prefix}.{key}", value
+        target = value.get("_target_") if isinstance(value, dict) else None
+        if target is not None and not re.fullmatch(r"optuna\.samplers\.\w+", str(target)):
+            yield f"{prefix}.{key}._target_", target
 
 
 def idle(node: DictConfig, *, many: bool) -> Iterator[str]:

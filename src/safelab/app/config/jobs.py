@@ -15,6 +15,7 @@ from safelab.app.config.mistakes import missing, unresolved
 from safelab.app.config.names import Labels, arm_name, folder_fault, key_in, without_implied
 from safelab.app.config.numbers import read_numbers
 from safelab.app.config.places import at_home
+from safelab.app.config.threads import AUTO, threads_of
 from safelab.errors import ConfigError, UserError
 
 ARMS = "arms"
@@ -40,13 +41,14 @@ class Job:
         return Path(config["output_dir"], config["experiment"], config["arm"], f"seed_{config['seed']}")
 
 
-def to_job(composed: DictConfig, hydra: Any = None, labels: Labels | None = None) -> Job:
+def to_job(composed: DictConfig, hydra: Any = None, labels: Labels | None = None, at_once: int = 1) -> Job:
     """The job that a composed configuration describes.
 
     Args:
         composed: with Hydra's node in it, unless that is given.
         hydra: Hydra's node where ``composed`` has none.
         labels: of a sweep with several arms, what is in their names; see ``names.swept``.
+        at_once: jobs that share the machine with this one, itself included.
 
     Raises:
         ConfigError: keys without a value, interpolations that lead nowhere, names that are no folder names, or many
@@ -77,7 +79,10 @@ def to_job(composed: DictConfig, hydra: Any = None, labels: Labels | None = None
     for key in ("experiment", "arm"):
         if fault := folder_fault(key, config.get(key)):
             raise ConfigError(fault)
-    return Job(config=config, overrides=overrides)
+    job = Job(config=config, overrides=overrides)
+    if config.get("threads") == AUTO:
+        config["threads"] = threads_of(config, job.directory, at_once)
+    return job
 
 
 def overrides_of(hydra: Any) -> list[str]:

@@ -20,6 +20,7 @@ from safelab.app.config.jobs import ARMS, Job, merged, overrides_of, to_job
 from safelab.app.config.names import arm_name, key_in, swept
 from safelab.app.config.own_model import check_own_model
 from safelab.app.config.preflight import listed
+from safelab.app.config.threads import cores
 from safelab.errors import ConfigError
 
 UNNAMED = "default"
@@ -160,7 +161,7 @@ def compose_jobs(hydra: Hydra, master: DictConfig, overrides: Sequence[Overrides
         try:
             with explained(hydra, own, name):
                 runs.append(hydra.config_loader.load_sweep_config(master, list(own)))
-                jobs.append(repeatable(to_job(runs[-1], labels=labels)))
+                jobs.append(repeatable(to_job(runs[-1], labels=labels, at_once=at_once(master, len(overrides)))))
         except ConfigError as error:
             faults += [(label(own), line) for line in str(error).splitlines()]
     if faults:
@@ -173,6 +174,18 @@ def repeatable(job: Job) -> Job:
     """``job`` with its arm among its overrides: given by themselves, they lead to the same folder."""
     named = any(text.startswith("arm=") for text in job.overrides)
     return job if named else replace(job, overrides=(*job.overrides, as_override("arm", job.config["arm"])))
+
+
+def at_once(master: DictConfig, count: int) -> int:
+    """How many of ``count`` jobs share the machine; with a launcher of which we do not know, as many as it has cores.
+
+    ``basic`` is Hydra's own, which runs one after the other.
+    """
+    launcher = master.hydra.runtime.choices.get("hydra/launcher")
+    if launcher == "basic":
+        return 1
+    workers = master.hydra.launcher.get("workers") if launcher == "local" else None
+    return min(count, workers or cores()) if launcher == "local" else cores()
 
 
 def label(overrides: Iterable[str]) -> str:

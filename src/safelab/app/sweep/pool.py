@@ -14,6 +14,7 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 from safelab.app.config.jobs import Job
+from safelab.app.config.threads import cores
 from safelab.app.sweep.fork_server import CONTEXT, warm
 from safelab.app.sweep.worker import LOG_FILE, JobEnd, work
 from safelab.errors import printable, printable_lines
@@ -96,11 +97,7 @@ def slots_for(jobs: Sequence[Job], workers: int | None) -> list[str | None]:
         return [gpus[index % len(gpus)] for index in range(workers or len(gpus))]
     threads = max(job.config["threads"] for job in jobs)
     on_one_gpu = any(device == "mps" or device.startswith("cuda:") for device in devices)
-    return [None] * (workers or (1 if on_one_gpu else max(1, _cores() // threads)))
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return [None] * (workers or (1 if on_one_gpu else max(1, cores() // threads)))
 
 
 def _is_done(job: Job) -> bool:
