@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from safelab.corpus.dialogue import Template
-from safelab.options import Options
+from safelab.options import Options, PathOrHub
 
 
 class PairOptions(Options):
@@ -15,7 +15,7 @@ class PairOptions(Options):
     ``skip_unfit``: pairs whose prompt the model cannot read are left out and counted, in place of refused.
     """
 
-    path: str
+    path: PathOrHub
     subset: str
     split: Literal["train", "test"]
     limit: Annotated[int, Field(ge=1)] | None
@@ -26,7 +26,7 @@ class PairOptions(Options):
 class SupervisedOptions(Options):
     """``model``: where from. ``output``: where to. Batches count pairs; ``micro_batch_size`` moves no number."""
 
-    model: str
+    model: PathOrHub
     output: str
     seed: Annotated[int, Field(ge=0)]
     device: str

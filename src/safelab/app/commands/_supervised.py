@@ -51,9 +51,10 @@ def options_of(arguments: Sequence[str], name: str, usage: str, kind: Callable[[
 
     from pydantic import ValidationError
 
+    from safelab.options import located
     from safelab.plugins import describe
 
-    values = at_home(values)
+    values = located(kind(), at_home(values), Path.cwd())
     try:
         return kind()(**values)
     except ValidationError as error:

@@ -13,7 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from safelab.app.config.mistakes import missing, unresolved
 from safelab.app.config.names import Labels, arm_name, folder_fault, key_in, without_implied
-from safelab.app.config.places import at_home
+from safelab.app.config.places import settled
 from safelab.errors import ConfigError, UserError
 
 ARMS = "arms"
@@ -66,7 +66,7 @@ def to_job(composed: DictConfig, hydra: Any = None, labels: Labels | None = None
         config: dict[str, Any] = OmegaConf.to_container(told, resolve=True, throw_on_missing=True)  # type: ignore[assignment]
     except OmegaConfBaseException as error:
         raise ConfigError(unresolved(error)) from error
-    config = at_home(config)
+    config = settled(config)
     overrides = tuple(overrides_of(hydra))
     if config.get("arm") is None:
         changes = [text for text in overrides if not text.startswith("algorithm=")]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from safelab.contracts import Context, PromptSource
 from safelab.corpus.lines import read_lines, record_of, whole_text
 from safelab.errors import DataError, nearest
+from safelab.options import PathOrHub
 from safelab.parts.data._sides import Split
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ class Hub(Split):
     The other keys: see ``Split``.
     """
 
-    path: str
+    path: PathOrHub
     subset: str
     split: str
     column: str

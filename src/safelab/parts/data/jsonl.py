@@ -3,13 +3,14 @@
 from safelab.contracts import Context, PromptSource
 from safelab.corpus.lines import read_lines, record_of, whole_text
 from safelab.errors import DataError
+from safelab.options import LocalPath
 from safelab.parts.data._epochs import Finite
 
 
 class Jsonl(Finite):
     """``path``: the file. ``field``: the key of the prompt. The other keys: see ``Finite``."""
 
-    path: str
+    path: LocalPath
     field: str
 
     def build(self, context: Context) -> PromptSource:
