@@ -1,11 +1,70 @@
-"""The base of every option's parameters and of every state that a checkpoint holds: frozen, typed, closed."""
+"""The base of every option's parameters and of every state that a checkpoint holds: frozen, typed, closed.
 
+A parameter that says where something lies has the type ``LocalPath`` or ``PathOrHub``: a run's record then holds it as
+an absolute path, which means the same from every folder.
+"""
+
+import os
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic.fields import FieldInfo
 
 S = TypeVar("S", bound="State")
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Marks a parameter that says where something lies; ``hub``: it may be a name on the hub as well."""
+
+    hub: bool
+
+
+def is_path(text: str) -> bool:
+    """Whether ``text`` can only be meant as a path: a name on the hub has one slash at most, and no dot in front."""
+    return text.startswith((".", "~", os.sep)) or text.count("/") > 1
+
+
+def _there_or_on_the_hub(text: str) -> str:
+    if is_path(text) and not os.path.exists(os.path.expanduser(text)):
+        raise ValueError(f"must be a path that exists or a name on the hub, got {text!r}: nothing lies there")
+    return text
+
+
+LocalPath = Annotated[str, Location(hub=False)]
+"""A file or a folder; whoever reads it says what is wrong with it."""
+
+PathOrHub = Annotated[str, Location(hub=True), AfterValidator(_there_or_on_the_hub)]
+"""A file or a folder, or a name on the hub, which is asked only where nothing of that name lies here."""
+
+
+def located(options: type[BaseModel], values: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """``values`` with an absolute path for each that leads to something in this file system.
+
+    Args:
+        options: whose fields say which of them are paths.
+        values: as they were given, not yet validated.
+        base: the folder that relative paths begin at.
+    """
+    made = dict(values)
+    for key, field in options.model_fields.items():
+        value, inner = values.get(key), field.annotation
+        if isinstance(value, str) and value and (kind := _location(field)) is not None:
+            path = os.path.abspath(base / os.path.expanduser(value))
+            if not kind.hub or is_path(value) or os.path.exists(path):
+                made[key] = path
+        elif isinstance(value, Mapping) and isinstance(inner, type) and issubclass(inner, BaseModel):
+            made[key] = located(inner, value, base)
+    return made
+
+
+def _location(field: FieldInfo) -> Location | None:
+    """The mark of a field, which stands within its type where that may be null."""
+    inside = [mark for kind in get_args(field.annotation) for mark in getattr(kind, "__metadata__", ())]
+    return next((mark for mark in (*field.metadata, *inside) if isinstance(mark, Location)), None)
 
 
 class Options(BaseModel):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -17,6 +18,7 @@ from pydantic.fields import FieldInfo
 from safelab.contracts import CONTRACT_OF, Context, Need, Part
 from safelab.errors import ConfigError, nearest
 from safelab.foreign import calling, shown, told, undisturbed
+from safelab.options import located
 
 ROOT = "safelab.parts"
 
@@ -44,9 +46,10 @@ def find(group: str, name: str) -> type[Part]:
     known = option_names(group)
     if name not in known and "." in name and all(map(str.isidentifier, name.split("."))):
         module, _, attribute = name.rpartition(".")
+        what, how = ("function or class", f"{group}=function {key}=") if "function" in known else ("class", "")
         raise ConfigError(
-            f"{key} must name an option of {group} or, with a colon, a class of your own, got {name!r}: "
-            f"write '{module}:{attribute}'"
+            f"{key} must name an option of {group} or, with a colon, a {what} of your own, got {name!r}: "
+            f"write '{how}{module}:{attribute}'"
         )
     if name not in known:
         raise ConfigError(f"{key} must name an option of {group}, got {name!r}: {nearest(name, known)}")
@@ -97,11 +100,39 @@ def faults(group: str, config: Mapping[str, Any]) -> list[str]:
         return [str(error)]
     if said := misfit(group, name, part):
         return [said]
+    others = [key for key in config if key not in part.model_fields]
+    if ":" in name and others and part is not resolve(name, f"{dotted(group)}.name"):
+        return [
+            f"{dotted(group)}.name={name} must come with {group}=function, got the keys of another option "
+            f"({', '.join(others)}): add {group}=function"
+        ]
     lines = _own_faults(group, config, part)
     for key, value in config.items():
         if isinstance(value, Mapping) and is_group(f"{group}/{key}"):
             lines += faults(f"{group}/{key}", value)
     return lines
+
+
+def placed(group: str, config: Mapping[str, Any], base: Path) -> dict[str, Any]:
+    """``config`` of an option with absolute paths, those of nested groups and of listed options (``members``) too.
+
+    A name that leads to no part keeps its keys as they are: ``faults`` says what is wrong with it.
+    """
+    try:
+        part = find(group, config["name"])
+    except ConfigError:
+        return dict(config)
+    made = located(part, config, base)
+    for key, value in config.items():
+        if _names_an_option(value) and _is_group(f"{group}/{key}"):
+            made[key] = placed(f"{group}/{key}", value, base)
+        elif isinstance(value, list):
+            made[key] = [placed(group, one, base) if _names_an_option(one) else one for one in value]
+    return made
+
+
+def _names_an_option(value: Any) -> bool:
+    return isinstance(value, Mapping) and isinstance(value.get("name"), str)
 
 
 def misfit(group: str, name: str, part: type[Part]) -> str | None:

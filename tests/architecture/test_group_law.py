@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from safelab.contracts import Part
+from safelab.options import located
 from safelab.plugins import is_part, misfit, part_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -111,3 +112,11 @@ def test_values_live_in_yaml_only(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(CONF.rglob("*.yaml")), ids=label)
 def test_no_option_is_called_what_yaml_reads_as_a_boolean(path: Path) -> None:
     assert path.stem.lower() not in {"on", "off", "yes", "no", "n", "y", "true", "false", "null"}
+
+
+@pytest.mark.parametrize("module", MODULES, ids=label)
+def test_what_is_called_a_path_has_a_type_that_says_so(module: Path) -> None:
+    part = part_of(import_module(".".join(("safelab", *module.relative_to(PACKAGE).with_suffix("").parts))))
+    paths = [key for key in part.model_fields if key.endswith("path")]
+    # "a/b/c" can only be a path, so each of them must come out absolute.
+    assert all(value == "/base/a/b/c" for value in located(part, dict.fromkeys(paths, "a/b/c"), Path("/base")).values())

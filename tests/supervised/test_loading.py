@@ -1,5 +1,7 @@
 """What a lesson starts from: heads that a checkpoint lacks, dropout, and models that are refused."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -29,9 +31,9 @@ def test_a_value_model_begins_at_zero_and_without_dropout() -> None:
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_a_model_that_is_not_there_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match="model must be a directory or hub name that loads, got 'nowhere/at/all'"):
-        lesson(name, model="nowhere/at/all")
+def test_a_model_that_is_not_there_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=f"model must be a directory or hub name that loads, got '{tmp_path}'"):
+        lesson(name, model=str(tmp_path))
 
 
 LORA = {"name": "lora", "rank": 4, "alpha": 8.0, "targets": None}

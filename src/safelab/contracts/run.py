@@ -1,7 +1,7 @@
 """What accompanies the loop: ``optimizer``, ``tracker``, ``guard``."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,7 +43,11 @@ class OptimizerFactory(Part, ABC):
 
 
 class Mirror(ABC):
-    """A tracker's copy of one run, open from before the first row until the run has ended."""
+    """A tracker's copy of one run, open from before the first row until the run has ended.
+
+    Whoever goes on with a run opens it anew and is shown its whole curve: a mirror that outlives its process must show
+    no row twice.
+    """
 
     @abstractmethod
     def log(self, row: Mapping[str, Any]) -> None:
@@ -52,13 +56,23 @@ class Mirror(ABC):
         With ``guard=rollback`` a row comes when no rollback can take it back any more.
         """
 
+    def samples(self, update: int, records: Sequence[Mapping[str, Any]]) -> None:  # noqa: B027 (many show none)
+        """What the policy wrote at ``update``, as in ``samples.jsonl``, after the row of that update."""
+
     @abstractmethod
     def finish(self, status: str) -> None:
         """Called once, whatever happened."""
 
 
 class Tracker(Part, ABC):
-    """``tracker``: mirrors the run elsewhere; the run's own files are the truth."""
+    """``tracker``: mirrors the run elsewhere; the run's own files are the truth.
+
+    ``tags`` and ``notes`` are the user's own words about the run. They stand in ``run.json`` whatever the tracker is,
+    and a run may go on with others.
+    """
+
+    tags: list[Annotated[str, Field(min_length=1, max_length=64)]]
+    notes: str | None
 
     @abstractmethod
     def start(self, directory: Path, config: Mapping[str, Any], run: Mapping[str, Any]) -> Mirror:

@@ -7,12 +7,14 @@ is run after a ``y`` on standard input, and a damaged file ends in whatever its 
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import torch
 
 from safelab.errors import ConfigError, SafelabError
+from safelab.options import is_path
 from safelab.pretrained.readable import check_readable, pointer_in
 from safelab.pretrained.whole import check_numbers, check_whole
 
@@ -55,6 +57,8 @@ class told:
     def __enter__(self) -> None:
         from transformers.utils import logging
 
+        if is_path(self._source.path) and not Path(self._source.path).expanduser().exists():
+            raise self._source.refusal("nothing lies there")  # the hub is not asked for what can only be a path
         check_readable(self._source.path, self._source.key)
         if (pointer := pointer_in(self._source.path)) is not None:
             raise self._source.refusal(

@@ -77,7 +77,8 @@ class RunInfo(State):
     ``updates`` are planned, ``last_update`` is the last row that was written (from 0). ``started`` and ``ended``
     are ISO 8601 in UTC, ``seconds`` is wall time. ``id`` is drawn when the run begins, and its checkpoints bear it.
     ``went_on_with``: for each time that other code or versions went on with the run than before, from which update,
-    when, and both. Keys that a later version adds are kept as they are.
+    when, and both. ``folder``: the current one of whoever trains, where modules of the user's own are found. Keys that
+    a later version adds are kept as they are.
     """
 
     model_config = ConfigDict(frozen=True, extra="allow")
@@ -92,9 +93,12 @@ class RunInfo(State):
     last_update: Annotated[int, Field(ge=-1, le=EXACT)] | None = None
     overrides: list[str] = Field(default_factory=list)
     command: str = ""
+    tags: list[str] = Field(default_factory=list)
+    notes: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     git_commit: str | None = None
     went_on_with: list[dict[str, Any]] = Field(default_factory=list)
+    folder: str = ""
     host: str = ""
     device: str = ""
     pid: int | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from safelab.corpus.dialogue import Template
-from safelab.options import Options
+from safelab.options import Options, PathOrHub
 from safelab.pretrained.lora import LoraOptions
 
 
@@ -20,7 +20,7 @@ class PairOptions(Options):
     ``skip_unfit``: pairs whose prompt the model cannot read are left out and counted, in place of refused.
     """
 
-    path: str
+    path: PathOrHub
     subset: str
     split: Literal["train", "test"]
     limit: Annotated[int, Field(ge=1)] | None
@@ -35,7 +35,7 @@ class SupervisedOptions(Options):
     None where every weight learns.
     """
 
-    model: str
+    model: PathOrHub
     output: str
     seed: Annotated[int, Field(ge=0)]
     device: str

@@ -77,7 +77,7 @@ def test_the_same_command_makes_the_same_model(call, tmp_path: Path) -> None:
         (["model=x", "output=."], "output must not exist yet, got ."),
         (
             ["model=nowhere/at/all", "output=x"],
-            "model must be a directory or hub name that loads, got 'nowhere/at/all'",
+            "model must be a path that exists or a name on the hub, got '",
         ),
         (["model=x", "output=x", "lr=-1"], "lr must be > 0, got -1"),
         (["model=x", "output=x", "epoch=2"], "did you mean 'epochs'?"),

@@ -142,7 +142,7 @@ def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("nowhere/at/all", r"advantage\.path must be a directory or hub name that safelab value-model made"),
+        ("nowhere/at/all", r"advantage\.path must be a path that exists or a name on the hub, got 'nowhere/at/all'"),
         (
             str(model_directory()),
             r"which lacks score\.bias, score\.weight: they would be random; make one with safelab value-model",

@@ -91,7 +91,7 @@ def test_a_damaged_archive_a_missing_file_and_an_empty_part(tmp_path: Path) -> N
     with pytest.raises(DataError, match=r"must be a readable file, got .*half.* before the end"):
         data(tmp_path / "half.jsonl.gz")
     with pytest.raises(DataError, match="must be a file of HH-RLHF or its name on the hub"):
-        data(tmp_path / "none.jsonl.gz")
+        data(Path("none.jsonl.gz"))
     with pytest.raises(DataError, match=r"got none of 4 records with data\.part=train, held_out=4"):
         data(whole, held_out=4)
 

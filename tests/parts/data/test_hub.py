@@ -98,6 +98,6 @@ def test_a_mistake(tmp_path: Path, name: str, text: str, changes: dict, said: st
 
 def test_what_is_no_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="which is neither"):
-        data(tmp_path / "none.parquet")
+        data(Path("none.parquet"))
     with pytest.raises(DataError, match="with none"):
         data(tmp_path)

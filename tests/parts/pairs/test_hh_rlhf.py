@@ -33,4 +33,4 @@ def test_nothing_left_and_no_such_file_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"got 3 records with pairs\.held_out=3"):
         source(path, held_out=3)
     with pytest.raises(DataError, match=r"pairs\.path must be a file of HH-RLHF"):
-        source(tmp_path / "none.jsonl.gz")
+        source(Path("none.jsonl.gz"))

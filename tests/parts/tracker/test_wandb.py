@@ -1,4 +1,5 @@
 import io
+import json
 import socket
 import subprocess
 import sys
@@ -16,7 +17,9 @@ RUN = {"experiment": "demo", "arm": "safe", "seed": 1, "started": "2026-01-01T00
 
 
 def option(mode: str = "offline", connect_timeout: float = 1.0) -> tracker.Wandb:
-    return tracker.Wandb(name="wandb", mode=mode, project="p", entity=None, connect_timeout=connect_timeout)
+    return tracker.Wandb(
+        name="wandb", mode=mode, project="p", entity=None, connect_timeout=connect_timeout, tags=[], notes=None
+    )
 
 
 @pytest.fixture
@@ -46,10 +49,12 @@ OFFLINE_RUN = """
 import sys, socket, pathlib
 from safelab.parts.tracker.wandb import Wandb
 
-tracker = Wandb(name="wandb", mode="offline", project="p", entity=None, connect_timeout=1.0).build(None)
-run = {"experiment": "e", "arm": "x", "seed": 0, "started": "now"}
+words = {"tags": ["pilot"], "notes": "a first look"}
+tracker = Wandb(name="wandb", mode="offline", project="p", entity=None, connect_timeout=1.0, **words).build(None)
+run = {"experiment": "e", "arm": "x", "seed": 0, "started": "now", "git_commit": "c0ffee", "versions": {"torch": "2"}}
 mirror = tracker.start(pathlib.Path(sys.argv[1]), {"a": {"b": 1}}, run)
 mirror.log({"update": 0, "reward/mean": 0.5, "kl/ref_token_k1": None})
+mirror.samples(0, [{"update": 0, "prompt": "Hello", "reward": 1.5}, {"update": 0, "prompt": "Bye", "reward": None}])
 mirror.finish("finished")
 """
 
@@ -70,7 +75,10 @@ def test_offline_needs_no_key_says_nothing_and_stays_in_the_runs_directory(tmp_p
     assert list(elsewhere.iterdir()) == []
     written = list(place.rglob("run-*.wandb"))
     assert len(written) == 1
-    assert b"reward/mean" in written[0].read_bytes()
+    content = written[0].read_bytes()
+    assert all(word in content for word in (b"reward/mean", b"pilot", b"a first look", b"c0ffee"))
+    (table,) = place.rglob("*.table.json")
+    assert json.loads(table.read_text()) == {"columns": ["prompt", "reward"], "data": [["Hello", 1.5], ["Bye", None]]}
 
 
 def test_online_without_a_key_is_refused_before_anything_starts(no_key: None, open_port: None, monkeypatch) -> None:
@@ -102,7 +110,7 @@ def test_a_key_in_netrc_counts(no_key: None, open_port: None, monkeypatch, tmp_p
 def test_a_row_that_the_server_has_is_not_sent_again() -> None:
     sent: list[int] = []
     opened = types.SimpleNamespace(log=lambda row, step: sent.append(step))
-    mirror = tracker.WandbRun(opened, first=2)
+    mirror = tracker.WandbRun(opened, None, first=2)
     for update in range(4):
         mirror.log({"update": update})
     assert sent == [2, 3]
@@ -123,7 +131,7 @@ def test_the_id_is_kept_over_a_resume_and_no_two_runs_share_one() -> None:
     ],
 )
 def test_a_project_that_wandb_would_refuse_is_refused_before_the_run(project: str, said: str) -> None:
-    options = {"mode": "offline", "project": project, "entity": None, "connect_timeout": 1.0}
+    options = {"mode": "offline", "project": project, "entity": None, "connect_timeout": 1.0, "tags": [], "notes": None}
     (line,) = faults("tracker", {"name": "wandb", **options})
     assert line.startswith("tracker.project ")
     assert said in line

@@ -1,7 +1,7 @@
 """What a tracker was shown in the end is metrics.jsonl, whatever was rolled back or interrupted on the way."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,9 +21,14 @@ TOUCHY = ("guard=rollback", "guard.kl_ceiling=0.1", "optimizer.lr=3e-3", "checkp
 class Recorder(Mirror):
     def __init__(self) -> None:
         self.rows: list[Mapping[str, Any]] = []
+        self.shown: list[tuple[int, int]] = []
 
     def log(self, row: Mapping[str, Any]) -> None:
         self.rows.append(row)
+
+    def samples(self, update: int, records: Sequence[Mapping[str, Any]]) -> None:
+        assert self.rows[-1]["update"] == update
+        self.shown.append((update, len(records)))
 
     def finish(self, status: str) -> None:
         self.status = status
@@ -32,7 +37,7 @@ class Recorder(Mirror):
 def followed(config: dict[str, Any]) -> tuple[Recorder, list[dict[str, Any]]]:
     """What one process shows of a run, and the rows that lie there afterwards."""
     seen = Recorder()
-    tracker = SimpleNamespace(start=lambda directory, config, run: seen)
+    tracker = SimpleNamespace(start=lambda directory, config, run: seen, tags=["a"], notes=None)
     outcome = train(replace(parts_of(config), tracker=tracker), config, [], "test")
     return seen, [json.loads(line) for line in (outcome.directory / "metrics.jsonl").read_text().splitlines()]
 
@@ -42,6 +47,7 @@ def test_after_rollbacks_the_mirror_is_the_rows(tmp_path: Path) -> None:
     seen, rows = followed(config)
     assert rows[-1]["guard/rollbacks"] == 2
     assert seen.rows == rows
+    assert [update for update, _ in seen.shown] == [0, 2, 4, 6]
 
 
 def test_a_run_that_went_on_shows_its_whole_curve_again(tmp_path: Path) -> None:
@@ -51,6 +57,7 @@ def test_a_run_that_went_on_shows_its_whole_curve_again(tmp_path: Path) -> None:
     second, rows = followed(config)
     assert len(rows) == 3
     assert second.rows == rows
+    assert second.shown == [(0, 8), (2, 8)]
 
 
 def state(rollbacks: int) -> Any:

@@ -55,10 +55,11 @@ def options_of(arguments: Sequence[str], name: str, usage: str, kind: Callable[[
 
     from pydantic import ValidationError
 
+    from safelab.options import located
     from safelab.plugins import describe
 
     read_numbers(values, OmegaConf.to_container(config, resolve=False), kind())
-    values = at_home(values)
+    values = located(kind(), at_home(values), Path.cwd())
     if values.get("threads") == AUTO:
         values["threads"] = alone()
     try:

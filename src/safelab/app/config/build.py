@@ -8,12 +8,14 @@ from typing import Any
 import torch
 from pydantic import BaseModel, ValidationError
 
+from safelab.app.config.other_names import meant_by
 from safelab.app.config.places import cache_directory
 from safelab.contracts import Context, drawn_columns, drawn_pairs, drawn_prompts, reading_of
 from safelab.corpus.fitting import reader
 from safelab.crash.detectors import DetectorOptions
 from safelab.errors import ConfigError, DataError, nearest
 from safelab.plugins import build_option, describe, faults
+from safelab.runlog.flat import leaves
 from safelab.training.components import Components
 from safelab.training.fit import built_misfit, check_length, misfits
 from safelab.training.settings import Settings
@@ -50,11 +52,13 @@ def problems(config: Mapping[str, Any]) -> list[str]:
 def unknown(config: Mapping[str, Any]) -> list[str]:
     """The keys of ``config`` that no run has, one line each."""
     known = {*Settings.model_fields, "world", "detectors", *GROUPS}
-    return [
-        f"{key} is not a key of the configuration, got {value!r}: {nearest(str(key), known)}"
-        for key, value in config.items()
-        if key not in known
-    ]
+    lines = []
+    for key, value in config.items():
+        if key not in known:
+            meant = next(filter(None, map(meant_by, leaves({key: value}))), None)
+            said = f"did you mean {meant}?" if meant else nearest(str(key), known)
+            lines.append(f"{key} is not a key of the configuration, got {value!r}: {said}")
+    return lines
 
 
 def build(config: Mapping[str, Any], context: Context) -> Components:

@@ -1,15 +1,20 @@
 """From a run's directory back to its parts, with the weights of a checkpoint at hand."""
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from safelab.app.config.places import at_home
+from safelab.app.config.places import at_home, settled
 from safelab.app.config.preflight import listed
 from safelab.app.config.trust import check_trust
 from safelab.errors import DataError
 from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE
+
+NO_TRACKER = {"name": "none", "tags": [], "notes": None}
+"""What is run again for a look is mirrored nowhere."""
 
 
 def config_of(run: Path, trusted: bool) -> dict[str, Any]:
@@ -24,15 +29,38 @@ def config_of(run: Path, trusted: bool) -> dict[str, Any]:
     from safelab.runlog.recorded import read_config
     from safelab.runlog.writer import read_info
 
-    read_info(run)
-    config = at_home({**read_config(run), "tracker": {"name": "none"}})
-    check_trust(run, config, trusted)
+    info = read_info(run)
+    config = {**read_config(run), "tracker": NO_TRACKER}
+    check_trust(run, at_home(config), trusted)
+    base = Path(info.folder) if info.folder else began_in(run, config)
+    if base is not None and trusted:
+        find_modules_in(base)
+    config = settled(config, base)
 
     from safelab.app.config.build import problems
 
     if lines := problems(config):
-        raise DataError(listed([f"{run / CONFIG_FILE} must be a configuration of this version: {x}" for x in lines]))
+        raise DataError(
+            listed([f"{run / CONFIG_FILE} must be a configuration of this version and machine: {x}" for x in lines])
+        )
     return config
+
+
+def began_in(run: Path, config: Mapping[str, Any]) -> Path | None:
+    """The folder in which a run was begun that does not say so: the one above its ``output_dir``; None if unknown."""
+    tail = [config.get(key) for key in ("output_dir", "experiment", "arm")]
+    if not all(isinstance(part, str) for part in tail):
+        return None
+    below = Path(*tail, f"seed_{config.get('seed')}")  # type: ignore[arg-type]
+    whole = run.absolute()
+    return None if below.is_absolute() or not whole.match(str(below)) else whole.parents[len(below.parts) - 1]
+
+
+def find_modules_in(folder: Path) -> None:
+    """So that a run's own modules are found where it was begun, before those of the current folder."""
+    place, here = str(folder), os.getcwd()
+    if place not in sys.path:
+        sys.path.insert(sys.path.index(here) if here in sys.path else len(sys.path), place)
 
 
 def weights_of(run: Path, name: str | None = None) -> Path:

@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from safelab.app.config.mistakes import missing, unresolved
 from safelab.app.config.names import Labels, arm_name, folder_fault, key_in, without_implied
 from safelab.app.config.numbers import read_numbers
-from safelab.app.config.places import at_home
+from safelab.app.config.places import settled
 from safelab.app.config.threads import AUTO, threads_of
 from safelab.errors import ConfigError, UserError
 
@@ -70,7 +70,7 @@ def to_job(composed: DictConfig, hydra: Any = None, labels: Labels | None = None
     except OmegaConfBaseException as error:
         raise ConfigError(unresolved(error)) from error
     read_numbers(config, OmegaConf.to_container(told, resolve=False))
-    config = at_home(config)
+    config = settled(config)
     overrides = tuple(overrides_of(hydra))
     if config.get("arm") is None:
         changes = [text for text in overrides if not text.startswith("algorithm=")]

@@ -1,7 +1,8 @@
 """What a user's mistake in the configuration is told: key, rule, value, and the nearest known name."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -13,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from safelab.app.config.other_names import meant_by
 from safelab.errors import nearest
 
 NO_LONGER = {
@@ -138,9 +140,33 @@ def _unknown_key(key: str, hydra: Hydra, overrides: Sequence[str], name: str) ->
                 known |= {group for group in groups if "/" not in group}
             unknown = ".".join(parts[: depth + 1])
             which = "" if unknown == key else f"{unknown} is unknown; "
-            return f"{key} must be a key of the configuration, and is none: {which}{nearest(part, known)}"
+            said = _meant(key, part, config, known) or _with_another_option(parts[:depth], part, hydra)
+            return f"{key} must be a key of the configuration, and is none: {said or which + nearest(part, known)}"
         node = OmegaConf.select(config, ".".join(parts[: depth + 1]), throw_on_missing=False)
     return f"{key} cannot be set"
+
+
+def _meant(key: str, part: str, config: DictConfig, known: Collection[str]) -> str | None:
+    """What ``key`` is called here, if others call it so and its unknown ``part`` is no slip in a known name."""
+    meant = meant_by(key)
+    there = meant is not None and re.split(r"[./ ]", meant)[0] in config
+    return f"did you mean {meant}?" if there and not get_close_matches(part, known, n=1, cutoff=0.85) else None
+
+
+def _with_another_option(path: Sequence[str], part: str, hydra: Hydra) -> str | None:
+    """Which options of the group at ``path`` have the key ``part``, if its option here has not."""
+    group = "/".join(path)
+    if not group or group not in _groups(hydra):
+        return None
+    load, options = hydra.config_loader.repository.load_config, hydra.config_loader.get_group_options(group)
+    found = {option: load(f"{group}/{option}") for option in options}
+    having = [option for option, one in found.items() if one is not None and part in one.config.keys()]  # noqa: SIM118
+    if not having:
+        return None
+    having.sort(key=lambda option: not OmegaConf.is_missing(found[option].config, part))  # that want it first
+    more = f" (so have {', '.join(having[1:])})" if having[1:] else ""
+    best = having[0]
+    return f"{group} has another option here; add {group}={best}{more}"
 
 
 def _without(key: str, hydra: Hydra, overrides: Sequence[str], name: str) -> DictConfig:

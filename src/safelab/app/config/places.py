@@ -1,4 +1,4 @@
-"""Folders that safelab uses outside a run's own, and paths below a home folder."""
+"""Folders that safelab uses outside a run's own, and what paths in a configuration mean."""
 
 import os
 from collections.abc import Mapping
@@ -37,6 +37,27 @@ def at_home(config: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(there.get(key), str):
             to_make(key, there[key])
     return there
+
+
+def settled(config: Mapping[str, Any], base: Path | None = None) -> dict[str, Any]:
+    """``config`` of a run with absolute paths, so that it means the same from every folder.
+
+    Args:
+        config: resolved.
+        base: where relative paths begin; None: the current folder.
+    """
+    there = at_home(config)
+    if not any(isinstance(value, Mapping) and "name" in value for value in there.values()):
+        return there
+    from safelab.contracts import CONTRACT_OF  # imports torch
+    from safelab.plugins import placed
+
+    return {
+        key: placed(key, value, base or Path.cwd())
+        if key in CONTRACT_OF and isinstance(value, Mapping) and isinstance(value.get("name"), str)
+        else value
+        for key, value in there.items()
+    }
 
 
 def to_make(key: str, path: str) -> str:

@@ -26,6 +26,7 @@ from safelab.contracts import AdvantageEstimator, Advantages, Context, Evidence,
 from safelab.errors import ConfigError
 from safelab.maths.masked import masked_whiten
 from safelab.maths.returns import gae
+from safelab.options import PathOrHub
 from safelab.parts.advantage._value_model import load_value_model
 from safelab.types import Grain, Rollout
 from safelab.world.artifacts import ensure_value_model
@@ -51,7 +52,7 @@ class StaticValue(AdvantageEstimator):
     grain: ClassVar[Grain] = "token"
 
     mode: Literal["static_value", "whitened_gae"]
-    path: str | None
+    path: PathOrHub | None
     world: WorldOptions
     seed: Annotated[int, Field(ge=0)]
     dtype: Literal["float32", "bfloat16"]

@@ -5,6 +5,7 @@ from typing import Literal
 
 from safelab.contracts import Context, PromptSource
 from safelab.corpus.hh import first_turn, last_turn, locate, read_dialogues
+from safelab.options import PathOrHub
 from safelab.parts.data._sides import Split
 from safelab.types import Pair
 
@@ -17,7 +18,7 @@ class HhRlhf(Split):
     ``cut``: where a prompt ends, see ``corpus.hh``. The other keys: see ``Split``.
     """
 
-    path: str
+    path: PathOrHub
     subset: str
     split: Literal["train", "test"]
     cut: Literal["first_turn", "last_turn"]

@@ -6,6 +6,7 @@ from typing import Any
 from safelab.contracts import Context, PromptSource
 from safelab.corpus.lines import read_lines, record_of, whole_text
 from safelab.errors import DataError
+from safelab.options import LocalPath
 from safelab.parts.data._columns import others_of
 from safelab.parts.data._epochs import Finite
 
@@ -16,7 +17,7 @@ class Jsonl(Finite):
     What a record holds besides is there for whoever reads it.
     """
 
-    path: str
+    path: LocalPath
     field: str
 
     def build(self, context: Context) -> PromptSource:

@@ -2,13 +2,14 @@
 
 from safelab.contracts import Context, PromptSource
 from safelab.corpus.lines import read_lines
+from safelab.options import LocalPath
 from safelab.parts.data._epochs import Finite
 
 
 class Text(Finite):
     """``path``: the file. The other keys: see ``Finite``."""
 
-    path: str
+    path: LocalPath
 
     def build(self, context: Context) -> PromptSource:
         """The file's prompts, endless."""

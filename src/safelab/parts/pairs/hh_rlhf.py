@@ -7,6 +7,7 @@ from pydantic import Field
 from safelab.contracts import Context, PairSource
 from safelab.corpus.hh import agreeing, locate, read_dialogues
 from safelab.errors import DataError
+from safelab.options import PathOrHub
 from safelab.parts.pairs._drawn import FromFile
 
 
@@ -16,7 +17,7 @@ class HhRlhf(FromFile):
     ``limit``: only the first records, null for all. ``held_out``: of these the last ones are not learnt from.
     """
 
-    path: str
+    path: PathOrHub
     subset: str
     split: Literal["train", "test"]
     limit: Annotated[int, Field(ge=1)] | None

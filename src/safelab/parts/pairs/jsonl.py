@@ -3,6 +3,7 @@
 from safelab.contracts import Context, PairSource
 from safelab.corpus.lines import read_lines, record_of, texts_of
 from safelab.errors import DataError
+from safelab.options import LocalPath
 from safelab.parts.pairs._drawn import FromFile
 from safelab.types import Pair
 
@@ -12,7 +13,7 @@ FIELDS = ("prompt", "chosen", "rejected")
 class Jsonl(FromFile):
     """``path``: the file."""
 
-    path: str
+    path: LocalPath
 
     def build(self, context: Context) -> PairSource:
         """The file's pairs, endless; every answer counts as ended."""

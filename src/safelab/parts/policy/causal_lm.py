@@ -2,6 +2,7 @@
 
 from safelab.contracts import Context, Policy
 from safelab.corpus.dialogue import Template
+from safelab.options import PathOrHub
 from safelab.parts.policy._loading import LanguageModel
 
 
@@ -12,7 +13,7 @@ class CausalLm(LanguageModel):
     ``compile``: scoring and training passes through ``torch.compile``; sampling has ``rollout.decoding``.
     """
 
-    path: str
+    path: PathOrHub
     prompt_template: Template
     compile: bool
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from safelab.contracts import Context, Part, Reward
 from safelab.corpus.dialogue import Template, check_template, texts
 from safelab.errors import RunFailed
+from safelab.options import PathOrHub
 from safelab.parts.reward._batches import by_length
 from safelab.pretrained.adapters import refuse_adapter
 from safelab.pretrained.limits import check_reach
@@ -35,7 +36,7 @@ class Armorm(Part):
     ``max_tokens``: longer dialogues lose their beginning. ``batch_size``: dialogues per forward pass.
     """
 
-    path: str
+    path: PathOrHub
     template: Template
     gate_at: str
     dtype: Literal["float32", "bfloat16"]

@@ -13,6 +13,7 @@ from pydantic import Field
 from safelab.contracts import Context, Part, Reward
 from safelab.corpus.dialogue import Template, check_template, texts
 from safelab.errors import ConfigError
+from safelab.options import PathOrHub
 from safelab.parts.reward._batches import by_length
 from safelab.pretrained.adapters import classifier, with_tokenizer
 from safelab.pretrained.limits import check_reach
@@ -28,7 +29,7 @@ class SequenceClassifier(Part):
     ``trust_remote_code``: whether the checkpoint's own Python may run.
     """
 
-    path: str
+    path: PathOrHub
     label: Annotated[int, Field(ge=0)]
     squash: Literal["none", "sigmoid"]
     template: Template

@@ -1,10 +1,9 @@
 """A mirror of the run in Weights & Biases: offline unless asked, and online only where it can start without waiting."""
 
-import hashlib
 import netrc
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,6 +13,7 @@ from pydantic import Field, field_validator
 
 from safelab.contracts import Context, Mirror, Tracker
 from safelab.errors import ConfigError
+from safelab.parts.tracker._shown import columns, numbers, run_id, title, told
 
 if TYPE_CHECKING:
     from wandb import Run
@@ -61,7 +61,6 @@ class Wandb(Tracker):
             silent=True,
             console="off",
             disable_git=True,
-            x_disable_stats=True,
             init_timeout=self.connect_timeout,
         )
         opened = wandb.init(
@@ -72,13 +71,15 @@ class Wandb(Tracker):
             id=run_id(run),
             resume="allow" if self.mode == "online" else None,
             reinit="create_new",
-            name=f"{run['arm']} seed {run['seed']}",
+            name=title(run),
             group=run["experiment"],
             job_type=run["arm"][:64],  # wandb's limit
-            config=dict(config),
+            config=told(config, run),
+            tags=self.tags,
+            notes=self.notes,
             settings=settings,
         )
-        return WandbRun(opened, opened.step)
+        return WandbRun(opened, wandb.Table, opened.step)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +90,25 @@ class WandbRun(Mirror):
     """
 
     opened: "Run"
+    table: Any
     first: int = 0
 
     def log(self, row: Mapping[str, Any]) -> None:
         """One row, at the step that is its update; one that the server has already is not sent again."""
-        if row["update"] < self.first:
-            return
-        self.opened.log({key: value for key, value in row.items() if value is not None}, step=row["update"])
+        if row["update"] >= self.first:
+            words = {key: value for key, value in row.items() if isinstance(value, str)}
+            self.opened.log(words | numbers(row), step=row["update"])
+
+    def samples(self, update: int, records: Sequence[Mapping[str, Any]]) -> None:
+        """One table of all samples, at the same step."""
+        if update >= self.first:
+            keys = columns(records)
+            data = [[record.get(key) for key in keys] for record in records]
+            self.opened.log({"samples": self.table(columns=keys, data=data, allow_mixed_types=True)}, step=update)
 
     def finish(self, status: str) -> None:
         """Close the mirror; wandb marks a run with another exit code than 0 as failed."""
         self.opened.finish(exit_code=0 if status == "finished" else 1)
-
-
-def run_id(run: Mapping[str, Any]) -> str:
-    """The same for a run and its continuation, another for any other run."""
-    parts = "\n".join(str(run[key]) for key in ("experiment", "arm", "seed", "started"))
-    return hashlib.blake2b(parts.encode(), digest_size=8).hexdigest()
 
 
 def _need_key(server: str) -> None:

@@ -10,9 +10,9 @@ from typing import Any, Literal
 from safelab.contracts import Mirror
 from safelab.errors import DataError, Diverged, OutputFailed, RewardFailed, RunFailed, nearest
 from safelab.runlog.durable import persistently
-from safelab.runlog.lines import rows_before
+from safelab.runlog.lines import records_before, rows_before
 from safelab.runlog.model_card import policy_card
-from safelab.runlog.schema import CHECKPOINT_DIR
+from safelab.runlog.schema import CHECKPOINT_DIR, SAMPLES_FILE
 from safelab.runlog.writer import RunWriter
 from safelab.training.components import Components
 from safelab.training.lifecycle import checkpoint, recovery
@@ -68,7 +68,11 @@ class Follower:
         self._writer = writer
         self._checkpoints = writer.directory / CHECKPOINT_DIR
         self._mirrored = Mirrored(
-            mirror, parts, self._checkpoints, rows_before(writer.directory, state.counters.update)
+            mirror,
+            parts,
+            self._checkpoints,
+            rows_before(writer.directory, state.counters.update),
+            records_before(writer.directory / SAMPLES_FILE, state.counters.update),
         )
         self._signal_name = signal_name
         self._show = show
@@ -139,7 +143,7 @@ class Follower:
         self._writer.samples(step.row["update"], step.samples)
         for event in step.events:
             self._writer.event(event)
-        self._mirrored.add(step.row)
+        self._mirrored.add(step.row, step.samples)
         self._show(step.row)
         self._row = step.row
 

@@ -142,7 +142,8 @@ def open_run(
             writer.forget_samples(last)
         writer.update_info(
             id=id_of(directory), status="running", updates=settings.updates, pid=os.getpid(), host=platform.node(),
-            reason=None, ended=None, went_on_with=went_on_with(writer.info, state.counters.update),
+            folder=os.getcwd(), tags=parts.tracker.tags, notes=parts.tracker.notes, reason=None, ended=None,
+            went_on_with=went_on_with(writer.info, state.counters.update),
         )  # fmt: skip
         if changes:
             writer.event({"update": state.counters.update, "kind": "config_changed", "changes": changes})
@@ -216,7 +217,7 @@ def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[A
     changed = sorted(
         key
         for key in there.keys() | here.keys()
-        if there.get(key) != here.get(key) and key.split(".")[0] not in MAY_CHANGE
+        if not same(there.get(key), here.get(key)) and key.split(".")[0] not in MAY_CHANGE
     )
     if refused := not_allowed(changed, config["resume"]["allow"]):
         differences = "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} now" for key in refused)
@@ -226,6 +227,17 @@ def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[A
             f"'resume.allow=[{','.join(refused)}]'"
         )
     return {key: [there.get(key), here.get(key)] for key in changed}
+
+
+def same(there: Any, here: Any) -> bool:
+    """Whether two values are one; a relative path, as older versions wrote it down, is the absolute one of today."""
+    if isinstance(there, list) and isinstance(here, list):
+        return len(there) == len(here) and all(map(same, there, here))
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        return there.keys() == here.keys() and all(same(there[key], here[key]) for key in there)
+    if isinstance(there, str) and isinstance(here, str) and os.path.isabs(here):
+        return os.path.abspath(os.path.expanduser(there)) == os.path.abspath(here)
+    return bool(there == here)
 
 
 def fresh_info(parts: Components, overrides: Sequence[str], command: str) -> RunInfo:
@@ -239,8 +251,11 @@ def fresh_info(parts: Components, overrides: Sequence[str], command: str) -> Run
         updates=settings.updates,
         overrides=list(overrides),
         command=command,
+        tags=parts.tracker.tags,
+        notes=parts.tracker.notes,
         versions=versions(),
         git_commit=git_commit(),
+        folder=os.getcwd(),
         host=platform.node(),
         device=str(next(parts.policy.module.parameters()).device),
         pid=os.getpid(),
