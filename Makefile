@@ -33,7 +33,6 @@ $(STAMP): requirements.lock pyproject.toml
 demo: setup  ## train SAFE against PPO on three seeds and write the comparison
 	$(BIN)/safelab train -m +sweep=demo
 	$(BIN)/safelab report outputs/demo
-	@echo "$(CURDIR)/outputs/demo/report/index.html"
 
 quick: setup  ## run the tests of parts and formulas, in a minute or two: for while you edit
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(QUICK)

@@ -19,6 +19,7 @@ from safelab.runlog.schema import RunInfo
 from safelab.runlog.writer import RunWriter
 
 CONSTANTS = yaml.safe_load((config_directory() / "detectors" / "default.yaml").read_text(encoding="utf-8"))
+BASELINE = "ppo_matched"
 BATCH = 32
 START_REWARD, START_GOLD, START_ENTROPY = 0.45, 0.33, 0.82
 
@@ -103,6 +104,7 @@ def write_run(root: Path, arm: Arm, seed: int, updates: int) -> Path:
     config = {
         "experiment": root.name,
         "seed": seed,
+        "baseline": BASELINE,
         "updates": updates,
         "objective": {"name": "ppo_clip", "clip_range": 0.2},
         "controller": {"name": "safe" if arm.penalty else "none"},

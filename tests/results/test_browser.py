@@ -44,7 +44,7 @@ def pwned(document: str) -> bool:
 
 def test_hostile_runs_execute_nothing_and_the_page_works(make_run: MakeRun, tmp_path: Path) -> None:
     hostile_runs(make_run, tmp_path)
-    report = build_report(load([tmp_path / "runs"]), Choices())
+    report = build_report(load([tmp_path / "runs"]), Choices(baseline="ppo"))
     document = dom(write_page(report, tmp_path), tmp_path / "profile")
     assert not pwned(document)
     # The charts near the top were drawn, and the samples were put in as text.
@@ -87,7 +87,7 @@ def test_sorting_switching_and_the_log_scale(make_run: MakeRun, tmp_path: Path) 
             columns = {"kl/ref_token_exact": [0.1, 0.2 + 0.1 * seed]}
             samples = [{"prompt": "p", "response": "r", "reward": 0.5}]
             make_run(arm, seed, rewards=[level, level], columns=columns, samples=samples)
-    page = write_page(build_report(load([tmp_path / "runs"]), Choices()), tmp_path)
+    page = write_page(build_report(load([tmp_path / "runs"]), Choices(baseline="ppo")), tmp_path)
     # The page's own policy would stop this test's script, too: here, and only here, it is taken out.
     text = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", page.read_text())
     page.write_text(text.replace("</body>", f"<script>{ACTIONS}</script></body>"))

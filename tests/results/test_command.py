@@ -19,10 +19,15 @@ def runs(make_run: MakeRun, tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-def test_the_report_is_written_and_its_path_comes_last(runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report([str(runs)]) == 0
+def test_the_report_is_written_and_the_last_lines_say_what_and_where(
+    runs: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert report([str(runs), "--baseline", "ppo"]) == 0
     shown = capsys.readouterr().out
-    assert shown.splitlines()[-1] == str(runs / "report/index.html")
+    *_, page, following = shown.splitlines()
+    assert page == f"Page: {runs / 'report/index.html'}"
+    assert following == f"Next: safelab runs {runs}  # every run in one line"
+    assert "\nFound: In training-average reward, " in shown
     assert "safe[red]" in shown
     made = sorted(path.name for path in (runs / "report").iterdir())
     assert made == [
@@ -65,6 +70,7 @@ def test_output_goes_where_it_is_told(runs: Path, tmp_path: Path) -> None:
         (["RUNS", "--crash-policy", "drop"], "invalid choice: 'drop'"),
         (["RUNS", "--baseline", "pppo"], "did you mean 'ppo'"),
         (["RUNS", "--metric", "reward/maen"], "did you mean 'reward/mean'"),
+        (["RUNS", "--columns", "finished,rewad_mean"], "got 'rewad_mean'; did you mean 'reward_mean'"),
         (["RUNS/nowhere"], "must be an existing directory"),
         (["RUNS/*/seed_0"], "--output must be given"),
         (["RUNS", "--output", "RUNS/ppo/seed_0/run.json"], "must be a directory, got the file"),

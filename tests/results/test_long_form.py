@@ -43,7 +43,7 @@ def test_a_metric_under_its_old_name_has_todays(tmp_path: Path) -> None:
 
 def test_it_enters_the_same_table_as_runs_of_ours(make_run: Callable[..., Path], tmp_path: Path) -> None:
     ours = make_run("ppo", 0, [0.2, 0.4])
-    report = build_report(load([ours, table(tmp_path, ROWS)]), Choices())
+    report = build_report(load([ours, table(tmp_path, ROWS)]), Choices(baseline="ppo"))
     (row,) = [row for row in report.comparisons if row.measure == "reward_mean"]
     assert (row.arm, row.difference.mean) == ("theirs", pytest.approx(-0.1))
 
@@ -92,7 +92,7 @@ def test_values_that_are_not_finite_are_counted_and_names_like_nothing_are_names
     assert run.info.arm == "NA"
     assert run.non_finite == {"reward/mean": 2}
     assert not run.damaged
-    report = build_report(load([path]), Choices())
+    report = build_report(load([path]), Choices(baseline="ppo"))
     assert "values that are not finite in reward/mean (2)" in " ".join(report.notes)
 
 

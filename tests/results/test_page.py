@@ -60,7 +60,7 @@ def hostile_runs(make_run: MakeRun, tmp_path: Path) -> None:
 @pytest.fixture
 def hostile(make_run: MakeRun, tmp_path: Path) -> Report:
     hostile_runs(make_run, tmp_path)
-    return build_report(load([tmp_path]), Choices(metrics=[HOSTILE[0]], command=HOSTILE[0]))
+    return build_report(load([tmp_path]), Choices(baseline="ppo", metrics=[HOSTILE[0]], command=HOSTILE[0]))
 
 
 class Elements(HTMLParser):
@@ -140,7 +140,7 @@ def test_every_drawn_and_printed_number_is_in_report_json(make_run: MakeRun, tmp
     for arm, level in (("ppo", 0.4), ("safe", 0.6)):
         for seed in (0, 1):
             make_run(arm, seed, rewards=[level + 0.01 * seed, level + 0.02], columns={"kl/ref_token_exact": [0.0, 0.2]})
-    report = build_report(load([tmp_path]), Choices())
+    report = build_report(load([tmp_path]), Choices(baseline="ppo"))
     page, saved = render(report), json.loads(to_json(report))
     data = json.loads(page.split('id="data">')[1].split("</script>")[0])
     chart = next(chart for chart in data["charts"]["curves"] if chart["metric"] == "reward/mean")
@@ -169,7 +169,7 @@ def test_every_cell_of_every_table_is_in_report_json(make_run: MakeRun, tmp_path
             names = ("kl/ref_token_exact", "reward/gold_mean", "time/total_s", "policy/entropy_token", "critic/bias")
             columns = {name: rng.random(30).tolist() for name in names}
             make_run(arm, seed, rewards=rng.random(30).tolist(), columns={**columns, "crash/reward": [0] * 29 + [1]})
-    report = build_report(load([tmp_path]), Choices())
+    report = build_report(load([tmp_path]), Choices(baseline="ppo"))
     page, saved = render(report), numbers_in(json.loads(to_json(report)))
     cells = [attrs["data-value"] for _, attrs in parsed(page).seen if attrs.get("data-value")]
     assert len(cells) > 100
@@ -182,7 +182,7 @@ def test_every_cell_of_every_table_is_in_report_json(make_run: MakeRun, tmp_path
 def test_of_many_runs_the_timeline_has_those_with_a_crash(make_run: MakeRun, tmp_path: Path) -> None:
     for seed in range(70):
         make_run("ppo", seed, columns={"crash/reward": [0, int(seed % 10 == 0)]})
-    (chart,) = figures(build_report(load([tmp_path]), Choices()))["crashes"]
+    (chart,) = figures(build_report(load([tmp_path]), Choices(baseline="ppo")))["crashes"]
     assert chart["unit"] == "the 7 of 70 runs that had one"
     assert chart["layout"]["yaxis"]["categoryarray"] == [f"ppo {seed}" for seed in range(60, -1, -10)]
 

@@ -89,22 +89,26 @@ def train(run: Job) -> "Run":
     return Run(outcome.directory)
 
 
-def report(*places: Place, baseline: str | None = None, metrics: Sequence[str] = ()) -> "Study":
+def report(
+    *places: Place, baseline: str | None = None, metrics: Sequence[str] = (), include_unfinished: bool = False
+) -> "Study":
     """What the runs below ``places`` say, as ``safelab report`` does.
 
     Args:
         places: run directories, folders above some, globs, or tables in long form.
-        baseline: the arm that the others are compared with.
+        baseline: the arm that the others are compared with; None: the one that the sweep names, if any.
         metrics: measures or logged metrics to put first; the first one leads the verdict.
+        include_unfinished: let runs that did not finish enter the numbers.
 
     Raises:
         DataError: there is no run, or no such arm or metric.
     """
     folders = [os.fspath(place) for place in places]
-    loaded = load(folders, cache=cache_directory() / "report")
+    loaded = load(folders, cache=cache_directory() / "report", unfinished=include_unfinished)
     named = [] if baseline is None else ["--baseline", baseline]
     asked = [word for name in metrics for word in ("--metric", name)]
-    command = shlex.join(["safelab", "report", *folders, *named, *asked])
+    all_runs = ["--include-unfinished"] if include_unfinished else []
+    command = shlex.join(["safelab", "report", *folders, *named, *asked, *all_runs])
     return Study(loaded, build_report(loaded, Choices(baseline=baseline, metrics=metrics, command=command)))
 
 
@@ -133,7 +137,7 @@ class Run:
         Raises:
             DataError: the run has no such metric.
         """
-        return figure(load([self.path]), metric)
+        return figure(load([self.path], unfinished=True), metric)
 
 
 @dataclass(frozen=True)

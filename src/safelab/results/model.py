@@ -13,7 +13,7 @@ CrashPolicy = Literal["last_value", "floor", "exclude"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
-    """One number per run. ``column``: of ``metrics.jsonl``; ``better``: which way is good, if either."""
+    """One number per run. ``better``: which way is good, if either; ``least``, ``greatest``: what it cannot pass."""
 
     key: str
     label: str
@@ -21,11 +21,13 @@ class Measure:
     better: Better
     digits: int
     meaning: str
+    least: float | None = None
+    greatest: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """A mean over seeds. ``low`` and ``high``: 95 % t interval, from two runs on; ``iqm``: from eight on."""
+    """A mean over seeds. ``low`` and ``high``: 95 % interval, from two runs on; ``iqm``: from eight on."""
 
     n: int
     mean: float | None
@@ -82,17 +84,23 @@ class RunRow:
 class ArmRow:
     """One arm: what was started, what counts, and its numbers. ``crashed``: runs with at least one, by kind.
 
-    ``cut_short``: runs that count although they failed before their end; ``crash_policy`` says what as.
+    Every run that was started is ``finished``, ``diverged`` (a number was not finite, or a guard ended it: a result,
+    which counts) or ``unfinished`` (failed, interrupted, still running: no result, and left out unless asked for).
+    ``diverged``: of the finished and the diverged ones. ``cut_short``: runs that count although they ended before
+    their time. ``whole``: the name as it was given, where ``name`` is a shorter one. ``ended``: why the unfinished ones
+    ended, each reason with its number of runs.
     """
 
     name: str
+    whole: str
     started: int
     finished: int
-    failed: int
+    diverged: Proportion
     unfinished: int
     counted: int
     cut_short: int
     seeds: Sequence[int]
+    ended: Mapping[str, int]
     estimates: Mapping[str, Estimate]
     crashed: Mapping[str, Proportion]
 
@@ -241,18 +249,25 @@ class Difference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """Everything. ``arms``: the baseline first. ``focus``: how many of them, from the first, are drawn at once."""
+    """Everything. ``arms``: the baseline first. ``focus``: how many of them, from the first, are drawn at once.
+
+    ``baseline`` None: nobody has named one, so ``comparisons`` and whatever else needs one are empty. Of ``verdict``,
+    ``findings`` are the sentences that say most, and ``caveats`` those without which they mislead. ``columns``: those
+    that were asked for in printed tables.
+    """
 
     title: str
     made: str
     command: str
     safelab: str
-    baseline: str
+    baseline: str | None
     primary: str
     window: int
     updates_per_point: int
     crash_policy: CrashPolicy
     verdict: Sequence[str]
+    findings: Sequence[str]
+    caveats: Sequence[str]
     limits: Sequence[str]
     notes: Sequence[str]
     measures: Sequence[Measure]
@@ -273,3 +288,4 @@ class Report:
     runs: Sequence[RunRow]
     unreadable: Sequence[str]
     detectors: Mapping[str, Any] = field(default_factory=dict)
+    columns: Sequence[str] = ()

@@ -116,7 +116,8 @@ def short(name: str, length: int = 26) -> str:
     """A name that fits beside a line: the end is what tells long names apart, so the middle goes."""
     if len(name) <= length:
         return name
-    return f"{name[: length // 2]}…{name[-(length // 2 - 1) :]}"
+    end = max(1, (length - 1) // 2)
+    return f"{name[: max(1, length - 1 - end)]}…{name[-end:]}"
 
 
 def listed(names: Sequence[str], most: int = 5) -> str:

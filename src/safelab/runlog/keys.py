@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 WHICH_RUN = ("experiment", "arm", "seed")
 """They name the run's folder."""
 
-HOW_RECORDED = ("output_dir", "threads", "tracker", "checkpoint", "samples", "resume", "limit")
+HOW_RECORDED = ("output_dir", "baseline", "threads", "tracker", "checkpoint", "samples", "resume", "limit")
 """A key, or the first part of one. None of them moves a number of the rows, so a run may go on with them changed."""
 
 MAKES_NO_ARM = (*WHICH_RUN, *HOW_RECORDED, "device", "updates")

@@ -41,10 +41,11 @@ FROM_FILES = ("text", "jsonl", "hub", "hh_rlhf")
 def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration under today's keys, so that runs of older versions are read and go on.
 
-    Up to 0.1.0 ``controller.route`` was text; it is a group since. Prompts that could not be read ended the run.
+    Up to 0.1.0 ``controller.route`` was text; it is a group since. Prompts that could not be read ended the run, and no
+    study named its baseline.
     """
     controller = config.get("controller")
-    today = dict(config)
+    today = {"baseline": None, **config} if config else {}
     if isinstance(controller, Mapping) and isinstance(controller.get("route"), str):
         today["controller"] = {**controller, "route": {"name": controller["route"]}}
     for group in ("data", "pairs"):

@@ -43,11 +43,15 @@ class LimitOptions(Options):
 
 
 class Settings(Options):
-    """Top-level keys. ``device``: cpu, cuda, cuda:N, or auto (a GPU if there is one)."""
+    """Top-level keys. ``device``: cpu, cuda, cuda:N, or auto (a GPU if there is one).
+
+    ``baseline``: the arm of the same study that reports compare the others with; None where it names none.
+    """
 
     experiment: str
     arm: str
     seed: Annotated[int, Field(ge=0)]
+    baseline: str | None
     updates: Annotated[int, Field(ge=1)]
     output_dir: str
     device: str

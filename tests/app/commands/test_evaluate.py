@@ -39,6 +39,7 @@ def test_the_table_and_the_file_say_the_same(directory: Path, prompts: Path, cap
     wins = sum(sample["policy_reward"] > sample["reference_reward"] for sample in saved["samples"])
     assert saved["wins"] == wins
     assert saved["win_rate"]["mean"] == (wins + saved["ties"] / 2) / 2
+    assert 0 <= saved["win_rate"]["low"] < saved["win_rate"]["high"] <= 1
 
 
 def test_data_without_held_out_prompts_is_refused(directory: Path, capsys) -> None:
@@ -53,6 +54,21 @@ def test_a_checkpoint_that_is_not_there_names_those_that_are(
     extra = ["--prompts", str(prompts)] if command == "evaluate" else ["a"]
     assert main([command, str(directory), "--trust", *extra, "--checkpoint", "update_9"]) == 2
     assert "got update_9; there are: update_000003" in capsys.readouterr().err
+
+
+def test_a_rate_of_wins_stays_a_rate() -> None:
+    def side(rewards: tuple[float, ...]) -> Written:
+        texts = ("a",) * len(rewards)
+        ended = (True,) * len(rewards)
+        return Written(
+            prompts=texts, responses=texts, reward_seq=rewards, gold_seq=None, length_seq=(1,) * len(rewards),
+            ended_seq=ended, kl_seq=(0.0,) * len(rewards),
+        )  # fmt: skip
+
+    found = summarise(Evaluation(policy=side((1.0,) * 15 + (0.0,)), reference=side((0.0,) * 16)))
+    assert (found["wins"], found["ties"]) == (15, 1)
+    # (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n) with p = 15.5 / 16 and z = 1.959964
+    assert (found["win_rate"]["low"], found["win_rate"]["high"]) == pytest.approx((0.759264, 0.996729), abs=1e-6)
 
 
 def test_line_breaks_are_seen_and_control_characters_are_not_sent(capsys) -> None:

@@ -31,6 +31,8 @@ FILES = {
     "sweep/unpacked.yaml": "arms: {a: {}}\n",
     "sweep/twins.yaml": GLOBAL + "arms: {a: {optimizer.lr: 1.0e-4}, b: {optimizer.lr: 0.0001}, c: {}}\nseed: 0,1\n",
     "sweep/odd.yaml": GLOBAL + "arms: {good: {}, bad: {controller/gat: none}, worse: {optimizer.lrr: 1}}\nseed: 0,1\n",
+    "sweep/named.yaml": GLOBAL + "baseline: a\narms: {a: {}, b: {optimizer.lr: 1.0e-4}}\n",
+    "sweep/astray.yaml": GLOBAL + "baseline: aa\narms: {a: {}, b: {optimizer.lr: 1.0e-4}}\n",
     "sweep/old.yaml": GLOBAL + "hydra: {mode: MULTIRUN, sweeper: {params: {algorithm: 'ppo,safe', seed: '0,1'}}}\n",
 }
 
@@ -233,3 +235,24 @@ def test_arms_that_are_told_the_same_are_named_once(jobs: Jobs) -> None:
 def test_a_sweep_over_no_value_is_refused(jobs: Jobs, overrides: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"^seed must have at least one value in a sweep, got range\(3,3\)"):
         jobs(*overrides)
+
+
+def test_every_run_of_a_study_knows_the_baseline_that_it_names(hydra: Hydra) -> None:
+    assert [job.config["baseline"] for job in jobs_of(hydra, ["+sweep=named"])] == ["a", "a"]
+    assert [job.config["baseline"] for job in jobs_of(hydra, ["+sweep=named", "arms=[b]"])] == ["a"]
+    assert [job.config["baseline"] for job in jobs_of(hydra, ["algorithm=ppo,safe", "baseline=ppo"])] == ["ppo"] * 2
+    assert [job.config["baseline"] for job in jobs_of(hydra, ["+sweep=mine", "seed=0"])] == [None] * 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["+sweep=astray"], "baseline must be an arm of this sweep, got 'aa'; did you mean 'a'? known: a, b"),
+        (["+sweep=mine", "baseline=sage"], "got 'sage'; did you mean 'safe'? known: no_gate, safe, tuned_ppo"),
+        (["algorithm=ppo,safe", "baseline=pp"], "got 'pp'; did you mean 'ppo'? known: ppo, safe"),
+    ],
+)
+def test_a_baseline_that_is_no_arm_is_refused(hydra: Hydra, overrides: list[str], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        jobs_of(hydra, overrides)
+    assert said in str(caught.value)

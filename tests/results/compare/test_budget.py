@@ -63,7 +63,7 @@ def test_a_reward_bought_with_kl_is_seen_through(make_run: MakeRun, tmp_path: Pa
         kl = [0.05 * update for update in range(20)]
         make_run("ppo", seed, rewards=climb[:10] + [climb[9]] * 10, columns={KL_NAME: kl[:10] + [kl[9]] * 10})
         make_run("far", seed, rewards=climb, columns={KL_NAME: kl})
-    report = build_report(load([tmp_path]), Choices(window=2))
+    report = build_report(load([tmp_path]), Choices(baseline="ppo", window=2))
     final = next(row for row in report.comparisons if row.measure == "reward_final")
     assert final.difference.mean == pytest.approx(0.095)
     assert budgets(report.arms) == [0.45, 0.69, 0.93]  # final KL: 0.45, and the mean of 0.90 and 0.95, to two digits

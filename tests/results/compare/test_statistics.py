@@ -17,6 +17,7 @@ from safelab.results.compare.statistics import (
     proportion,
     sign_flip_floor,
     sign_flip_p,
+    wilson,
 )
 
 REAL = st.floats(-100, 100, allow_subnormal=False)
@@ -188,3 +189,57 @@ def test_power_of_the_crash_test_against_none(n: int, rate: float, power: float)
 
 def test_three_runs_can_never_show_a_difference_in_crashes() -> None:
     assert fisher_floor(3, 3) == pytest.approx(0.1)
+
+
+def test_the_interval_of_shares_by_hand() -> None:
+    # Mean 0.9, deviation 0.1, t(0.975, 2) = 4.302653: half width 0.248414, and 0.248414 / (0.9 x 0.1) = 2.760153 on the
+    # logit's scale around log 9 = 2.197225: from -0.562928 to 4.957378.
+    found = estimate([0.8, 0.9, 1.0], 0.0, 1.0)
+    assert (found.low, found.high) == pytest.approx((0.362870, 0.993018), abs=1e-6)
+    # The same numbers between -1 and 1, as differences of shares are: twice as far from the middle.
+    twice = estimate([0.6, 0.8, 1.0], -1.0, 1.0)
+    assert (twice.low, twice.high) == pytest.approx((2 * 0.362870 - 1, 2 * 0.993018 - 1), abs=2e-6)
+
+
+def test_the_interval_of_what_is_not_negative_is_cut_there() -> None:
+    plain, cut = estimate([0.0, 0.1, 0.4]), estimate([0.0, 0.1, 0.4], least=0.0)
+    assert plain.low < 0
+    assert (cut.low, cut.high) == (0.0, plain.high)
+    assert estimate([-0.1, 0.1], least=0.0) == estimate([-0.1, 0.1]), "of values beyond, the bound is not theirs"
+
+
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=12))
+def test_an_interval_of_shares_never_leaves_them_and_holds_the_mean(values: list[float]) -> None:
+    found = estimate(values, 0.0, 1.0)
+    assert 0.0 <= found.low <= found.mean + 1e-12
+    assert found.mean - 1e-12 <= found.high <= 1.0
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_an_interval_of_shares_covers_at_its_level(n: int) -> None:
+    data = np.random.default_rng(n).beta(9, 1, size=(2000, n))
+    found = [estimate(row, 0.0, 1.0) for row in data]
+    assert 0.92 < np.mean([e.low < 0.9 < e.high for e in found]) < 0.99
+
+
+@pytest.mark.parametrize(("wins", "n"), [(0, 5), (1, 1), (13, 16), (256, 256), (100, 256)])
+def test_wilsons_interval_is_scipys(wins: int, n: int) -> None:
+    found, theirs = wilson(wins, n), stats.binomtest(wins, n).proportion_ci(method="wilson")
+    assert found.mean == wins / n
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+
+
+def test_wilsons_interval_by_hand_and_of_ties() -> None:
+    # Newcombe 1998, table I: 81 of 263 has 0.2553 to 0.3662.
+    assert (wilson(81, 263).low, wilson(81, 263).high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+    half, none = wilson(6.5, 8), wilson(0, 0)
+    assert half.mean == 0.8125
+    assert 0.4 < half.low < 0.8125 < half.high < 1.0
+    assert (none.n, none.mean, none.low) == (0, None, None)
+
+
+def test_values_near_the_largest_float_have_a_mean_and_no_interval_that_is_infinite() -> None:
+    found = estimate([1e308, 1.5e308, 1.7e308])
+    assert found.mean == pytest.approx(1.4e308)
+    assert (found.low, found.high) == (None, None)
+    assert estimate([1e308, 1e308]).low == pytest.approx(1e308)

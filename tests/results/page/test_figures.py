@@ -40,7 +40,7 @@ def test_figures_of_arms_with_any_name_are_written(make_run: MakeRun, tmp_path: 
                 columns=columns,
                 directory=tmp_path / f"{number}{seed}",
             )
-    report = build_report(load([tmp_path]), Choices())
+    report = build_report(load([tmp_path]), Choices(baseline="ppo"))
     written = write_figures(report, tmp_path / "figures")
     assert sorted({path.name for path in written}) == sorted(
         f"{name}.{suffix}" for name in ("curves", "frontier", "seeds") for suffix in ("pdf", "png", "svg")
@@ -52,13 +52,13 @@ def test_figures_of_arms_with_any_name_are_written(make_run: MakeRun, tmp_path: 
 
 def test_what_has_nothing_to_show_is_left_out(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("ppo", 0, rewards=[0.5, 0.6])
-    written = write_figures(build_report(load([tmp_path]), Choices()), tmp_path / "figures")
+    written = write_figures(build_report(load([tmp_path]), Choices(baseline="ppo")), tmp_path / "figures")
     assert {path.stem for path in written} == {"curves", "seeds"}
 
 
 def test_the_same_runs_give_the_same_svg(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("ppo", 0, rewards=[0.5, 0.6])
-    report = build_report(load([tmp_path]), Choices())
+    report = build_report(load([tmp_path]), Choices(baseline="ppo"))
     first, second = (write_figures(report, tmp_path / name) for name in ("a", "b"))
     svgs = [next(path for path in paths if path.suffix == ".svg").read_bytes() for paths in (first, second)]
     assert svgs[0] == svgs[1]

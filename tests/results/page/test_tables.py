@@ -23,7 +23,7 @@ def report(make_run: MakeRun, tmp_path: Path) -> Report:
         for seed in (0, 1):
             flags = {"crash/reward": [0, int(arm == "ppo")], "kl/ref_token_exact": [0.0, 0.2]}
             make_run(arm, seed, rewards=[level, level + 0.1 * seed], columns=flags)
-    return build_report(load([tmp_path]), Choices())
+    return build_report(load([tmp_path]), Choices(baseline="ppo"))
 
 
 def test_csv_and_parquet_have_the_full_numbers_and_units(report: Report, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_markdown_keeps_its_columns_whatever_arms_are_called(report: Report) -> 
 
 def test_latex_escapes(report: Report) -> None:
     table = latex(report)
-    assert r"a|b\_c \$x\$ <i> `d` &" in table
+    assert r"a$|$b\_c \$x\$ $<$i$>$ `d` &" in table
     assert r"2 of 2 \\" in table
 
 

@@ -24,17 +24,29 @@ def test_a_run_that_is_not_over_is_listed_and_does_not_count(make_run: MakeRun, 
     make_run("ppo", 0, status="running", updates=10)
     make_run("ppo", 1, status="interrupted", updates=10)
     assert places(tmp_path) == [
-        ("ppo", 0, False, "running after 2 of 10 updates: drawn, not counted"),
-        ("ppo", 1, False, "interrupted after 2 of 10 updates: drawn, not counted"),
+        ("ppo", 0, False, "running after 2 of 10 updates: not counted"),
+        ("ppo", 1, False, "interrupted after 2 of 10 updates: not counted"),
     ]
 
 
-def test_a_failed_run_counts_if_it_has_an_update(make_run: MakeRun, tmp_path: Path) -> None:
-    make_run("ppo", 0, status="failed", updates=10)
-    make_run("ppo", 1, rewards=[], status="failed", updates=10)
+@pytest.mark.parametrize("status", ["failed", "interrupted", "running"])
+def test_a_run_that_did_not_finish_counts_only_if_it_is_asked_for(
+    make_run: MakeRun, tmp_path: Path, status: str
+) -> None:
+    make_run("ppo", 0, status=status, updates=10)
+    make_run("ppo", 1, rewards=[], status=status, updates=10)
+    none = ("ppo", 1, False, f"{status} without a single readable update")
+    assert places(tmp_path) == [("ppo", 0, False, f"{status} after 2 of 10 updates: not counted"), none]
+    asked = [(run.arm, run.seed, run.counted, run.note) for run in load([tmp_path], unfinished=True).runs]
+    assert asked == [("ppo", 0, True, f"{status} after 2 of 10 updates: counted"), none]
+
+
+def test_a_run_that_diverged_is_a_result(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("ppo", 0, status="diverged", updates=10)
+    make_run("ppo", 1, rewards=[], status="diverged", updates=10)
     assert places(tmp_path) == [
-        ("ppo", 0, True, "failed after 2 of 10 updates"),
-        ("ppo", 1, False, "failed without a single readable update"),
+        ("ppo", 0, True, "diverged after 2 of 10 updates"),
+        ("ppo", 1, False, "diverged without a single readable update"),
     ]
 
 
@@ -77,7 +89,7 @@ def test_nothing_readable_is_one_message(make_run: MakeRun, tmp_path: Path) -> N
 def test_damage_is_named_and_counted_in_the_report(make_run: MakeRun, tmp_path: Path) -> None:
     metrics = make_run("ppo", 0, rewards=[0.1, 0.2, 0.3]) / "metrics.jsonl"
     metrics.write_text(metrics.read_text().replace('{"update":1', '{"update:1'))
-    notes = build_report(load([tmp_path]), Choices()).notes
+    notes = build_report(load([tmp_path]), Choices(baseline="ppo")).notes
     assert "ppo, seed 0: finished, but 1 of 3 updates cannot be read" in notes
     assert any(note.startswith("ppo, seed 0: 1 damaged line skipped (first: metrics.jsonl line 2") for note in notes)
 
@@ -85,7 +97,7 @@ def test_damage_is_named_and_counted_in_the_report(make_run: MakeRun, tmp_path: 
 def test_runs_that_are_no_repetitions_are_told(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("ppo", 0, config={"optimizer": {"lr": 1e-4}})
     make_run("ppo", 1, config={"optimizer": {"lr": 3e-4}}, updates=7)
-    notes = build_report(load([tmp_path]), Choices()).notes
+    notes = build_report(load([tmp_path]), Choices(baseline="ppo")).notes
     assert "Runs of ppo differ among themselves in optimizer.lr: they are no repetitions." in notes
     assert "Runs of different length are mixed (2 and 7 planned updates)." in notes
 
@@ -93,7 +105,7 @@ def test_runs_that_are_no_repetitions_are_told(make_run: MakeRun, tmp_path: Path
 def test_what_follows_the_seed_is_no_difference(make_run: MakeRun, tmp_path: Path) -> None:
     for seed in (0, 1):
         make_run("ppo", seed, config={"seed": seed, "data": {"seed": seed}, "reward": {"seed": 0}})
-    assert build_report(load([tmp_path]), Choices()).notes == []
+    assert build_report(load([tmp_path]), Choices(baseline="ppo")).notes == []
 
 
 def test_control_characters_do_not_reach_a_terminal() -> None:
@@ -116,6 +128,6 @@ def test_a_run_that_went_back_says_how_often_and_what_it_goes_on_with(tmp_path: 
         {"update": 9, "kind": "rollback", "number": 2, "restored": 6, "reason": "KL", **scales},
     ]
     (run / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
-    (note,) = build_report(load([tmp_path]), Choices()).notes
+    (note,) = build_report(load([tmp_path]), Choices(baseline="ppo")).notes
     assert "went back 2 times (update 8 to 6, 9 to 6)" in note
     assert "on with 0.25 times the learning rates and 1.0 times the KL penalty" in note

@@ -26,7 +26,9 @@ def record(rng: random.Random, arm: str, seed: int, level: float, kind: str) -> 
     """One run about ``level``; ``kind`` says what is special about it."""
     updates = rng.choice((1, 3, 12))
     status = (
-        "finished" if kind in ("same", "whole") else rng.choice(("finished",) * 6 + ("failed", "diverged", "running"))
+        "finished"
+        if kind in ("same", "whole")
+        else rng.choice(("finished",) * 6 + ("failed", "diverged", "diverged", "running"))
     )
     done = updates if status == "finished" else rng.randrange(updates + 1)
     noise = 1e-3 if kind == "whole" else 0.0 if kind in ("same", "flat") else 10.0 ** rng.randint(-9, -1)
@@ -63,7 +65,9 @@ def random_report(number: int) -> dict[str, Any]:
         of_arm = kind if kind in ("same", "whole") or rng.random() < 0.5 else ""
         number_of = seeds if kind == "whole" else rng.randint(1, 6)
         runs += [record(rng, arm, first + n, level, of_arm) for n in range(number_of)]
-    choices = Choices(crash_policy=rng.choice(("last_value", "floor", "exclude")), window=rng.choice((2, 5)))
+    choices = Choices(
+        baseline=ARMS[0], crash_policy=rng.choice(("last_value", "floor", "exclude")), window=rng.choice((2, 5))
+    )
     return json.loads(to_json(build_report(arranged(runs), choices)))
 
 
@@ -282,9 +286,24 @@ def test_steadiness_speaks_of_every_arm_and_in_the_right_direction(reports: list
 def test_what_is_not_comparable_is_said(reports: list[dict[str, Any]]) -> None:
     for report in reports:
         said = " ".join(report["limits"])
-        assert ("Runs failed before their end" in said) == any(arm["cut_short"] for arm in report["arms"])
+        caveats = " ".join(report["caveats"])
+        assert set(report["caveats"]) <= set(report["verdict"])
+        diverged = {arm["name"]: arm["diverged"]["k"] for arm in report["arms"] if arm["diverged"]["k"]}
+        assert ("Diverged, or ended by a guard" in caveats) == bool(diverged)
+        if diverged:
+            clause = caveats.split("ended by a guard: ")[1].split(". That")[0]
+            assert {
+                name: int(k) for k, name in re.findall(r"(\d+) of \d+ runs? of (\w+)", clause)
+            }.items() <= diverged.items()
+        unfinished = {arm["name"]: arm["unfinished"] for arm in report["arms"] if arm["unfinished"]}
+        assert ("Left out, because they did not finish" in caveats) == bool(unfinished)
+        if unfinished:
+            clause = caveats.split("did not finish: ")[1].split("). ")[0]
+            named_with = {name: int(k) for k, name in re.findall(r"(\d+) of \d+ runs? of (\w+) \(", clause)}
+            assert named_with.items() <= unfinished.items()
+            assert len(named_with) == min(len(unfinished), 4 if len(unfinished) > 5 else 5)
         rewards = [set(row["values"].values()) - {"–"} for row in report["differences"] if row["key"] == "reward.name"]
-        assert ("do not have the same reward" in said) == any(len(values) > 1 for values in rewards)
+        assert ("not have the same reward" in caveats) == any(len(values) > 1 for values in rewards)
         orders = {tuple(arm for arm, mean in zip(row["arms"], row["means"], strict=True) if mean is not None)
                   for row in report["rankings"]}  # fmt: skip
         assert ("The ranking in" in said) == (len(orders) > 1)

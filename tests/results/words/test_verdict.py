@@ -29,8 +29,8 @@ def arm(
     """An arm of ``counted`` runs; ``more``: other measures by key."""
     means = {"reward_mean": reward, **more}
     return ArmRow(
-        name=name, started=counted, finished=counted, failed=0, unfinished=0, counted=counted, cut_short=cut_short,
-        seeds=list(range(counted)),
+        name=name, whole=name, started=counted, finished=counted, diverged=Proportion(k=0, n=counted, low=0, high=1),
+        unfinished=0, ended={}, counted=counted, cut_short=cut_short, seeds=list(range(counted)),
         estimates={m.key: about(means.get(m.key), 0.01) for m in MEASURES},
         crashed={f"crash/{kind}": Proportion(k=k, n=counted, low=0, high=1) for kind, k in (crashes or {}).items()},
     )  # fmt: skip
@@ -120,7 +120,7 @@ def test_many_arms_are_named_up_to_six() -> None:
 def test_an_arm_alone_and_none_at_all() -> None:
     assert said([]) == [f"In training-average reward, {LEVEL} stands alone: there is no other arm to compare it with."]
     assert said([], [arm("ppo", counted=0), arm("safe", counted=0)]) == [
-        "No run has finished yet: there are curves to look at, and no numbers to compare."
+        "No run has finished, so there are no numbers to compare; --include-unfinished shows what there is."
     ]
     assert "1 run)" in said([], [arm("ppo", counted=1)])[0]
 
@@ -198,11 +198,11 @@ def test_a_difference_that_rounds_to_zero_has_the_digits_that_show_it() -> None:
     assert "+0.000020 [+0.000010, +0.000030] against ppo; a clear difference" in one
 
 
-def test_failed_runs_are_told_beside_their_numbers() -> None:
+def test_runs_that_ended_early_are_told_beside_their_numbers() -> None:
     arms = [arm("ppo", cut_short=1), arm("safe", 0.7, cut_short=2)]
     headline, one = said([against("safe", 0.2, 0.05, p=0.01)], arms)
-    assert "ppo (0.500 [0.490, 0.510], 8 runs, 1 of which failed)" in headline
-    assert one.startswith("safe: 0.700 (2 of its 8 runs failed), +0.200")
+    assert "ppo (0.500 [0.490, 0.510], 8 runs, 1 of which ended early)" in headline
+    assert one.startswith("safe: 0.700 (2 of its 8 runs ended early), +0.200")
 
 
 def test_one_arm_more_than_is_named_is_one() -> None:

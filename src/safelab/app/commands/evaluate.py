@@ -69,18 +69,18 @@ def held_out(config: Mapping[str, Any], prompts: Path | None) -> dict[str, Any]:
 
 
 def summarise(found: "Evaluation") -> dict[str, Any]:
-    """Means over prompts with 95 % t intervals, and how often the policy's response has the higher reward."""
-    from safelab.results.compare.statistics import estimate
+    """Means over prompts with 95 % intervals, and how often the policy's response has the higher reward."""
+    from safelab.results.compare.statistics import wilson
 
     pairs = list(zip(found.policy.reward_seq, found.reference.reward_seq, strict=True))
-    scores = [0.5 + 0.5 * ((mine > other) - (mine < other)) for mine, other in pairs]
+    wins, ties = sum(mine > other for mine, other in pairs), sum(mine == other for mine, other in pairs)
     return {
         "prompts": len(pairs),
         "policy": numbers(found.policy),
         "reference": numbers(found.reference),
-        "wins": sum(mine > other for mine, other in pairs),
-        "ties": sum(mine == other for mine, other in pairs),
-        "win_rate": asdict(estimate(scores)),
+        "wins": wins,
+        "ties": ties,
+        "win_rate": asdict(wilson(wins + ties / 2, len(pairs))),
     }
 
 
@@ -93,7 +93,7 @@ def numbers(side: "Written") -> dict[str, Any]:
         "reward": asdict(estimate(side.reward_seq)),
         **({} if side.gold_seq is None else {"gold": asdict(estimate(side.gold_seq))}),
         "kl_ref_token_exact": side.kl_token,
-        "length": asdict(estimate([float(length) for length in side.length_seq])),
+        "length": asdict(estimate([float(length) for length in side.length_seq], least=0.0)),
         "eos_rate": sum(side.ended_seq) / len(side.ended_seq),
         "distinct_1": distinct_n(side.responses, 1),
         "distinct_2": distinct_n(side.responses, 2),

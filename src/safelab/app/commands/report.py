@@ -11,7 +11,7 @@ from safelab.errors import DataError
 
 
 def report(argv: Sequence[str]) -> int:
-    """Compare the runs below the directories in ``argv``; prints the table, and last the path of the page.
+    """Compare the runs below the directories in ``argv``; prints the table, and last the finding and what to do next.
 
     Raises:
         UserError: an argument is wrong, or there is no run to report; nothing is created then.
@@ -20,25 +20,30 @@ def report(argv: Sequence[str]) -> int:
     # What follows takes a second or two to import.
     from safelab.results.page.document import Choices, build_report
     from safelab.results.runs.load import load
+    from safelab.runlog.long_form import is_long_form
 
-    loaded = load(arguments.directories, arguments.by, arguments.where, cache_directory() / "report")
+    cache, unfinished = cache_directory() / "report", arguments.include_unfinished
+    loaded = load(arguments.directories, arguments.by, arguments.where, cache, unfinished)
     choices = Choices(
         baseline=arguments.baseline,
         metrics=arguments.metric,
         window=arguments.window,
         crash_policy=arguments.crash_policy,
         paper=arguments.paper,
+        columns=arguments.columns,
         command=shlex.join(["safelab", "report", *argv]),
     )
     found = build_report(loaded, choices)
     target = _output(arguments)
 
     from safelab.results.page.save import save
-    from safelab.results.words.terminal import show
+    from safelab.results.words.next_steps import next_steps
+    from safelab.results.words.terminal import close, show
 
     page = save(found, target)
     show(found)
-    print(page)
+    folders = [str(folder) for folder in arguments.directories if not is_long_form(folder)]
+    close(found, page.absolute(), next_steps(found, argv, folders))
     return 0
 
 
@@ -57,7 +62,7 @@ def parser() -> Parser:
         help="run directories, folders above some, globs; or a CSV or Parquet file in long form "
         "(run, arm, seed, update, metric, value)",
     )
-    made.add_argument("--baseline", metavar="ARM", help="arm to compare with (ppo if there is one, else the first)")
+    made.add_argument("--baseline", metavar="ARM", help="arm to compare with (the one that the study names)")
     made.add_argument(
         "--by",
         type=_keys,
@@ -79,6 +84,18 @@ def parser() -> Parser:
         default=[],
         metavar="NAME",
         help="measure (kl_final) or logged metric (policy/grad_norm) to put first; the first one leads the verdict",
+    )
+    made.add_argument(
+        "--include-unfinished",
+        action="store_true",
+        help="count runs that failed, were interrupted or still run, too; they are left out, and named",
+    )
+    made.add_argument(
+        "--columns",
+        type=_keys,
+        default=(),
+        metavar="NAME[,NAME]",
+        help="of table.tex and summary.md, as finished,reward_mean,kl_final,crash/reward; a wrong name lists them all",
     )
     made.add_argument("--window", type=_window, default=10, metavar="N", help="updates of a rolling mean (10)")
     made.add_argument(

@@ -10,7 +10,7 @@ and those of the command line come last. They may not touch what an arm sets its
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -78,6 +78,7 @@ def arms_of(config: DictConfig, chosen: Sequence[str] | None) -> Arms | None:
         raise ConfigError(listed(faults))
     if unknown := [name for name in chosen or () if name not in given]:
         raise ConfigError(listed([f"arms has no {name!r}: {nearest(name, given)}" for name in unknown]))
+    check_baseline(config, map(str, given))
     if chosen is not None and not chosen:
         raise ConfigError(f"arms=[] leaves nothing to run; choose among: {', '.join(given)}")
     names = given if chosen is None else dict.fromkeys(chosen)
@@ -106,6 +107,21 @@ def check_left_to_arms(arms: Mapping[str, Sequence[Override]], told: Sequence[Ov
             )
     if lines:
         raise ConfigError(listed(lines))
+
+
+def check_baseline(config: DictConfig, arms: Iterable[str]) -> None:
+    """Refuse a ``baseline`` of a study that none of its arms is called.
+
+    Args:
+        config: the sweep's.
+        arms: all that the baseline may be.
+
+    Raises:
+        ConfigError: naming the arms that there are.
+    """
+    named = config.get("baseline")
+    if named is not None and named not in (known := list(dict.fromkeys(arms))):
+        raise ConfigError(f"baseline must be an arm of this sweep, got {named!r}; {nearest(str(named), known)}")
 
 
 def seeds_of(config: DictConfig) -> list[str]:

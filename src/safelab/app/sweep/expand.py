@@ -14,7 +14,16 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from safelab.app.config.arms import WITHOUT_ARMS, Arms, arms_of, as_override, check_left_to_arms, seeds_of, split
+from safelab.app.config.arms import (
+    WITHOUT_ARMS,
+    Arms,
+    arms_of,
+    as_override,
+    check_baseline,
+    check_left_to_arms,
+    seeds_of,
+    split,
+)
 from safelab.app.config.compose import CONFIG_NAME, compose, explained
 from safelab.app.config.jobs import ARMS, Job, merged, overrides_of, to_job
 from safelab.app.config.names import arm_name, key_in, swept
@@ -167,6 +176,8 @@ def compose_jobs(hydra: Hydra, master: DictConfig, overrides: Sequence[Overrides
     if faults:
         raise ConfigError(listed(merged(dict.fromkeys(faults), len({label(own) for own in overrides}))))
     check_own_model(hydra, runs, overrides_of(master.hydra))
+    if ARMS not in master:
+        check_baseline(master, [job.config["arm"] for job in jobs])
     return jobs
 
 

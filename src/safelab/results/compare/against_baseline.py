@@ -21,15 +21,19 @@ LARGEST_LOG = 700.0
 """Beyond this a ratio is no float."""
 
 
-def compare(values: Values, baseline: str, measures: Sequence[Measure]) -> list[Comparison]:
+def compare(values: Values, baseline: str | None, measures: Sequence[Measure]) -> list[Comparison]:
     """Every other arm against ``baseline`` in every measure; p corrected over the arms within a measure."""
+    if baseline is None:
+        return []
     arms = [arm for arm in values if arm != baseline]
     return [row for m in measures for row in _corrected([_compare(values, arm, baseline, m) for arm in arms])]
 
 
-def compare_crashes(arms: Sequence[ArmRow], baseline: str) -> list[CrashComparison]:
+def compare_crashes(arms: Sequence[ArmRow], baseline: str | None) -> list[CrashComparison]:
     """Every other arm against ``baseline`` in every kind of crash that both looked for."""
-    base = next(arm for arm in arms if arm.name == baseline)
+    base = next((arm for arm in arms if arm.name == baseline), None)
+    if base is None:
+        return []
     return [
         _compare_crashes(arm, base, kind)
         for arm in arms
@@ -48,8 +52,10 @@ def paired(
     return {seed: gap for seed, gap in gaps.items() if not math.isnan(gap)}
 
 
-def overheads(values: Values, baseline: str) -> dict[str, Estimate]:
+def overheads(values: Values, baseline: str | None) -> dict[str, Estimate]:
     """Per cent by which an update of each other arm takes longer than one of ``baseline`` on the same seed."""
+    if baseline is None:
+        return {}
     return {arm: percent(log_ratios(values[arm], values[baseline], "update_s")) for arm in values if arm != baseline}
 
 
@@ -89,7 +95,7 @@ def _compare(values: Values, arm: str, baseline: str, measure: Measure) -> Compa
         arm=arm,
         measure=measure.key,
         seeds=list(differences),
-        difference=estimate(list(differences.values())),
+        difference=estimate(list(differences.values()), *_apart(measure)),
         p=sign_flip_p(list(differences.values())) if n > 1 else None,
         p_floor=sign_flip_floor(n) if n > 1 else None,
         p_holm=None,
@@ -98,6 +104,13 @@ def _compare(values: Values, arm: str, baseline: str, measure: Measure) -> Compa
         improvement_low=bounds[0] if bounds else None,
         improvement_high=bounds[1] if bounds else None,
     )
+
+
+def _apart(measure: Measure) -> tuple[float | None, float | None]:
+    """How far two values of a measure can be apart, either way; no bound unless it has both."""
+    if measure.least is None or measure.greatest is None:
+        return None, None
+    return measure.least - measure.greatest, measure.greatest - measure.least
 
 
 def _corrected(rows: list[Comparison]) -> list[Comparison]:

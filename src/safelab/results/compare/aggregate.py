@@ -1,13 +1,21 @@
 """From runs to arms: means over seeds with intervals, crash rates, and the ranking under each crash policy."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from safelab.results import text
 from safelab.results.compare.statistics import estimate, proportion
 from safelab.results.model import ArmRow, CrashPolicy, Levels, Measure, Proportion, Ranking
-from safelab.results.runs.crash_policy import BROKEN, POLICIES, floors, under_policy
-from safelab.results.runs.load import LoadedRun, RunSet
+from safelab.results.runs.crash_policy import DIVERGED, POLICIES, floors, under_policy
+from safelab.results.runs.load import UNFINISHED, LoadedRun, RunSet
 from safelab.results.runs.metrics import CRASHES, crash_updates, summarise
+
+LONGEST_REASON = 120
+"""Characters of what a run says of its end that a sentence repeats."""
+
+STANDS = {"running": "still running"}
+"""How a status is said, where its own word does not say it."""
 
 Values = Mapping[str, Mapping[int, Mapping[str, float | None]]]
 """Arm, seed, measure: the numbers with which each counted run enters."""
@@ -28,20 +36,46 @@ def values_by_run(loaded: RunSet, measures: Sequence[Measure], window: int, poli
 
 def arm_row(name: str, runs: Sequence[LoadedRun], values: Values, measures: Sequence[Measure]) -> ArmRow:
     """One arm. Crash rates are over the runs that count, whatever the crash policy does to the averages."""
-    statuses = [run.record.info.status for run in runs if not run.duplicate]
+    first = [run for run in runs if not run.duplicate]
+    statuses = [run.record.info.status for run in first]
+    finished, diverged = statuses.count("finished"), statuses.count(DIVERGED)
     counted = [run for run in runs if run.counted]
     return ArmRow(
         name=name,
+        whole=first[0].whole,
         started=len(statuses),
-        finished=statuses.count("finished"),
-        failed=statuses.count("failed") + statuses.count("diverged"),
-        unfinished=statuses.count("running") + statuses.count("interrupted"),
+        finished=finished,
+        diverged=proportion(diverged, finished + diverged),
+        unfinished=len(statuses) - finished - diverged,
         counted=len(counted),
-        cut_short=sum(run.record.info.status in BROKEN for run in counted),
+        cut_short=sum(run.record.info.status != "finished" for run in counted),
         seeds=sorted(run.seed for run in counted),
-        estimates={m.key: estimate(numbers(values[name], m.key)) for m in measures},
+        ended=endings([run for run in first if run.record.info.status in UNFINISHED]),
+        estimates={m.key: estimate(numbers(values[name], m.key), m.least, m.greatest) for m in measures},
         crashed=crash_rates(counted),
     )
+
+
+def endings(runs: Sequence[LoadedRun]) -> dict[str, int]:
+    """How runs ended, and why, the most frequent first: ``failed after 4 to 6 of 40 updates: ValueError: no``."""
+    alike: dict[tuple[str, str, bool], list[LoadedRun]] = defaultdict(list)
+    for run in runs:
+        reason = " ".join((run.record.info.reason or "").split())
+        crashed = any(crash_updates(run.record.metrics, ["crash/reward"]).values())
+        alike[run.record.info.status, reason, crashed].append(run)
+    said = {}
+    for (status, reason, crashed), same in sorted(alike.items(), key=lambda pair: -len(pair[1])):
+        done, planned = [len(run.record.metrics) for run in same], [run.record.info.updates for run in same]
+        how = f"{STANDS.get(status, status)} after {span(done)} of {span(planned)} updates"
+        how += " and a reward crash" if crashed else ""
+        said[f"{how}: {text.short(reason, LONGEST_REASON)}" if reason else how] = len(same)
+    return said
+
+
+def span(counts: Sequence[int]) -> str:
+    """``4``, or ``4 to 6``."""
+    least, most = min(counts), max(counts)
+    return str(least) if least == most else f"{least} to {most}"
 
 
 def numbers(by_seed: Mapping[int, Mapping[str, float | None]], measure: str) -> list[float]:

@@ -35,7 +35,7 @@ def budgets(arms: Sequence[ArmRow]) -> list[float]:
     return sorted({level for level in levels if level > 0})
 
 
-def at_equal_kl(loaded: RunSet, arms: Sequence[ArmRow], baseline: str, window: int) -> list[BudgetRow]:
+def at_equal_kl(loaded: RunSet, arms: Sequence[ArmRow], baseline: str | None, window: int) -> list[BudgetRow]:
     """Every arm under every budget, with its paired difference from the baseline; none where no run has a KL."""
     columns = {arm: _columns(loaded, arm) for arm in (row.name for row in arms)}
     rows = []
@@ -44,7 +44,8 @@ def at_equal_kl(loaded: RunSet, arms: Sequence[ArmRow], baseline: str, window: i
             arm: {seed: keep(*found, budget, window) for seed, found in by_seed.items()}
             for arm, by_seed in columns.items()
         }
-        rows += [_row(arm, budget, kept[arm], {} if arm == baseline else kept[baseline]) for arm in kept]
+        base = {} if baseline is None else kept[baseline]
+        rows += [_row(arm, budget, kept[arm], {} if arm == baseline else base) for arm in kept]
     return rows
 
 

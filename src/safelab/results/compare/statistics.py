@@ -1,11 +1,12 @@
 """The statistics of a comparison of few runs: functions of numbers, each with its reference."""
 
+import math
 from collections.abc import Sequence
 from functools import cache
 from itertools import product
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import optimize, special, stats
 
 from safelab.results.model import Estimate, Proportion
 
@@ -25,24 +26,70 @@ ROOT_MARGIN = 1e-9
 """How near to 0 and 1 an interval's end is looked for."""
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def estimate(values: Sequence[float], least: float | None = None, greatest: float | None = None) -> Estimate:
     """Mean with its t interval ``m +- t_{n-1} s / sqrt(n)``, standard deviation, interquartile mean.
 
-    One value has no interval and no deviation, none has no mean; a mean that is not finite stands alone, too.
+    One value has no interval and no deviation, none has no mean; a mean that is not finite stands alone, too, and so
+    does one whose interval no float holds. Between bounds the interval stays inside, see ``inside``.
     """
     n = len(values)
     if n == 0:
         return Estimate(n=0, mean=None)
     data = np.asarray(values, dtype=np.float64)
     # Squares of what is larger than the root of the largest float are infinite: such values are scaled first.
-    scale = greatest if np.isfinite(greatest := float(np.abs(data).max())) and greatest > LARGE else 1.0
+    scale = size if np.isfinite(size := float(np.abs(data).max())) and size > LARGE else 1.0
     mean = scale * float((data / scale).mean())
     if n == 1 or not np.isfinite(mean):
         return Estimate(n=n, mean=None if np.isnan(mean) else mean)
     sd = scale * float((data / scale).std(ddof=1))
     half = float(stats.t.ppf((1 + LEVEL) / 2, n - 1)) * sd / n**0.5
     iqm = interquartile_mean(values) if n >= IQM_FROM else None
-    return Estimate(n=n, mean=mean, low=mean - half, high=mean + half, sd=sd, iqm=iqm)
+    within = (least is None or data.min() >= least) and (greatest is None or data.max() <= greatest)
+    # Of values outside, the bounds are not theirs.
+    low, high = inside(mean, half, least, greatest) if within else (mean - half, mean + half)
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return Estimate(n=n, mean=mean, sd=sd if math.isfinite(sd) else None, iqm=iqm)
+    return Estimate(n=n, mean=mean, low=low, high=high, sd=sd, iqm=iqm)
+
+
+def inside(mean: float, half: float, least: float | None, greatest: float | None) -> tuple[float, float]:
+    """``mean +- half`` as an interval of a mean that cannot pass its bounds.
+
+    Between two bounds it is made on the logit's scale, where there are none, by the delta method: with the share
+    ``p = (mean - least) / (greatest - least)``, ``logit p +- half / ((greatest - least) p (1 - p))``, and back. It
+    holds the mean, never passes a bound, and is nearly ``mean +- half`` where that is narrow and in the middle.
+
+    With one bound the interval is cut there: that leaves out only what cannot be, and so loses no coverage. (On the
+    logarithm's scale the other end is beyond all measure for two or three runs.)
+
+    Ref: Agresti, Categorical data analysis, 2013, section 16.6 (delta method, logit intervals).
+    """
+    if least is None or greatest is None:
+        low = mean - half if least is None else max(least, mean - half)
+        return low, mean + half if greatest is None else min(greatest, mean + half)
+    size = greatest - least
+    share = (mean - least) / size
+    if not 0 < share < 1:
+        return mean, mean
+    centre, off = math.log(share / (1 - share)), half / (size * share * (1 - share))
+    low, high = (float(special.expit(end)) for end in (centre - off, centre + off))
+    return least + size * low, least + size * high
+
+
+def wilson(wins: float, n: int) -> Estimate:
+    """``wins`` of ``n`` as a rate with Wilson's score interval; a tie counts as half a win.
+
+    ``(p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)``. With ties it is on the safe side: the
+    scores 0, 1/2 and 1 vary less than ``p (1 - p)``.
+
+    Ref: Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+    """
+    if n == 0:
+        return Estimate(n=0, mean=None)
+    z, p = float(stats.norm.ppf((1 + LEVEL) / 2)), wins / n
+    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    low, high = ((middle + sign * half) / (1 + z * z / n) for sign in (-1, 1))
+    return Estimate(n=n, mean=p, low=max(0.0, low), high=min(1.0, high))
 
 
 def interquartile_mean(values: Sequence[float]) -> float:

@@ -14,6 +14,7 @@ from safelab.results.compare.aggregate import arm_row, rankings, shared_levels, 
 from safelab.results.compare.budget import at_equal_kl
 from safelab.results.compare.paper import beside_paper
 from safelab.results.model import ArmRow, Comparison, CrashPolicy, Measure, Report, RunRow
+from safelab.results.page.columns import check_columns
 from safelab.results.runs.config import differences
 from safelab.results.runs.curves import panels, updates_per_point
 from safelab.results.runs.load import LoadedRun, RunSet
@@ -21,12 +22,13 @@ from safelab.results.runs.measures import PRIMARY, chosen
 from safelab.results.runs.metrics import CRASHES, crash_updates, summarise
 from safelab.results.runs.phases import phases
 from safelab.results.runs.samples import samples
+from safelab.results.words.alike import not_alike_said
+from safelab.results.words.asides import crashes_said, gold_said
 from safelab.results.words.definitions import constants_of, definitions
 from safelab.results.words.limits import limits, notes
+from safelab.results.words.standing import diverged_said, unfinished_said
 from safelab.results.words.verdict import verdict
 from safelab.runlog.schema import strict_json
-
-DEFAULT_BASELINE = "ppo"
 
 MOST_DRAWN = 10
 """Arms whose curves can be told apart in one picture; of more, the page draws these first and the others on request."""
@@ -34,13 +36,14 @@ MOST_DRAWN = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What the reader asked for. ``baseline`` None: ``ppo`` if there is such an arm, else the first."""
+    """What the reader asked for. ``baseline`` None: the one that the runs' study names, if any."""
 
     baseline: str | None = None
     metrics: Sequence[str] = ()
     window: int = 10
     crash_policy: CrashPolicy = "last_value"
     paper: str | None = None
+    columns: Sequence[str] = ()
     command: str = ""
 
 
@@ -50,12 +53,12 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
     """Everything that can be said of ``loaded``.
 
     Raises:
-        DataError: the baseline or a metric is none that the runs have.
+        DataError: the baseline, a metric or a column is none that the runs have.
     """
-    baseline = baseline_of(list(loaded.arms), choices.baseline)
+    baseline = baseline_of(loaded, choices.baseline)
     measures = chosen(choices.metrics or [PRIMARY], loaded.columns)
     values = values_by_run(loaded, measures, choices.window, choices.crash_policy)
-    values = {baseline: values[baseline], **values}
+    values = values if baseline is None else {baseline: values[baseline], **values}
     arms = [arm_row(name, loaded.arms[name], values, measures) for name in values]
     comparisons, crashes = compare(values, baseline, measures), compare_crashes(arms, baseline)
     arms = in_order(arms, comparisons, measures[0])
@@ -63,7 +66,13 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
     equal_kl = at_equal_kl(loaded, arms, baseline, choices.window)
     constants, same_constants = constants_of(loaded)
     gold, settings = shared_levels(values, "gold_final"), differences(loaded)
-    return Report(
+    caveats = [
+        *unfinished_said(arms, loaded.unfinished),
+        *diverged_said(arms, ranks, choices.crash_policy, measures[0]),
+        *not_alike_said([arm.name for arm in arms], baseline, settings),
+    ]
+    said = verdict(arms, comparisons, baseline, measures, equal_kl, gold, caveats)
+    found = Report(
         title=title(loaded),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         command=choices.command,
@@ -73,8 +82,10 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
         window=choices.window,
         updates_per_point=updates_per_point(loaded),
         crash_policy=choices.crash_policy,
-        verdict=verdict(arms, comparisons, baseline, measures, equal_kl, gold),
-        limits=limits(arms, comparisons, crashes, ranks, measures[0], equal_kl, settings, choices.crash_policy),
+        verdict=said,
+        findings=[said[0], *(line for line in [*crashes_said(arms), *gold_said(arms, gold, measures)] if line in said)],
+        caveats=caveats,
+        limits=limits(arms, comparisons, crashes, ranks, measures[0], equal_kl),
         notes=notes(loaded, same_constants),
         measures=[m for m in measures if any(arm.estimates[m.key].n for arm in arms) or m.key == PRIMARY],
         arms=arms,
@@ -94,12 +105,15 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
         runs=[run_row(key, run, measures, choices.window) for key, run in enumerate(loaded.runs)],
         unreadable=loaded.unreadable,
         detectors=constants,
+        columns=choices.columns,
     )
+    check_columns(found)
+    return found
 
 
 def in_order(arms: Sequence[ArmRow], comparisons: Sequence[Comparison], measure: Measure) -> list[ArmRow]:
     """The baseline, then the other arms by name; if there are too many to draw, those that differ most come first."""
-    if len(arms) <= MOST_DRAWN:
+    if len(arms) <= MOST_DRAWN or not comparisons:
         return list(arms)
     gaps = {row.arm: abs(row.difference.mean or 0.0) for row in comparisons if row.measure == measure.key}
     base, *others = arms
@@ -107,17 +121,21 @@ def in_order(arms: Sequence[ArmRow], comparisons: Sequence[Comparison], measure:
     return [base, *first, *(arm for arm in others if arm not in first)]
 
 
-def baseline_of(arms: Sequence[str], asked: str | None) -> str:
-    """The arm that the others are compared with.
+def baseline_of(loaded: RunSet, asked: str | None) -> str | None:
+    """The arm that the others are compared with: the one that is asked for, else the one that the runs' study names.
+
+    None where nobody names one, or where studies that are reported together name different ones.
 
     Raises:
-        DataError: no arm has the name.
+        DataError: no arm has the name that was asked for.
     """
     if asked is None:
-        return DEFAULT_BASELINE if DEFAULT_BASELINE in arms else arms[0]
+        named = {run.arm for run in loaded.runs if run.record.config.get("baseline") == run.record.info.arm}
+        return named.pop() if len(named) == 1 else None
+    arms = {name: run.arm for run in loaded.runs for name in (run.whole, run.arm)}
     if asked not in arms:
         raise DataError(f"--baseline must be an arm of these runs, got {asked!r}; {nearest(asked, arms)}")
-    return asked
+    return arms[asked]
 
 
 def title(loaded: RunSet) -> str:

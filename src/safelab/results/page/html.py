@@ -47,6 +47,8 @@ def render(report: Report) -> str:
             charts=charts,
             data=data_element({"charts": charts, "samples": report.samples, **_style(report)}),
             main=main,
+            longer=[arm for arm in report.arms if arm.whole != arm.name],
+            unfinished=any(arm.counted > arm.finished + arm.diverged.k for arm in report.arms),
             more=[m for m in report.measures if m not in main],
             primary=next(m for m in report.measures if m.key == report.primary),
             library=library,

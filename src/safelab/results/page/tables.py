@@ -9,10 +9,8 @@ import pandas as pd
 
 from safelab.results import text
 from safelab.results.model import ArmRow, Measure, Report
-from safelab.results.words.definitions import label
-
-SHORT = ("reward_mean", "reward_final", "gold_final", "reward_sd_rolling", "kl_mean", "kl_max", "entropy_final")
-"""Measures that fit a printed table, besides those that were asked for."""
+from safelab.results.page.columns import chosen_columns
+from safelab.results.page.latex import latex
 
 
 def write_tables(report: Report, directory: Path) -> None:
@@ -31,12 +29,13 @@ def summary_frame(report: Report) -> pd.DataFrame:
 
 def runs_frame(report: Report) -> pd.DataFrame:
     """One row per run."""
+    whole = {arm.name: arm.whole for arm in report.arms}
     frame = pd.DataFrame(
         [
             {
                 "directory": run.directory,
                 "experiment": run.experiment,
-                "arm": run.arm,
+                "arm": whole[run.arm],
                 "seed": run.seed,
                 "status": run.status,
                 "counted": run.counted,
@@ -58,7 +57,7 @@ def markdown(report: Report) -> str:
     """The verdict, the table of arms, the differences from the baseline, and what cannot be said."""
     parts = [f"# {_md(report.title)}", "", *_bullets(report.verdict), ""]
     parts += [*_table(*_arms_table(report)), ""]
-    if len(report.arms) > 1:
+    if report.comparisons:
         parts += [f"## Against {_md(report.baseline)}", "", *_table(*_differences_table(report)), ""]
     if report.equal_kl:
         parts += ["## At equal KL", "", *_table(*_equal_kl_table(report)), ""]
@@ -72,46 +71,18 @@ def markdown(report: Report) -> str:
         parts += ["## What was odd about the runs", "", *_bullets(report.notes), ""]
     if report.definitions:
         parts += ["## Definitions", "", *(f"- **{d.label}**: {_md(d.text)}" for d in report.definitions), ""]
-    how = "Means over seeds with 95 % t intervals; crashes as runs with at least one."
+    if longer := [arm for arm in report.arms if arm.whole != arm.name]:
+        parts += ["## Names", "", *(f"- **{_md(arm.name)}** is {_md(arm.whole)}" for arm in longer), ""]
+    how = "Means over seeds with 95 % intervals; crashes as runs with at least one."
     return "\n".join([*parts, f"{how} Made {report.made} by safelab {report.safelab}.", ""])
 
 
-def latex(report: Report) -> str:
-    """A booktabs table of the arms."""
-    heads, rows = _arms_table(report)
-    lines = [" & ".join(_tex(cell) for cell in row) + r" \\" for row in rows]
-    return "\n".join(
-        [
-            "% needs \\usepackage{booktabs}",
-            rf"\begin{{tabular}}{{l{'r' * (len(heads) - 1)}}}",
-            r"\toprule",
-            " & ".join(_tex(head) for head in heads) + r" \\",
-            r"\midrule",
-            *lines,
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
-
-
-def shown_measures(report: Report) -> list[Measure]:
-    """The measures of a printed table."""
-    return [measure for measure in report.measures if measure.key in SHORT or measure.key == report.primary]
-
-
 def _arms_table(report: Report) -> tuple[list[str], list[list[str]]]:
-    measures = shown_measures(report)
-    kinds = [definition.kind for definition in report.definitions]
-    heads = ["Arm", "Runs", *(text.titled(m.label, m.unit) for m in measures), *map(label, kinds)]
+    columns = chosen_columns(report)
+    heads = ["Arm", *(text.titled(column.label, column.unit) for column in columns)]
     rows = [
-        [
-            arm.name,
-            f"{arm.counted} of {arm.started}",
-            *(text.estimate(arm.estimates[m.key], m) for m in measures),
-            *(text.crashed(arm.crashed.get(kind)) for kind in kinds),
-        ]
-        for arm in report.arms
+        [arm.name, *(" ".join(column.cells[index]).strip() for column in columns)]
+        for index, arm in enumerate(report.arms)
     ]
     return heads, rows
 
@@ -153,10 +124,10 @@ def _equal_kl_table(report: Report) -> tuple[list[str], list[list[str]]]:
 
 def _summary_row(arm: ArmRow, report: Report) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "arm": arm.name,
+        "arm": arm.whole,
         "runs_started": arm.started,
         "runs_finished": arm.finished,
-        "runs_failed": arm.failed,
+        "runs_diverged": arm.diverged.k,
         "runs_unfinished": arm.unfinished,
         "runs_counted": arm.counted,
     }
@@ -219,19 +190,3 @@ def _md(value: str) -> str:
     value = re.sub(r"\](?=[(\[:])", r"\\]", value)
     value = value.replace("://", ":/\\/").replace("www.", "www\\.")
     return " ".join(value.split())
-
-
-def _tex(value: str) -> str:
-    """Text that LaTeX leaves alone."""
-    return "".join(TEX.get(char, char) for char in value)
-
-
-TEX = {
-    "\\": r"\textbackslash{}",
-    **{char: f"\\{char}" for char in "&%$#_{}"},
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    text.MINUS: "$-$",
-    text.NOTHING: "--",
-    "∞": r"$\infty$",
-}

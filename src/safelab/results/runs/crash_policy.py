@@ -1,11 +1,12 @@
 """What a run that crashed contributes to the averages: a choice, so it is stated, and its effect is shown.
 
-``last_value``: what was measured; a run that failed keeps its last values to the planned end, in means over its updates
-and in final values. Deviations, rolling means and medians are of what was measured: a value that is repeated is steady
-by construction.
-``floor``: from the first reward crash on (or where it failed), rewards are the least that any run of the report had.
-``exclude``: runs with a reward crash, and those that failed, are left out of the averages, in all measures.
-Crash rates always count every run.
+``last_value``: what was measured; a run that diverged keeps its last values to the planned end, in means over its
+updates and in final values. Deviations, rolling means and medians are of what was measured: a value that is repeated is
+steady by construction.
+``floor``: from the first reward crash on (or where it diverged), rewards are the least that any run of the report had.
+``exclude``: runs with a reward crash, and those that diverged, are left out of the averages, in all measures.
+Crash rates always count every run that counts. An unfinished run that is asked for has not crashed by being unfinished:
+it keeps its last values under every policy.
 """
 
 from collections.abc import Mapping
@@ -21,8 +22,8 @@ from safelab.results.runs.metrics import CRASHES, crash_updates
 
 POLICIES: tuple[CrashPolicy, ...] = ("last_value", "floor", "exclude")
 FLOORED = (REWARD, GOLD)
-BROKEN = ("failed", "diverged")
-"""How a run is said to have ended before its time."""
+DIVERGED = "diverged"
+"""How a run is said to have ended before its time by its own doing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,11 +36,11 @@ class Entry:
 
 
 def crash_update(run: LoadedRun) -> int | None:
-    """Where a run first crashed: the first reward crash, else where it failed; None if neither."""
+    """Where a run first crashed: the first reward crash, else where it diverged; None if neither."""
     frame = run.record.metrics
     if first := crash_updates(frame, ["crash/reward"]).get("crash/reward"):
         return first[0]
-    return int(frame["update"].max()) + 1 if run.record.info.status in BROKEN and len(frame) else None
+    return int(frame["update"].max()) + 1 if run.record.info.status == DIVERGED and len(frame) else None
 
 
 def floors(loaded: RunSet) -> dict[str, float]:
@@ -56,14 +57,12 @@ def floors(loaded: RunSet) -> dict[str, float]:
 def under_policy(run: LoadedRun, policy: CrashPolicy, floor: Mapping[str, float]) -> Entry | None:
     """What a counted run enters the averages with, or None if it does not."""
     frame, crash = run.record.metrics, crash_update(run)
-    if crash is None:
-        return Entry(frame=frame)
-    if policy == "exclude":
+    if crash is not None and policy == "exclude":
         return None
-    broken = run.record.info.status in BROKEN
-    missing = max(0, run.record.info.updates - int(frame["update"].max()) - 1) if broken else 0
+    short = run.record.info.status != "finished"
+    missing = max(0, run.record.info.updates - int(frame["update"].max()) - 1) if short else 0
     rest = last_known(frame) if missing else {}
-    if policy == "floor":
+    if crash is not None and policy == "floor":
         frame = frame.assign(
             **{name: frame[name].where(frame["update"] < crash, floor[name]) for name in floored(frame, floor)}
         )

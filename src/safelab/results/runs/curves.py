@@ -66,9 +66,9 @@ def _table(loaded: RunSet, name: str, width: int) -> pd.DataFrame | None:
 
 
 def _columns(loaded: RunSet, name: str, width: int) -> "dict[tuple[str, str], pd.Series[float]]":
-    """Each run's curve, by arm and label. A duplicate is not drawn, an unfinished run is."""
-    drawn = [run for run in loaded.runs if not run.duplicate]
-    return {(run.arm, _label(run)): series for run in drawn if (series := _binned(run, name, width)) is not None}
+    """The curve of each run that counts, by arm and seed."""
+    drawn = [run for run in loaded.runs if run.counted]
+    return {(run.arm, str(run.seed)): series for run in drawn if (series := _binned(run, name, width)) is not None}
 
 
 def _drawable(columns: "dict[tuple[str, str], pd.Series[float]]") -> pd.DataFrame:
@@ -91,10 +91,6 @@ def _binned(run: LoadedRun, name: str, width: int) -> "pd.Series[float] | None":
     return pd.Series(means, index=step[starts])
 
 
-def _label(run: LoadedRun) -> str:
-    return str(run.seed) if run.counted else f"{run.seed} ({run.record.info.status})"
-
-
 def _panel(name: str, label: str, unit: str, table: pd.DataFrame) -> Panel:
     arms = [str(arm) for arm in table.columns.get_level_values(0).unique()]
     lines = [_line(arm, pd.DataFrame(table[arm])) for arm in arms]
@@ -102,13 +98,12 @@ def _panel(name: str, label: str, unit: str, table: pd.DataFrame) -> Panel:
 
 
 def _line(arm: str, seeds: pd.DataFrame) -> Line:
-    """Mean and range are over the counted seeds that are there at a step: one that stopped early leaves them then."""
-    counted = seeds[[seed for seed in seeds.columns if "(" not in seed] or seeds.columns]
+    """Mean and range are over the seeds that are there at a step: one that ended early leaves them then."""
     return Line(
         arm=arm,
-        mean=_points(counted.mean(axis=1)),
-        low=_points(counted.min(axis=1)),
-        high=_points(counted.max(axis=1)),
+        mean=_points(seeds.mean(axis=1)),
+        low=_points(seeds.min(axis=1)),
+        high=_points(seeds.max(axis=1)),
         seeds={str(seed): _points(seeds[seed]) for seed in seeds.columns},
     )
 

@@ -1,9 +1,11 @@
 """Which runs there are, which arm and seed each is, and which of them count. Every exception is named.
 
-Policy. A run counts if it finished, or if it failed after at least one update (``crash_policy`` then says what its
-missing updates are). A run that still runs or was interrupted is drawn and listed, but enters no number: where it
-would have ended is unknown. Of several runs of one arm and seed one counts: a finished one before others, then the
-latest. A directory whose ``run.json`` cannot be read is named and left out.
+Policy. A run counts if it finished. So does one that diverged (its numbers were not finite any more, or a guard ended
+it) after at least one update: that is what the method did, and ``crash_policy`` says what its missing updates are. A
+run that failed, was interrupted or still runs is no result: where it would have ended is unknown. It is listed, and
+enters no number, no picture of an arm and no comparison, unless unfinished runs are asked for. Of several runs of one
+arm and seed one counts: a finished one before others, then the latest. A directory whose ``run.json`` cannot be read is
+named and left out.
 """
 
 from collections import defaultdict
@@ -12,21 +14,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safelab.errors import DataError, printable
+from safelab.results.names import shortened
 from safelab.results.runs.select import arms_by, where
 from safelab.runlog.long_form import is_long_form, read_long_form
 from safelab.runlog.reader import RunRecord, find_runs, read_run
 from safelab.runlog.schema import ROLLBACK, RunInfo
 
-STATUS_RANK = {"finished": 0, "failed": 1, "diverged": 1, "interrupted": 2, "running": 3}
+STATUS_RANK = {"finished": 0, "diverged": 1, "failed": 2, "interrupted": 3, "running": 4}
 """Which of two runs of one arm and seed counts: the lower."""
+
+UNFINISHED = ("failed", "interrupted", "running")
+"""How a run stands that is no result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedRun:
-    """A run in its place. ``note`` says why it does not count, or what is incomplete about one that does."""
+    """A run in its place. ``note`` says why it does not count, or what is incomplete about one that does.
+
+    ``arm`` is a name that fits a table, ``whole`` the one that was given.
+    """
 
     record: RunRecord
     arm: str
+    whole: str
     counted: bool
     note: str
     duplicate: bool = False
@@ -39,10 +49,14 @@ class LoadedRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSet:
-    """All runs, by arm and seed, and the messages of the directories that could not be read."""
+    """All runs, by arm and seed, and the messages of the directories that could not be read.
+
+    ``unfinished``: whether runs that did not finish count, too.
+    """
 
     runs: Sequence[LoadedRun]
     unreadable: Sequence[str]
+    unfinished: bool = False
 
     @property
     def arms(self) -> dict[str, list[LoadedRun]]:
@@ -63,6 +77,7 @@ def load(
     by: Sequence[str] = (),
     conditions: Sequence[str] = (),
     cache: Path | None = None,
+    unfinished: bool = False,
 ) -> RunSet:
     """Every run at or below ``paths``, in arms.
 
@@ -71,6 +86,7 @@ def load(
         by: keys whose values make an arm; none: the arm that each run was trained as.
         conditions: ``key=value`` that a run must meet, see ``select.where``.
         cache: where parsed rows of long runs are kept; None: nowhere.
+        unfinished: whether runs that did not finish count, too.
 
     Raises:
         DataError: a path holds no run, none of the runs can be read, or a key or condition fits none.
@@ -86,17 +102,20 @@ def load(
             unreadable.append(printable(str(error)))
     if not records:
         raise DataError(f"at least one run must be readable, got none: {'; '.join(unreadable)}")
-    return arranged(where(records, conditions), unreadable, by)
+    return arranged(where(records, conditions), unreadable, by, unfinished)
 
 
-def arranged(records: Sequence[RunRecord], unreadable: Sequence[str] = (), by: Sequence[str] = ()) -> RunSet:
+def arranged(
+    records: Sequence[RunRecord], unreadable: Sequence[str] = (), by: Sequence[str] = (), unfinished: bool = False
+) -> RunSet:
     """Runs that were read, in arms; of several of one arm and seed the one that counts first."""
     names = [printable(name) for name in arms_by(records, by)] if by else arm_names([r.info for r in records])
     twins: dict[tuple[str, int], list[RunRecord]] = defaultdict(list)
     for name, record in zip(names, records, strict=True):
         twins[name, record.info.seed].append(record)
-    runs = [run for (arm, _), same in sorted(twins.items()) for run in _judge(arm, same)]
-    return RunSet(runs=runs, unreadable=unreadable)
+    short = shortened(name for name, _ in sorted(twins))
+    runs = [run for (arm, _), same in sorted(twins.items()) for run in _judge((short[arm], arm), same, unfinished)]
+    return RunSet(runs=runs, unreadable=unreadable, unfinished=unfinished)
 
 
 def arm_names(infos: Sequence[RunInfo]) -> list[str]:
@@ -108,15 +127,16 @@ def arm_names(infos: Sequence[RunInfo]) -> list[str]:
     return [printable(name) for name in names]
 
 
-def _judge(arm: str, same: Sequence[RunRecord]) -> list[LoadedRun]:
+def _judge(names: tuple[str, str], same: Sequence[RunRecord], unfinished: bool) -> list[LoadedRun]:
     """The runs of one arm and seed, the one that may count first."""
+    arm, whole = names
     first, *others = sorted(sorted(same, key=_later, reverse=True), key=lambda r: STATUS_RANK[r.info.status])
-    counted, note = _counts(first)
+    counted, note = _counts(first, unfinished)
     note = "; ".join(part for part in (note, rollbacks(first)) if part)
     twin = f"duplicate of {printable(str(first.directory))}, which stands for this arm and seed"
     return [
-        LoadedRun(record=first, arm=arm, counted=counted, note=note),
-        *(LoadedRun(record=other, arm=arm, counted=False, note=twin, duplicate=True) for other in others),
+        LoadedRun(record=first, arm=arm, whole=whole, counted=counted, note=note),
+        *(LoadedRun(record=other, arm=arm, whole=whole, counted=False, note=twin, duplicate=True) for other in others),
     ]
 
 
@@ -137,14 +157,14 @@ def _later(record: RunRecord) -> tuple[str, str]:
     return record.info.started, str(record.directory)
 
 
-def _counts(record: RunRecord) -> tuple[bool, str]:
+def _counts(record: RunRecord, unfinished: bool) -> tuple[bool, str]:
     """Whether a run enters the numbers, and what is to be said of it."""
     rows, planned = len(record.metrics), record.info.updates
     status = record.info.status
-    if status in ("running", "interrupted"):
-        return False, f"{status} after {rows} of {planned} updates: drawn, not counted"
     if rows == 0:
         return False, f"{status} without a single readable update"
-    if status in ("failed", "diverged"):
+    if status in UNFINISHED:
+        return unfinished, f"{status} after {rows} of {planned} updates: {'counted' if unfinished else 'not counted'}"
+    if status == "diverged":
         return True, f"{status} after {rows} of {planned} updates"
     return True, "" if rows >= planned else f"finished, but {planned - rows} of {planned} updates cannot be read"

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from safelab.errors import DataError, nearest
 from safelab.results.model import Measure
+from safelab.results.runs.bounds import bounds_of
 
 FINAL_SHARE = 0.1
 """Share of the updates at the end that "final" means."""
@@ -47,6 +48,7 @@ MEASURES = (
         better="lower",
         digits=4,
         meaning="standard deviation of reward/mean over all updates; a run that learns has one, too",
+        least=0.0,
     ),
     Measure(
         key="reward_sd_rolling",
@@ -55,6 +57,7 @@ MEASURES = (
         better="lower",
         digits=4,
         meaning="standard deviation of reward/mean minus its centred rolling mean; whole windows only",
+        least=0.0,
     ),
     Measure(
         key="kl_mean",
@@ -63,6 +66,7 @@ MEASURES = (
         better="",
         digits=3,
         meaning="mean of kl/ref_token_exact over all updates",
+        least=0.0,
     ),
     Measure(
         key="kl_max",
@@ -71,6 +75,7 @@ MEASURES = (
         better="",
         digits=3,
         meaning="greatest kl/ref_token_exact of any update",
+        least=0.0,
     ),
     Measure(
         key="kl_final",
@@ -79,6 +84,7 @@ MEASURES = (
         better="",
         digits=3,
         meaning="mean of kl/ref_token_exact over the last tenth of the updates",
+        least=0.0,
     ),
     Measure(
         key="kl_spikes",
@@ -87,6 +93,7 @@ MEASURES = (
         better="lower",
         digits=1,
         meaning="KL spikes in a run (nats per token; defined below), none where the run did not look for them",
+        least=0.0,
     ),
     Measure(
         key="entropy_final",
@@ -95,6 +102,7 @@ MEASURES = (
         better="",
         digits=3,
         meaning="mean of policy/entropy_token over the last tenth of the updates",
+        least=0.0,
     ),
     Measure(
         key="gold_gap",
@@ -111,6 +119,7 @@ MEASURES = (
         better="",
         digits=1,
         meaning="mean of response/length_mean over the last tenth of the updates",
+        least=0.0,
     ),
     Measure(
         key="eos_final",
@@ -119,6 +128,8 @@ MEASURES = (
         better="",
         digits=2,
         meaning="mean of response/eos_rate over the last tenth of the updates",
+        least=0.0,
+        greatest=1.0,
     ),
     Measure(
         key="value_bias",
@@ -135,6 +146,7 @@ MEASURES = (
         better="higher",
         digits=0,
         meaning="median of speed/tokens_per_s; depends on what else the machine did",
+        least=0.0,
     ),
     Measure(
         key="update_s",
@@ -143,6 +155,7 @@ MEASURES = (
         better="lower",
         digits=3,
         meaning="median of time/total_s; depends on what else the machine did",
+        least=0.0,
     ),
 )
 
@@ -187,4 +200,14 @@ def chosen(names: Sequence[str], columns: Sequence[str]) -> tuple[Measure, ...]:
 def final_of(column: str) -> Measure:
     """The measure that a metric of the log becomes: its mean over the last tenth."""
     meaning = f"mean of {column} over the last tenth of the updates"
-    return Measure(key=column, label=f"Final {column}", unit="", better="", digits=3, meaning=meaning)
+    least, greatest = bounds_of(column)
+    return Measure(
+        key=column,
+        label=f"Final {column}",
+        unit="",
+        better="",
+        digits=3,
+        meaning=meaning,
+        least=least,
+        greatest=greatest,
+    )

@@ -13,6 +13,9 @@ from safelab.results.runs.measures import ENTROPY, GOLD, KL, REWARD, final_rows
 
 Column = npt.NDArray[np.float64]
 
+LARGE = 1e100
+"""Values beyond are scaled before they are added up or squared."""
+
 CRASHES = tuple(kind.key for kind in KINDS)
 """Columns that are 1 where a crash of that kind begins."""
 
@@ -83,7 +86,10 @@ def rolling_mean(values: Column, window: int) -> Column:
     """Mean of each whole window of ``window`` values; empty where there are fewer."""
     if len(values) < window:
         return np.empty(0)
-    means: Column = np.lib.stride_tricks.sliding_window_view(values, window).mean(axis=1)
+    # Divided before they are added up: the sum of values near the largest float is none.
+    large = bool(len(finite := values[np.isfinite(values)])) and float(np.abs(finite).max()) > LARGE
+    windows = np.lib.stride_tricks.sliding_window_view(values / window if large else values, window)
+    means: Column = windows.sum(axis=1) if large else windows.mean(axis=1)
     return means
 
 
@@ -91,6 +97,15 @@ def crash_updates(frame: pd.DataFrame, kinds: Sequence[str] = CRASHES) -> dict[s
     """Updates at which each of ``kinds`` began; a kind that the run did not look for is absent."""
     updates = frame["update"].to_numpy()
     return {kind: [int(update) for update in updates[frame[kind].to_numpy() == 1]] for kind in kinds if kind in frame}
+
+
+def mean_of(values: Column) -> float:
+    """Mean of values of any size: where their sum is no float any more, of the values over the greatest."""
+    plain = float(values.mean())
+    if math.isfinite(plain) or not np.isfinite(values).all():
+        return plain
+    greatest = float(np.abs(values).max())
+    return greatest * float((values / greatest).mean())
 
 
 def numbers_of(frame: pd.DataFrame, name: str) -> Column:
@@ -109,9 +124,9 @@ def _known(values: Column) -> Column:
 def _mean(values: Column, more: int = 0, value: float | None = None) -> float | None:
     """Mean of ``values`` and of ``more`` that are all ``value``."""
     if value is None or more == 0:
-        return float(values.mean()) if len(values) else None
+        return mean_of(values) if len(values) else None
     share = len(values) / (len(values) + more)
-    return (share * float(values.mean()) if len(values) else 0.0) + (1 - share) * value
+    return (share * mean_of(values) if len(values) else 0.0) + (1 - share) * value
 
 
 def _sum(values: Column) -> float | None:
@@ -127,7 +142,12 @@ def _greatest(values: Column) -> float | None:
 
 
 def _deviation(values: Column) -> float | None:
-    return float(values.std(ddof=1)) if len(values) > 1 else None
+    if len(values) < 2:
+        return None
+    greatest = float(np.abs(values).max())
+    # Squares of what is larger than the root of the largest float are infinite: such values are scaled first.
+    scale = greatest if math.isfinite(greatest) and greatest > LARGE else 1.0
+    return scale * float((values / scale).std(ddof=1))
 
 
 def _gap(peak: float | None, final: float | None) -> float | None:

@@ -16,7 +16,7 @@ LENGTH = 2000
 
 def samples(loaded: RunSet) -> list[Sample]:
     """Responses of the first seeds at evenly spread updates, the first and the last among them."""
-    runs = [run for run in loaded.runs if not run.duplicate and run.record.samples]
+    runs = [run for run in loaded.runs if run.counted and run.record.samples]
     seeds = sorted({run.seed for run in runs})[:SEEDS]
     updates = spread(sorted({int(record["update"]) for run in runs for record in run.record.samples}), UPDATES)
     return [

@@ -127,7 +127,7 @@ def steadiness_said(arms: Sequence[ArmRow], base: ArmRow, measures: Sequence[Mea
         count = "both" if every and len(near) == 2 else f"{'all' if every else 'the'} {len(near)}"
         names = near[0].name if len(near) == 1 else f"{count} others"
         parts.append(f"{names} within {100 * (ALIKE - 1):.0f} % of that")
-    level = f"{text.clear(own, measure.digits)} in {base.name}{_failed(base)}"
+    level = f"{text.clear(own, measure.digits)} in {base.name}{_early(base)}"
     return [
         f"From update to update, reward varies around its rolling mean by {level}; {text.listed(parts, NAMED + 2)}."
     ]
@@ -146,18 +146,18 @@ def _apart(mean: float, own: float) -> float:
 
 
 def _remark(mean: float, own: float, arm: ArmRow) -> str:
-    """``(2.0 times less)``: a ratio where there is one, and how many of the runs failed."""
+    """``(2.0 times less)``: a ratio where there is one, and how many of the runs ended early."""
     remarks = []
     if mean > 0 and own > 0 and math.isfinite(ratio := mean / own) and ratio > 0 and math.isfinite(1 / ratio):
         times = f"{text.number(ratio, 1)} times that" if ratio >= 1 else f"{text.number(1 / ratio, 1)} times less"
         remarks.append(times)
     if arm.cut_short:
-        remarks.append(f"{arm.cut_short} of its {text.runs(arm.counted)} failed")
+        remarks.append(f"{arm.cut_short} of its {text.runs(arm.counted)} ended early")
     return f" ({', '.join(remarks)})" if remarks else ""
 
 
-def _failed(arm: ArmRow) -> str:
-    return f" ({arm.cut_short} of its {text.runs(arm.counted)} failed)" if arm.cut_short else ""
+def _early(arm: ArmRow) -> str:
+    return f" ({arm.cut_short} of its {text.runs(arm.counted)} ended early)" if arm.cut_short else ""
 
 
 def _by_kind(arms: Sequence[ArmRow], kind: str) -> str:

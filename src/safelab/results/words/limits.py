@@ -12,15 +12,12 @@ from safelab.results.model import (
     BudgetRow,
     Comparison,
     CrashComparison,
-    CrashPolicy,
-    Difference,
     Measure,
     Ranking,
 )
 from safelab.results.runs.config import uneven
 from safelab.results.runs.curves import HIGHEST
 from safelab.results.runs.load import RunSet
-from safelab.results.runs.select import ABSENT
 from safelab.results.words.sides import SIGNIFICANT
 from safelab.runlog.frame_cache import Damage
 
@@ -33,19 +30,6 @@ RANKED = 5
 KL_APART = 1.5
 """Ratio of final KL between arms beyond which their rewards are not at comparable cost."""
 
-CUT_SHORT: Mapping[CrashPolicy, str] = {
-    "last_value": "the updates that they lack count as their last values in means and final values, in no deviation",
-    "floor": "in the updates that they lack their rewards count as the least of any run, and else their last values",
-    "exclude": "they are left out of the averages, and not out of the crash rates",
-}
-"""What each crash policy makes of runs that failed before their end."""
-
-SAME_FOR_ALL = {"reward": "reward", "evaluator": "gold score", "data": "prompts"}
-"""Groups of the configuration whose differences make arms incomparable, and what is then not the same."""
-
-MOVES_NOTHING = ("batch_size", "device", "dtype", "timeout_s")
-"""Last parts of keys of these groups that change how and not what is computed."""
-
 
 def limits(
     arms: Sequence[ArmRow],
@@ -54,15 +38,11 @@ def limits(
     rankings: Sequence[Ranking],
     measure: Measure,
     equal_kl: Sequence[BudgetRow] = (),
-    differences: Sequence[Difference] = (),
-    policy: CrashPolicy = "last_value",
 ) -> list[str]:
     """What cannot be concluded, in sentences."""
     rows = [row for row in comparisons if row.measure == measure.key]
     return [
         *_few(arms, rows),
-        *_not_the_same(arms, differences),
-        *_cut_short(arms, policy),
         *_no_crash(arms, crashes),
         *_unequal_kl(arms, equal_kl),
         *_policy(rankings, measure),
@@ -111,32 +91,6 @@ def _few(arms: Sequence[ArmRow], rows: Sequence[Comparison]) -> list[str]:
             f"{there[0].p_floor:g}: the differences are indicative. Intervals rest on a normal distribution over seeds."
         )
     return said
-
-
-def _not_the_same(arms: Sequence[ArmRow], differences: Sequence[Difference]) -> list[str]:
-    """What arms must share for their numbers to compare; an arm without a configuration is not judged."""
-    configured = {arm.name for arm in arms if any(row.values.get(arm.name, ABSENT) != ABSENT for row in differences)}
-    said = []
-    for group, what in SAME_FOR_ALL.items():
-        keys = [
-            row.key
-            for row in differences
-            if row.key.split(".")[0] == group
-            and row.key.split(".")[-1] not in MOVES_NOTHING
-            and len({value for arm, value in row.values.items() if arm in configured}) > 1
-        ]
-        if keys:
-            verb = "differ" if len(keys) > 1 else "differs"
-            said.append(
-                f"The arms do not have the same {what} ({text.listed(keys)} {verb}): a difference in "
-                f"{'it' if what != 'prompts' else 'reward'} between them may come from that alone."
-            )
-    return said
-
-
-def _cut_short(arms: Sequence[ArmRow], policy: CrashPolicy) -> list[str]:
-    cut = [f"{arm.name} in {arm.cut_short} of {text.runs(arm.counted)}" for arm in arms if arm.cut_short]
-    return [f"Runs failed before their end ({text.listed(cut)}): {CUT_SHORT[policy]}."] if cut else []
 
 
 def _no_crash(arms: Sequence[ArmRow], crashes: Sequence[CrashComparison]) -> list[str]:

@@ -1,7 +1,8 @@
-"""The arms as a table in the terminal."""
+"""The arms as a table in the terminal, and what was found in words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import wrap
 
 from rich.console import Console
@@ -12,22 +13,28 @@ from safelab.crash.table import kind_of
 from safelab.errors import printable
 from safelab.results import text
 from safelab.results.model import Report
+from safelab.results.names import shortened
 from safelab.results.words.definitions import label
+from safelab.results.words.next_steps import Step
 
 SHOWN = ("reward_mean", "reward_final", "gold_final", "kl_mean", "entropy_final")
-MEASURE, KIND, RUNS, GAP = 16, 7, 8, 2
+MEASURE, KIND, RUNS, GAP = 16, 8, 8, 2
 """Characters that a column of numbers, one of crashes and that of runs takes, and the space before each."""
 NAME = 32
 """Most characters of an arm's name: its middle gives way before a number does."""
+LEAST = 10
+"""Characters that a name has left where the terminal is narrow."""
 
 
 def show(report: Report, console: Console | None = None) -> None:
-    """Print the table of arms, then the verdict and the notes; text of runs is never read as markup.
+    """Print the table of arms and the notes; text of runs is never read as markup.
 
-    Columns that do not fit beside one another come in a further table: none is left out.
+    Columns that do not fit beside one another come in a further table: none is left out. A name that is cut stands
+    whole below.
     """
     console = console or Console()
-    names = [text.short(printable(arm.name), min(NAME, max(12, console.width // 3))) for arm in report.arms]
+    short = shortened([printable(arm.name) for arm in report.arms], min(NAME, max(LEAST, console.width // 4)))
+    names = list(short.values())
     room = console.width - max(map(len, names))
     title: Text | None = Text(printable(report.title))
     for columns in _side_by_side(_columns(report), room):
@@ -40,10 +47,23 @@ def show(report: Report, console: Console | None = None) -> None:
         console.print(table)
         console.print()
         title = None
-    for sentence in report.verdict[:1]:
-        console.print(Text(printable(sentence)))
+    for name, arm in zip(names, report.arms, strict=True):
+        if name != printable(arm.whole):
+            console.print(Text(f"{name} is {printable(arm.whole)}"))
     for sentence in report.notes:
         console.print(Text(f"note: {printable(sentence)}"))
+
+
+def close(report: Report, page: Path, steps: Sequence[Step], console: Console | None = None) -> None:
+    """The last lines: what was found, where the page lies, what to try next. Paths and commands are never broken."""
+    console = console or Console()
+    headline, *further = report.findings
+    for head, sentences in (("Found", [headline]), ("But", report.caveats), ("Also", further)):
+        for sentence in sentences:
+            console.print(Text(f"{head}: {printable(sentence)}"))
+    console.print(Text(f"Page: {printable(str(page))}"), soft_wrap=True)
+    for command, purpose in steps:
+        console.print(Text(f"Next: {printable(command)}  # {purpose}"), soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,8 +79,11 @@ def _columns(report: Report) -> list[Column]:
     """Runs, measures, crashes."""
     kinds = [definition.kind for definition in report.definitions if kind_of(definition.kind).headline]
     measures = [m for m in report.measures if m.key in SHOWN or m.key == report.primary]
-    counts = [f"{arm.counted} of {arm.started}" for arm in report.arms]
-    found = [Column(head="runs", cells=counts, width=RUNS)]
+    counts = [f"{arm.finished} of {arm.started}" for arm in report.arms]
+    found = [Column(head="runs\nfinished", cells=counts, width=max(RUNS, *map(len, counts)))]
+    if any(arm.diverged.k for arm in report.arms):
+        cells = [text.crashed(arm.diverged) for arm in report.arms]
+        found.append(Column(head="runs\ndiverged", cells=cells, width=max(KIND, *map(len, cells))))
     for m in measures:
         cells = [text.estimate(arm.estimates[m.key], m).replace(" [", "\n[") for arm in report.arms]
         wide = max(len(line) for cell in cells for line in cell.split("\n"))
@@ -68,7 +91,7 @@ def _columns(report: Report) -> list[Column]:
         found.append(Column(head=name, cells=cells, width=max(MEASURE, wide)))
     for kind in kinds:
         cells = [text.crashed(arm.crashed.get(kind)) for arm in report.arms]
-        found.append(Column(head=head(label(kind), "runs", KIND), cells=cells, width=KIND))
+        found.append(Column(head=head(label(kind), "runs", KIND), cells=cells, width=max(KIND, *map(len, cells))))
     return found
 
 

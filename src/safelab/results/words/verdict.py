@@ -24,30 +24,37 @@ NAMED = 6
 def verdict(
     arms: Sequence[ArmRow],
     comparisons: Sequence[Comparison],
-    baseline: str,
+    baseline: str | None,
     measures: Sequence[Measure],
     equal_kl: Sequence[BudgetRow] = (),
     gold: Levels | None = None,
+    caveats: Sequence[str] = (),
 ) -> list[str]:
-    """Sentences, the most important first: primary measure, crashes, gold score, equal KL, steadiness."""
-    base = next(arm for arm in arms if arm.name == baseline)
+    """Sentences, the most important first: primary measure, ``caveats``, crashes, gold score, equal KL, steadiness."""
     if not any(arm.counted for arm in arms):
-        return [_nothing(arms)]
+        nothing = "No run has finished, so there are no numbers to compare; --include-unfinished shows what there is."
+        return [nothing, *caveats]
+    base = next((arm for arm in arms if arm.name == baseline), None)
     rows = [row for row in comparisons if row.measure == measures[0].key]
     return [
-        *_primary(arms, base, rows, measures[0]),
+        *(_primary(arms, base, rows, measures[0]) if base else [_without_baseline(arms, measures[0])]),
+        *caveats,
         *crashes_said(arms),
         *gold_said(arms, gold, measures),
-        *equal_kl_said(equal_kl, baseline),
-        *steadiness_said(arms, base, measures),
+        *(equal_kl_said(equal_kl, base.name) if base else []),
+        *(steadiness_said(arms, base, measures) if base else []),
     ]
 
 
-def _nothing(arms: Sequence[ArmRow]) -> str:
-    failed = sum(arm.failed for arm in arms)
-    if not failed:
-        return "No run has finished yet: there are curves to look at, and no numbers to compare."
-    return f"No run counts: {text.runs(failed)} failed without a readable update, and none has finished."
+def _without_baseline(arms: Sequence[ArmRow], measure: Measure) -> str:
+    """An arm alone, or how to name the one that the others are to be compared with."""
+    if len(arms) == 1:
+        return _headline(arms[0], [], [], measure)
+    names = text.listed([arm.name for arm in arms if arm.counted])
+    return (
+        "No baseline is named, so no arm is compared with another: name one with --baseline ARM, or for good with "
+        f"baseline: ARM beside the study's arms ({names})."
+    )
 
 
 def _primary(arms: Sequence[ArmRow], base: ArmRow, rows: Sequence[Comparison], measure: Measure) -> list[str]:
@@ -164,7 +171,8 @@ def _against(arm: ArmRow, base: ArmRow, row: Comparison, measure: Measure) -> st
     """One arm's sentence: size, direction, and how far it can be trusted."""
     gap, own = row.difference, arm.estimates[measure.key]
     level = text.number(own.mean, measure.digits)
-    cut = f" ({arm.cut_short} of its {text.runs(arm.counted)} failed)" if arm.cut_short and own.n == arm.counted else ""
+    early = bool(arm.cut_short) and own.n == arm.counted
+    cut = f" ({arm.cut_short} of its {text.runs(arm.counted)} ended early)" if early else ""
     if gap.n == 1:
         size = text.clear(gap.mean, measure.digits, signed=True)
         return f"{arm.name}: {level}{cut}, {size} against {base.name} on the one seed that both have; no interval."
@@ -191,10 +199,10 @@ def _sureness(row: Comparison) -> str:
 
 
 def _runs(arm: ArmRow, own: Estimate) -> str:
-    """``3 runs``; ``2 of 3 runs`` where not all have a value; how many of them failed where all enter."""
+    """``3 runs``; ``2 of 3 runs`` where not all have a value; how many of them ended early where all enter."""
     if own.n != arm.counted:
         return f"{own.n} of {text.runs(arm.counted)}"
-    return text.runs(own.n) + (f", {arm.cut_short} of which failed" if arm.cut_short else "")
+    return text.runs(own.n) + (f", {arm.cut_short} of which ended early" if arm.cut_short else "")
 
 
 def _inside(measure: Measure) -> str:

@@ -1,0 +1,45 @@
+"""Between which values a metric lies by what it is: shares, and what is never negative. Its interval stays there.
+
+A reward has no bounds that could be known here: it is whatever a reward model says.
+"""
+
+SHARES = frozenset(
+    {
+        "response/eos_rate", "response/distinct_rate", "response/repeat_rate",
+        "policy/clip_fraction", "reward/clip_fraction",
+        "preference/accuracy", "preference/clip_fraction", "preference/weight_share",
+        "objective/weight_clipped", "objective/blocked_gain", "objective/group_share", "objective/drawn",
+        "objective/pulled", "controller/active", "controller/preview_scale",
+    }
+)  # fmt: skip
+"""From 0 to 1."""
+
+NOT_NEGATIVE = frozenset(
+    {
+        "kl/ref_token_exact", "kl/ref_token_k3", "kl/old_token_k3", "kl/rollout_token_k3",
+        "policy/entropy_token", "policy/ratio_mean", "policy/ratio_max", "policy/grad_norm", "policy/lr",
+        "policy/epochs",
+        "objective/divergence", "objective/ratio_variance", "objective/multiplier", "objective/prefix_ratio",
+        "objective/sequence_ratio", "objective/target_ratio", "objective/bound_low", "objective/bound_high",
+        "critic/error_ratio", "critic/head_gap", "critic/grad_norm", "controller/gate", "reward/std",
+        "response/length_mean", "guard/rollbacks", "guard/kl_coef_scale",
+    }
+)  # fmt: skip
+"""From 0 on. The estimator k1 is not among them: it may be negative."""
+
+CLOCKED = ("time/", "speed/", "memory/")
+"""How the names of times, speeds and memory begin, which are not negative either."""
+
+AT_MOST_ONE = frozenset({"critic/explained_variance"})
+
+Bounds = tuple[float | None, float | None]
+"""The least and the greatest value; None: there is none."""
+
+
+def bounds_of(column: str) -> Bounds:
+    """Between which values a metric of the log lies."""
+    if column in SHARES:
+        return 0.0, 1.0
+    if column in AT_MOST_ONE:
+        return None, 1.0
+    return (0.0 if column in NOT_NEGATIVE or column.startswith(CLOCKED) else None), None
