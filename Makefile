@@ -1,11 +1,12 @@
 # Everything a newcomer needs: `make demo` and `make test` set themselves up. CI runs `make check` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test check audit format clean
+.PHONY: help setup demo quick test check audit docs format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 AUDIT := .venv-audit
+SITE := .venv-docs
 CODE := src tests scripts
 QUICK := $(addprefix tests/,maths crash contracts parts)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -50,10 +51,23 @@ audit:  ## look for known vulnerabilities in the locked versions
 	@test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet pip-audit; }
 	$(AUDIT)/bin/pip-audit --strict --requirement requirements.lock --no-deps --disable-pip
 
+docs: setup $(SITE)/.installed  ## build the documentation site: site/index.html
+	$(BIN)/python -m scripts.docs
+	$(SITE)/bin/zensical build --clean --strict
+	$(BIN)/python -m scripts.docs.offline site
+	@echo "$(CURDIR)/site/index.html"
+
+# The site's builder has an environment of its own; the pins are the extra `docs` of pyproject.toml.
+$(SITE)/.installed: pyproject.toml | setup
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet $$($(BIN)/python -c 'import tomllib; \
+		print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	@touch $@
+
 format: setup  ## mend formatting and what the linter can mend
 	$(BIN)/ruff check --fix $(CODE)
 	$(BIN)/ruff format $(CODE)
 
 clean:  ## remove caches and build products (.venv and outputs stay)
-	rm -rf $(AUDIT) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf $(AUDIT) $(SITE) build dist site .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find src tests scripts -type d -name __pycache__ -prune -exec rm -rf {} +
