@@ -33,7 +33,7 @@ class LanguageModelOptions(Options):
         return self
 
 
-class RewardModelOptions(Options):
+class WorldRewardModelOptions(Options):
     """``pairs`` of responses, labelled by the gold score, ``label_noise`` of the labels turned round.
 
     ``held_out``: further pairs with clean labels, on which the accuracy is measured.
@@ -60,5 +60,5 @@ class WorldOptions(Options):
 
     seed: Annotated[int, Field(ge=0)]
     language_model: LanguageModelOptions
-    reward_model: RewardModelOptions
+    reward_model: WorldRewardModelOptions
     value_model: ValueModelOptions

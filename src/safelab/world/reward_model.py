@@ -28,7 +28,7 @@ from safelab.maths.preference import accuracy, margin_of_halves
 from safelab.supervised.bradley_terry import bradley_terry_loss
 from safelab.supervised.rows import ids_of
 from safelab.world.language_model import Sampled, response_rows
-from safelab.world.options import RewardModelOptions, WorldOptions
+from safelab.world.options import WorldOptions, WorldRewardModelOptions
 from safelab.world.preferences import LabelledPair, drawn
 from safelab.world.quiet import without_bars
 from safelab.world.teaching import Progress, teach_epochs, titled
@@ -88,7 +88,7 @@ def train_reward_model(
     policy: LlamaForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     pairs: Sequence[LabelledPair],
-    options: RewardModelOptions,
+    options: WorldRewardModelOptions,
     rng: random.Random,
     progress: Progress,
 ) -> RewardModel:

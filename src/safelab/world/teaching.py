@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from safelab.supervised.loop import Lesson, Recipe, learn
 from safelab.supervised.rows import cut
-from safelab.world.options import RewardModelOptions, ValueModelOptions
+from safelab.world.options import ValueModelOptions, WorldRewardModelOptions
 
 Item = TypeVar("Item")
 Progress = Callable[[str], None]
@@ -43,7 +43,7 @@ def teach(
 def teach_epochs(
     lesson: Lesson[Item],
     items: Sequence[Item],
-    options: RewardModelOptions | ValueModelOptions,
+    options: WorldRewardModelOptions | ValueModelOptions,
     rng: random.Random,
     progress: Progress,
 ) -> None:

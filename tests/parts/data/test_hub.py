@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from safelab.contracts import Reading
 from safelab.errors import DataError
 from safelab.plugins import build_option
 from support.models import context, tiny_policy
@@ -15,11 +16,13 @@ CONF = Path(__file__).parents[3] / "conf" / "data" / "hub.yaml"
 ROWS = pd.DataFrame({"question": ["a", "b c", "d", "e f a b", "d"], "answer": ["x"] * 5})
 
 
+def options(path: Path | str, **changes):
+    return {**yaml.safe_load(CONF.read_text()), "path": str(path), "column": "question", "seed": 0, **changes}
+
+
 def data(path: Path | str, said: list[str] | None = None, **changes):
-    values = yaml.safe_load(CONF.read_text())
-    options = {**values, "path": str(path), "column": "question", "seed": 0, **changes}
     surroundings = replace(context(tiny_policy()), progress=(said if said is not None else []).append)
-    return build_option("data", options, surroundings)
+    return build_option("data", options(path, **changes), surroundings)
 
 
 def write(path: Path, table: pd.DataFrame = ROWS) -> Path:
@@ -101,3 +104,21 @@ def test_what_is_no_place_is_refused(tmp_path: Path) -> None:
         data(Path("none.parquet"))
     with pytest.raises(DataError, match="with none"):
         data(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [".parquet", ".csv", ".jsonl"])
+def test_the_columns_that_are_read_come_with_their_prompts_and_their_types(tmp_path: Path, kind: str) -> None:
+    """Whole numbers beside an absent one stay whole, lists stay lists; of a .csv all is text."""
+    table = pd.DataFrame({"question": ["a", "b c"], "answer": pd.array([1, None], dtype="Int64"), "unread": [0.5, 1.5]})
+    if kind != ".csv":
+        table["steps"] = [["x", "y"], []]
+    reading = Reading(must=frozenset({"answer"}), may=frozenset({"steps", "absent"}))
+    made = build_option("data", options(write(tmp_path / f"a{kind}", table)),
+                        replace(context(tiny_policy()), reading=reading))  # fmt: skip
+    columns = made.columns(0, 2)
+    found = dict(zip(made.prompts(0, 2), zip(*columns.values(), strict=True), strict=True))
+    if kind == ".csv":
+        assert found == {"a": ("1",), "b c": ("",)}
+    else:
+        assert found == {"a": (1, ["x", "y"]), "b c": (None, [])}
+        assert type(found["a"][0]) is int

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from safelab.contracts import Reading, given, reading_of
 from safelab.errors import ConfigError, RunFailed
 from safelab.plugins import build_option
 from support.models import context
@@ -63,6 +64,16 @@ def server() -> Iterator[Server]:
 def reward(url: str, **changes: Any) -> Any:
     options = {**yaml.safe_load(CONF.read_text()), "url": url, "pause_s": 0.01, "timeout_s": 2.0, **changes}
     return build_option("reward", options, context())
+
+
+def test_columns_that_are_asked_for_are_sent_along(server: Server) -> None:
+    made = reward(server.url, batch_size=2, columns=["answer"])
+    assert reading_of(made) == Reading(must=frozenset({"answer"}))
+    columns = {"answer": [1, None, {"x": 2}], "label": ["a", "b", "c"]}
+    made.score(["p", "q", "r"], ["a", "bb", "ccc"], [True] * 3, **given(made, columns))
+    assert [request["columns"] for request in server.requests] == [
+        {"answer": []}, {"answer": [1, None]}, {"answer": [{"x": 2}]},
+    ]  # fmt: skip
 
 
 def test_rewards_come_back_in_order_batch_by_batch(server: Server) -> None:
