@@ -46,6 +46,41 @@ def test_from_base_model_to_rlhf_to_a_look_at_it(call, tmp_path: Path, monkeypat
     assert "16 held-out prompts" in done.out
 
 
+@pytest.mark.slow
+def test_the_readmes_five_commands_by_lora_and_the_last_of_them_from_another_folder(
+    call, tmp_path: Path, monkeypatch, capfd
+) -> None:
+    there = tmp_path / "elsewhere"
+    there.mkdir()
+    lora = ["adapter=lora", "adapter.rank=4", "gradient_checkpointing=true"]
+    assert call("sft", f"model={model_directory()}", "output=sft", *lora).code == 0
+    assert call("reward-model", "model=sft", "output=rm", *lora).code == 0
+    assert call("value-model", "model=sft", "output=vm", *lora).code == 0
+    assert json.loads((tmp_path / "rm" / "training.json").read_text())["after"]["accuracy_held_out"] > 0.7
+    for name in ("sft", "rm", "vm"):
+        assert not (tmp_path / name / "model.safetensors").exists()
+        base = json.loads((tmp_path / name / "adapter_config.json").read_text())["base_model_name_or_path"]
+        assert Path(base).is_absolute()
+    data = [f"data.path={tmp_path / 'pairs.jsonl.gz'}", "data=hh_rlhf", "data.held_out=16"]
+    train = [
+        "train", "policy=local", "policy/adapter=lora", "policy.adapter.rank=4", f"policy.path={tmp_path / 'sft'}",
+        *data, "rollout.batch_size=8", "rollout.max_new_tokens=4", "updates=2",
+    ]  # fmt: skip
+    reward = ["reward=sequence_classifier", f"reward.path={tmp_path / 'rm'}"]
+    done = call_here(tmp_path, monkeypatch, capfd, *train, *reward, "algorithm=safe", "arm=safe")
+    assert done.code == 0, done
+    run = str(tmp_path / "outputs" / "default" / "safe" / "seed_0")
+    done = call_here(there, monkeypatch, capfd, "evaluate", run, "--count", "16")
+    assert done.code == 0, done
+    done = call_here(there, monkeypatch, capfd, "generate", run, "a b", "--greedy")
+    assert done.code == 0, done
+    assert done.out.startswith("prompt: a b\nanswer: ")
+    assert done.made == []
+    value = ["algorithm=dvpo", f"advantage.path={tmp_path / 'vm'}", "arm=dvpo"]
+    done = call_here(tmp_path, monkeypatch, capfd, *train, *reward, *value)
+    assert done.code == 0, done
+
+
 def test_a_value_model_takes_the_critics_place(call, tmp_path: Path, monkeypatch, capfd) -> None:
     done = call("value-model", f"model={model_directory()}", "output=vm", "epochs=4")
     assert done.code == 0, done
