@@ -33,6 +33,9 @@ FILES = {
     "sweep/odd.yaml": GLOBAL + "arms: {good: {}, bad: {controller/gat: none}, worse: {optimizer.lrr: 1}}\nseed: 0,1\n",
     "sweep/named.yaml": GLOBAL + "baseline: a\narms: {a: {}, b: {optimizer.lr: 1.0e-4}}\n",
     "sweep/astray.yaml": GLOBAL + "baseline: aa\narms: {a: {}, b: {optimizer.lr: 1.0e-4}}\n",
+    "experiment/first.yaml": GLOBAL + "optimizer: {epochs: 7}\n",
+    "experiment/second.yaml": GLOBAL + "defaults: [first, {override /algorithm: safe}]\nexperiment: named\n",
+    "experiment/bare.yaml": "updates: 3\n",
     "sweep/old.yaml": GLOBAL + "hydra: {mode: MULTIRUN, sweeper: {params: {algorithm: 'ppo,safe', seed: '0,1'}}}\n",
 }
 
@@ -161,6 +164,8 @@ def test_a_flag_that_looks_at_one_run_takes_the_first_seed(hydra: Hydra) -> None
         ),
         (["+sweep=mine", "+critc=a,b"], "critc is not a key of the configuration, got 'a,b': "),
         (["+sweep=unpacked"], "sweep/unpacked.yaml must begin with the line '# @package _global_', and lacks it"),
+        (["+experiment=bare"], "recipe/ or experiment/bare.yaml must begin with the line '# @package _global_'"),
+        (["+experiment=frist"], "recipe must be one of its options, got 'frist': did you mean 'first'?"),
         (["+sweep=mine,free"], "arms are many runs, and this is about one"),
     ],
 )
@@ -222,6 +227,23 @@ def test_a_sweep_that_names_no_experiment_has_its_files_name(jobs: Jobs) -> None
     assert {job.config["experiment"] for job in jobs("+sweep=free", "experiment=e").values()} == {"e"}
     assert {job.config["experiment"] for job in jobs("+sweep=mine").values()} == {"mine"}
     assert {job.config["experiment"] for job in jobs("+sweep=old").values()} == {"old"}
+
+
+def test_a_folder_experiment_is_used_as_hydras_users_know_it(hydra: Hydra, jobs: Jobs) -> None:
+    one = to_job(compose(hydra, ["+experiment=first"]))
+    assert (one.config["experiment"], one.config["arm"], one.config["optimizer"]["epochs"]) == ("first", "ppo", 7)
+    assert to_job(compose(hydra, ["+experiment=first", "experiment=mine"])).config["experiment"] == "mine"
+    assert to_job(compose(hydra, ["experiment=mine"])).config["experiment"] == "mine"
+    many = jobs_of(hydra, ["+experiment=first,second", "seed=0,1"])
+    assert [job.directory for job in many] == [
+        Path("outputs", folder, arm, f"seed_{seed}")
+        for folder, arm in (("first", "ppo"), ("named", "safe"))
+        for seed in (0, 1)
+    ]
+    assert [job.config["optimizer"]["epochs"] for job in many] == [7] * 4
+    assert jobs("+experiment=second", "+sweep=free")["a", 3].config["experiment"] == "named"
+    assert "paper_main" in hydra.config_loader.get_group_options("recipe")
+    assert {"first", "second"} <= {*hydra.config_loader.get_group_options("recipe")}
 
 
 def test_arms_that_are_told_the_same_are_named_once(jobs: Jobs) -> None:

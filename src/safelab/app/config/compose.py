@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 import safelab
+from hydra_plugins.safelab_user_groups.source import SCHEME
 from safelab.app.config import mistakes
 from safelab.app.config.hydra_node import check_hydra_node
 from safelab.app.config.names import PRESETS
@@ -34,7 +35,8 @@ ALIASES = {
     # The plugin's own option seeks the lowest value; ours is the same sweeper, and says the direction and the metric.
     "hydra/sweeper=optuna": "hydra/sweeper=search",
 }
-"""Beginnings of overrides -> what they stand for. (``experiment`` without ``+`` is the key that names the folder.)"""
+"""Beginnings of overrides -> what they stand for: old ones, and Hydra's usual ones. (``experiment`` without ``+`` is the
+key that names the folder.)"""
 
 BARE_HOME = re.compile(r"""([^=~'"]+)=(~[^'"\[\]{}()\\]*)""")
 """A key with one or several paths below a home folder, without quotes."""
@@ -102,7 +104,7 @@ def opened(config_dir: str | None = None, config_path: str | None = None) -> Ite
     if config_dir is not None:
         extra = _directory(config_dir, "--config-dir")
         check_names(extra, "--config-dir")
-        search_path.prepend("command-line", f"file://{extra}", SearchPathQuery(provider="schema"))
+        search_path.prepend("command-line", f"{SCHEME}://{extra}", SearchPathQuery(provider="schema"))
     try:
         yield Hydra.create_main_hydra2("safelab", search_path)
     finally:
@@ -168,8 +170,9 @@ def _check_package(made: DictConfig) -> None:
     for group in (*PRESETS, "algorithm"):
         option = made.hydra.runtime.choices.get(group)
         if group in made and isinstance(option, str):
+            file = f"{group}/{option}.yaml" if group != "recipe" else f"recipe/ or experiment/{option}.yaml"
             raise ConfigError(
-                f"{group}/{option}.yaml must begin with the line '# @package _global_', and lacks it: "
+                f"{file} must begin with the line '# @package _global_', and lacks it: "
                 f"its keys stand below {group!r}, where no run looks for them"
             )
 

@@ -4,7 +4,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from safelab.app.config.mistakes import missing, unresolved
-from safelab.app.config.names import Labels, arm_name, folder_fault, key_in, without_implied
+from safelab.app.config.names import PRESETS, Labels, arm_name, folder_fault, key_in, without_implied
 from safelab.app.config.numbers import read_numbers
 from safelab.app.config.places import settled
 from safelab.app.config.threads import AUTO, threads_of
@@ -20,6 +20,9 @@ from safelab.errors import ConfigError, UserError
 
 ARMS = "arms"
 """Key of a sweep's file; no run has it."""
+
+UNNAMED = "default"
+"""What ``experiment`` is where nobody has named it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +63,8 @@ def to_job(composed: DictConfig, hydra: Any = None, labels: Labels | None = None
     told = composed.copy()
     with open_dict(told):
         told.pop("hydra", None)
+        if told.get("experiment") == UNNAMED:
+            told.experiment = named_after(hydra.runtime.choices) or UNNAMED
     if ARMS in told:
         raise ConfigError("arms are many runs, and this is about one: give one arm's overrides in place of the sweep")
     try:
@@ -83,6 +88,15 @@ def to_job(composed: DictConfig, hydra: Any = None, labels: Labels | None = None
     if config.get("threads") == AUTO:
         config["threads"] = threads_of(config, job.directory, at_once)
     return job
+
+
+def named_after(choices: Mapping[str, Any]) -> str | None:
+    """The name of the sweep's or recipe's file, for an experiment that nobody has named; None without one.
+
+    Otherwise the runs of every such file would lie in one folder, and be one report.
+    """
+    found = [choices.get(group) for group in PRESETS]
+    return next((PurePath(option).name for option in found if isinstance(option, str)), None)
 
 
 def overrides_of(hydra: Any) -> list[str]:

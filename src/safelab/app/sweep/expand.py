@@ -5,7 +5,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import PurePath
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
@@ -31,9 +30,6 @@ from safelab.app.config.own_model import check_own_model
 from safelab.app.config.preflight import listed
 from safelab.app.config.threads import cores
 from safelab.errors import ConfigError
-
-UNNAMED = "default"
-"""What ``experiment`` is where nobody has named it."""
 
 Overrides = Sequence[str]
 """All that makes one job of the configuration."""
@@ -101,8 +97,6 @@ def expand(hydra: Hydra, master: DictConfig, arms: Arms | None) -> list[list[Ove
         for name, own in parsed.items():
             jobs += arm_jobs(name, own, told)
         check_values(told, jobs)
-        if (folder := folder_of(master)) is not None:
-            jobs = [[folder, *job] for job in jobs]
         return [[*chunk] for chunk in BasicSweeper.split_overrides_to_chunks(jobs, master.hydra.sweeper.max_batch_size)]
 
 
@@ -126,16 +120,6 @@ def check_values(told: Sequence[Override], jobs: Sequence[Overrides]) -> None:
                 f"{override.key_or_group} must have at least one value in a sweep, got {override.get_value_string()}, "
                 "which is empty"
             )
-
-
-def folder_of(master: DictConfig) -> str | None:
-    """An override that names the experiment after the sweep's file, where nothing else names it.
-
-    Otherwise the runs of every such sweep would lie in one folder, and be one report.
-    """
-    choice = master.hydra.runtime.choices.get("sweep")
-    unnamed = isinstance(choice, str) and master.get("experiment") == UNNAMED
-    return as_override("experiment", PurePath(choice).name) if unnamed else None
 
 
 def alike(jobs: Sequence[Job]) -> list[str]:

@@ -1,0 +1,1 @@
+"""Hydra finds its plugins in the packages of this namespace."""
