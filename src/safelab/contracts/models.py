@@ -53,6 +53,7 @@ class Policy(ABC):
     """``policy``: the model that is trained, its tokenizer and its frozen reference.
 
     ``ends``: the tokens that end a response. ``positions``: of the longest sequence, None for no limit.
+    ``unused_template``: whether its tokenizer has a chat template, and prompts are not written by it.
     """
 
     module: nn.Module
@@ -61,6 +62,7 @@ class Policy(ABC):
     hidden_size: int
     ends: tuple[int, ...]
     positions: int | None = None
+    unused_template: bool = False
 
     @abstractmethod
     def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:
