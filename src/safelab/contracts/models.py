@@ -54,6 +54,7 @@ class Policy(ABC):
 
     ``ends``: the tokens that end a response. ``positions``: of the longest sequence, None for no limit.
     ``trained_at``: tokens that it was made for where it reads on beyond them, None if that is not known.
+    ``unused_template``: whether its tokenizer has a chat template, and prompts are not written by it.
     """
 
     module: nn.Module
@@ -63,6 +64,7 @@ class Policy(ABC):
     ends: tuple[int, ...]
     positions: int | None = None
     trained_at: int | None = None
+    unused_template: bool = False
 
     @abstractmethod
     def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:

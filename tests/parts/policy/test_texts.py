@@ -10,7 +10,7 @@ from safelab.errors import ConfigError, DataError
 from safelab.parts.policy._texts import Texts, rows_of
 from safelab.parts.policy.causal_lm import CausalLm
 from support.models import WORDS, context, model_directory
-from support.runs import small, trained
+from support.runs import run, small, trained
 from support.tokenizers import tokenizer
 
 # Of a kind with the published ones: a turn's role, its content, its end, and what opens the answer.
@@ -84,6 +84,17 @@ def test_a_run_on_chats(tmp_path: Path) -> None:
     _, _, rows = trained(config)
     assert rows[0]["kl/ref_token_exact"] == pytest.approx(0.0, abs=1e-6)
     assert len(rows) == 3
+
+
+def test_a_chat_template_that_is_passed_by_is_told_once(tmp_path: Path, capsys) -> None:
+    (tmp_path / "prompts").mkdir()
+    words = [f"policy.path={with_template(tmp_path / 'prompts')}", "data.skip_unfit=true", "updates=2"]
+    outcome, _ = run(small(tmp_path, *words))
+    told = "this model's tokenizer has a chat template, and policy.prompt_template=plain passes it by"
+    assert capsys.readouterr().err.count(told) == 1
+    assert (outcome.directory / "events.jsonl").read_text().count(told) == 1
+    run(small(tmp_path, *words, "experiment=chat", "policy.prompt_template=chat"))
+    assert told not in capsys.readouterr().err
 
 
 def test_prompt_and_response_are_one_text_and_the_end_token_ends_no_prompt() -> None:

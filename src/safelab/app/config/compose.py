@@ -35,8 +35,8 @@ ALIASES = {
     # The plugin's own option seeks the lowest value; ours is the same sweeper, and says the direction and the metric.
     "hydra/sweeper=optuna": "hydra/sweeper=search",
 }
-"""Beginnings of overrides -> what they stand for: old ones, and Hydra's usual ones. (``experiment`` without ``+`` is the
-key that names the folder.)"""
+"""Beginnings of overrides -> what they stand for: old ones, and Hydra's. (``experiment`` without ``+`` is the key that
+names the folder.)"""
 
 BARE_HOME = re.compile(r"""([^=~'"]+)=(~[^'"\[\]{}()\\]*)""")
 """A key with one or several paths below a home folder, without quotes."""

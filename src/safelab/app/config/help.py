@@ -26,7 +26,7 @@ One run, or many with -m: safelab train -m algorithm=safe,ppo seed=0,1
   --config-dir DIR        a folder with groups of your own
   --config-name NAME      another primary configuration, of that folder
   dry_run=true            check all, and say what each run would be and need
-  --help GROUP|KEY        options and keys of a group, with the overrides beside:
+  --help GROUP|KEY        options and keys of a group, as the overrides make it:
                           safelab train algorithm=safe --help controller
   --hydra-help            flags of Hydra's own"""
 

@@ -34,6 +34,7 @@ class CausalPolicy(Policy):
         self.trained_at = trained_at(adapted.inner.config)
         self.ends = end_tokens(adapted.inner, texts.tokenizer)
         self.texts = texts
+        self.unused_template = texts.template == "plain" and bool(getattr(texts.tokenizer, "chat_template", None))
         self._adapted = adapted
         self._temperature = sampling_temperature
         # A cache of fixed size stays for the next rollout, until one of another size is asked for.

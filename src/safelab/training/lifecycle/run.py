@@ -28,7 +28,7 @@ from safelab.training.lifecycle.follow import End, Ended, follow
 from safelab.training.lifecycle.owner import check_owner, new_id
 from safelab.training.lifecycle.progress import notice
 from safelab.training.lifecycle.recovery import events
-from safelab.training.lifecycle.told import lost_lines
+from safelab.training.lifecycle.told import lost_lines, plain_chat
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
 
@@ -130,6 +130,9 @@ def open_run(
             info = fresh_info(parts, overrides, command).model_copy(update={"id": id_of(directory)})
             writer = RunWriter.create(directory, config, overrides, info, lock, notice)
             writer.text(INPUTS_FILE, text_of(taken(config)))
+            for said in plain_chat(parts):
+                notice(said)
+                writer.event({"update": 0, "kind": "note", "text": said})
             return state, writer
         before = read_info(directory)
         check_owner(path, before)

@@ -9,6 +9,7 @@ from typing import Any
 from safelab.runlog.lines import records_before, update_of
 from safelab.runlog.recorded import read_config
 from safelab.runlog.schema import EVENTS_FILE, METRICS_FILE, SAMPLES_FILE
+from safelab.training.components import Components
 
 SHOWN = 5
 """Updates that a line names before it counts the others."""
@@ -36,6 +37,16 @@ def lost(directory: Path, config: Mapping[str, Any], next_update: int) -> dict[s
         expected[SAMPLES_FILE] = set(_sampled(config, next_update))
     there = {name: {update_of(record) for record in records_before(directory / name, next_update)} for name in expected}
     return {name: sorted(updates - there[name]) for name, updates in expected.items() if updates - there[name]}
+
+
+def plain_chat(parts: Components) -> list[str]:
+    """A line where the policy's tokenizer has a chat template that no prompt is written by."""
+    if not parts.policy.unused_template:
+        return []
+    return [
+        "this model's tokenizer has a chat template, and policy.prompt_template=plain passes it by: a chat model "
+        "answers as it was taught with policy.prompt_template=chat (hh_chat for the turns of HH-RLHF)"
+    ]
 
 
 def other_versions(then: Mapping[str, str]) -> list[str]:
