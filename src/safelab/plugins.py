@@ -124,7 +124,7 @@ def placed(group: str, config: Mapping[str, Any], base: Path) -> dict[str, Any]:
         return dict(config)
     made = located(part, config, base)
     for key, value in config.items():
-        if _names_an_option(value) and _is_group(f"{group}/{key}"):
+        if _names_an_option(value) and is_group(f"{group}/{key}"):
             made[key] = placed(f"{group}/{key}", value, base)
         elif isinstance(value, list):
             made[key] = [placed(group, one, base) if _names_an_option(one) else one for one in value]

@@ -54,7 +54,7 @@ def primary(file: Path) -> Iterator[str]:
     said = described.comments(file.read_text(encoding="utf-8"))
     values = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
     assert isinstance(values, dict)
-    yield from keys({key: value for key, value in values.items() if key not in ("defaults", "hydra")}, "", said)
+    yield from keys({str(key): value for key, value in values.items() if key not in ("defaults", "hydra")}, "", said)
 
 
 def about(hydra: Hydra, words: Sequence[str], name: str) -> Iterator[str]:
@@ -113,8 +113,9 @@ def of_node(composed: DictConfig, folders: Sequence[Path], group: str) -> Iterat
     """The keys of a chosen option under their whole names, then its nested groups with theirs."""
     choices = composed.hydra.runtime.choices
     node = OmegaConf.select(composed, group.replace("/", "."))
-    values = OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else {}
-    assert isinstance(values, dict)
+    found = OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else {}
+    assert isinstance(found, dict)
+    values = {str(key): value for key, value in found.items()}
     own = {key: value for key, value in values.items() if f"{group}/{key}" not in choices and key != "name"}
     yield from keys(own, f"{group.replace('/', '.')}.", _said(folders, group, choices.get(group)))
     for key in values:

@@ -86,10 +86,10 @@ def calls(sweeper: DictConfig, prefix: str) -> Iterator[tuple[str, Any]]:
     """Keys of a sweeper that would call whatever they name, one of Optuna's own samplers aside."""
     for key, value in OmegaConf.to_container(sweeper, resolve=False).items():  # type: ignore[union-attr]
         if key == "custom_search_space" and value is not None:
-            yield f"{prefix}.{key}", value
+            yield f"{prefix}.custom_search_space", value
         target = value.get("_target_") if isinstance(value, dict) else None
         if target is not None and not re.fullmatch(r"optuna\.samplers\.\w+", str(target)):
-            yield f"{prefix}.{key}._target_", target
+            yield f"{prefix}.{key!s}._target_", target
 
 
 def idle(node: DictConfig, *, many: bool) -> Iterator[str]:

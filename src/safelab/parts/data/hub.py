@@ -126,6 +126,8 @@ def read_table(file: Path, column: str, reading: Reading) -> tuple[list[str], li
         import pandas as pd
 
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
-        return list(frame.columns), frame.to_dict("records")
+        return list(frame.columns), [
+            {str(name): value for name, value in row.items()} for row in frame.to_dict("records")
+        ]
     records = [record_of(line, f"{file}, line {number}") for number, line in read_lines(file)]
     return list(dict.fromkeys(name for record in records for name in record)), records

@@ -77,7 +77,7 @@ class Remote(Part, Reward):
             part = slice(start, start + size)
             asked = {"prompts": list(prompts[part]), "responses": list(responses[part]), "ended": list(ended[part])}
             more = {"columns": {name: list(values[part]) for name, values in columns.items()}} if columns else {}
-            rewards += self._batch({**asked, **more}, len(asked["responses"]))
+            rewards += self._batch({**asked, **more}, len(responses[part]))
         return rewards
 
     def _batch(self, asked: Mapping[str, Any], count: int) -> list[float]:
