@@ -12,8 +12,8 @@ USAGE = """usage: safelab reward-model model=DIR output=DIR [pairs.path=FILE.jso
 
 A Bradley-Terry model on preference pairs, from any causal model or classifier; its accuracy is measured on pairs that
 are kept back. The result loads with transformers and as reward=sequence_classifier reward.path=OUTPUT.
-adapter=lora trains a LoRA adapter in place of every weight; gradient_checkpointing=true takes less memory; template=chat
-writes prompt and answer by the tokenizer's chat template. Keys and values: conf/reward_model.yaml"""
+adapter=lora trains a LoRA adapter in place of every weight; gradient_checkpointing=true takes less memory;
+template=chat writes prompt and answer by the tokenizer's chat template. Keys and values: conf/reward_model.yaml"""
 
 
 def main(arguments: Sequence[str]) -> int:
