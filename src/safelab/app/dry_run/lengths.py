@@ -39,7 +39,8 @@ class Counting:
 
     def longest(self, prompts: Iterable[str]) -> int:
         """Of the prompts as they are cut."""
-        return min(int(self.texts.max_prompt_tokens), max(map(self.count_tokens, prompts)))
+        allowed: int = self.texts.max_prompt_tokens
+        return min(allowed, max(map(self.count_tokens, prompts)))
 
 
 def lengths(config: Mapping[str, Any], table: Mapping[str, int], say: Callable[[str], None]) -> Lengths:
