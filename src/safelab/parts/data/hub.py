@@ -125,6 +125,7 @@ def read_table(file: Path, column: str, reading: Reading) -> tuple[list[str], li
         import pandas as pd
 
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
-        return list(frame.columns), frame.to_dict("records")
+        columns = [str(name) for name in frame.columns]
+        return columns, [dict(zip(columns, row, strict=True)) for row in frame.itertuples(index=False)]
     records = [record_of(line, f"{file}, line {number}") for number, line in read_lines(file)]
     return list(dict.fromkeys(name for record in records for name in record)), records

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from safelab.errors import RunFailed
 from safelab.maths.masked import masked_mean
 from safelab.maths.streams import stream
 from safelab.options import State
