@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Advantages, Critic, Evidence, Route, checked_scores, drawn_columns, drawn_prompts, given
+from safelab.contracts import Advantages, Evidence, Route, checked_scores, drawn_columns, drawn_prompts, given
 from safelab.contracts.answers import check_tensor, check_type
 from safelab.errors import ConfigError, OwnCodeFailed, RewardFailed, RunFailed
 from safelab.foreign import calling, is_users
@@ -239,7 +239,7 @@ def _measured(
     }
 
 
-def check_heads(critic: Critic, heads: Any, bootstrap: Any, mask: Bool[Tensor, "b t"]) -> None:
+def check_heads(critic: Any, heads: Any, bootstrap: Any, mask: Bool[Tensor, "b t"]) -> None:
     """See that a critic gives as many values as its grain says, however many heads each has.
 
     Raises:

@@ -10,7 +10,6 @@ from typing import Any
 from safelab.contracts import Context, PromptSource, Reading
 from safelab.corpus.lines import read_lines, record_of, whole_text
 from safelab.errors import DataError, nearest
-from safelab.options import PathOrHub
 from safelab.parts.data._columns import others_of
 from safelab.parts.data._sides import Split
 
@@ -24,7 +23,7 @@ class Hub(Split):
     The tables' other columns are there for whoever reads them. The other keys: see ``Split``.
     """
 
-    path: PathOrHub
+    path: str
     subset: str
     split: str
     column: str
@@ -126,8 +125,7 @@ def read_table(file: Path, column: str, reading: Reading) -> tuple[list[str], li
         import pandas as pd
 
         frame = pd.read_csv(file, dtype=str, keep_default_na=False)
-        return list(frame.columns), [
-            {str(name): value for name, value in row.items()} for row in frame.to_dict("records")
-        ]
+        columns = [str(name) for name in frame.columns]
+        return columns, [dict(zip(columns, row, strict=True)) for row in frame.itertuples(index=False)]
     records = [record_of(line, f"{file}, line {number}") for number, line in read_lines(file)]
     return list(dict.fromkeys(name for record in records for name in record)), records

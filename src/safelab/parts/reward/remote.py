@@ -75,9 +75,9 @@ class Remote(Part, Reward):
         rewards: list[float] = []
         for start in range(0, max(1, len(responses)), size):
             part = slice(start, start + size)
-            asked = {"prompts": list(prompts[part]), "responses": list(responses[part]), "ended": list(ended[part])}
+            texts = {"prompts": list(prompts[part]), "responses": list(responses[part])}
             more = {"columns": {name: list(values[part]) for name, values in columns.items()}} if columns else {}
-            rewards += self._batch({**asked, **more}, len(responses[part]))
+            rewards += self._batch({**texts, "ended": list(ended[part]), **more}, len(texts["responses"]))
         return rewards
 
     def _batch(self, asked: Mapping[str, Any], count: int) -> list[float]:
