@@ -39,8 +39,13 @@ def test_what_computes_the_same_makes_no_other_arm(override: str) -> None:
 
 
 def test_of_paths_and_of_functions_the_name_stays_legible() -> None:
-    assert arm_name("ppo", ["data.path=/here/prompts.txt"]) == "ppo,data.path=prompts.txt"
-    assert arm_name("ppo", ["reward.name='mine.rewards:positive'"]) == "ppo,reward.name=mine.rewards.positive"
+    assert arm_name("ppo", ["data.path=/here/prompts.txt"]) == "ppo,data=prompts.txt"
+    assert arm_name("ppo", ["reward.name='mine.rewards:positive'"]) == "ppo,reward=mine.rewards.positive"
+
+
+def test_what_tells_most_comes_first_and_is_cut_last() -> None:
+    told = ["aggregation=token_mean", "policy.path=a/sft", "data.path=p.txt", "rollout.max_new_tokens=64"]
+    assert arm_name("ppo", told) == "ppo,data=p.txt,policy=sft,aggregation=token_mean,rollout.max_new_tokens=64"
 
 
 def test_the_option_of_a_group_is_left_out_where_its_path_or_name_is_there() -> None:
@@ -80,4 +85,4 @@ def test_paths_with_one_last_part_are_told_apart_by_their_folders() -> None:
         "data.path": {"/here/a/p.txt": "here_a_p.txt", "/there/a/p.txt": "there_a_p.txt"},
         "policy.path": {},
     }
-    assert arm_name("ppo", ["data.path=/here/a/p.txt"], found) == "ppo,data.path=here_a_p.txt"
+    assert arm_name("ppo", ["data.path=/here/a/p.txt"], found) == "ppo,data=here_a_p.txt"

@@ -158,9 +158,8 @@ def _with_another_option(path: Sequence[str], part: str, hydra: Hydra) -> str | 
     group = "/".join(path)
     if not group or group not in _groups(hydra):
         return None
-    loader = hydra.config_loader
-    load = loader.repository.load_config  # type: ignore[attr-defined]  # of the one loader that Hydra has
-    found = {option: load(f"{group}/{option}") for option in loader.get_group_options(group)}
+    load = hydra.config_loader.repository.load_config  # type: ignore[attr-defined]
+    found = {option: load(f"{group}/{option}") for option in hydra.config_loader.get_group_options(group)}
     having = [option for option, one in found.items() if one is not None and part in one.config.keys()]  # noqa: SIM118
     if not having:
         return None

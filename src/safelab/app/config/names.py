@@ -25,6 +25,9 @@ LONGEST_FOLDER = 255
 LONGEST_ARM = 80
 """Characters of a name that is made here: reports want names that can be read."""
 
+SOURCES = (".path", ".name")
+"""Ends of keys that say where a part comes from: more than which option of its group it is."""
+
 Labels = Mapping[str, Mapping[str, str]]
 """Key -> value as text -> what a name shows of it."""
 
@@ -32,8 +35,9 @@ Labels = Mapping[str, Mapping[str, str]]
 def arm_name(base: str | None, overrides: Sequence[str], labels: Labels | None = None) -> str:
     """The algorithm or arm and what changes it, as one folder name: ``safe,controller-gate=none``.
 
-    The order of the overrides does not matter, nor how a number is written; of a path its last part is shown. A name
-    that is too long, or that lost a character which no folder should have, ends in a hash of the whole.
+    The order of the overrides does not matter, nor how a number is written; of a path its last part is shown, under the
+    name of its group. A name that is too long, or that lost a character which no folder should have, ends in a hash of
+    the whole.
 
     Args:
         base: the algorithm, or the arm of a sweep's file.
@@ -44,14 +48,13 @@ def arm_name(base: str | None, overrides: Sequence[str], labels: Labels | None =
     for override in OverridesParser.create().parse_overrides(list(overrides)):
         if (key := key_of(override)) is not None:
             parts[key] = override
-    keys = sorted(parts)
-    shown = [f"{key.replace('/', '-')}={_shown(parts[key], (labels or {}).get(key, {}))}" for key in keys]
+    keys = sorted(parts, key=lambda key: (not key.endswith(SOURCES), key))  # the most telling first
+    shown = [f"{_short(key)}={_shown(parts[key], (labels or {}).get(key, {}))}" for key in keys]
     short = ",".join([base or "none", *shown])
     safe = re.sub(r"[^A-Za-z0-9._,=+@~-]+", "_", short)
     if safe == short and len(safe) <= LONGEST_ARM:
         return safe
-    whole = [base, *(f"{key}={parts[key].value()!r}" for key in keys)]
-    digest = hashlib.blake2b(repr(whole).encode(), digest_size=4).hexdigest()
+    digest = hashlib.blake2b(short.encode(), digest_size=4).hexdigest()
     return f"{safe[: LONGEST_ARM - 9]}~{digest}"
 
 
@@ -84,7 +87,9 @@ def without_implied(overrides: Sequence[str]) -> list[str]:
     """``overrides`` less the options of groups that are told their ``path`` or ``name``, too: these say enough."""
     keys = [text.split("=")[0].lstrip("+") for text in overrides]
     return [
-        text for key, text in zip(keys, overrides, strict=True) if not {f"{key}.path", f"{key}.name"}.intersection(keys)
+        text
+        for key, text in zip(keys, overrides, strict=True)
+        if not {f"{key}{end}" for end in SOURCES}.intersection(keys)
     ]
 
 
@@ -95,6 +100,11 @@ def folder_fault(key: str, value: Any) -> str | None:
     if len(value.encode()) > LONGEST_FOLDER:
         return f"{key} must be at most {LONGEST_FOLDER} bytes long, got {len(value.encode())}"
     return None
+
+
+def _short(key: str) -> str:
+    """A key as a folder's name has it: ``policy.path`` as ``policy``, ``controller/gate`` as ``controller-gate``."""
+    return (key.rpartition(".")[0] if key.endswith(SOURCES) else key).replace("/", "-")
 
 
 def _shown(override: Override, labels: Mapping[str, str]) -> str:
