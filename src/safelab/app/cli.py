@@ -17,6 +17,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     speak_anywhere()
+    # Before torch is imported: threads that wait for each other asleep leave the cores to other programs; where they
+    # wait awake and others need the cores, an update of two threads takes five times as long.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         check_platform(sys.platform)
         find_modules_here()

@@ -92,6 +92,10 @@ MISTAKES = {
         "error: tuned is no group any more: its settings are the arms of a sweep: +sweep=baselines arms=safe\n",
     ),
     "a former group, one run": (["stability=safe"], "error: stability is no group any more: "),
+    "option of a nested group": (
+        ["controller/gate=mine"],
+        "error: controller/gate must be one of its options, got 'mi",
+    ),
     "sweep preset": (["+sweep=dmeo"], "sweep must be one of its options, got 'dmeo': did you mean 'demo'?"),
 }
 

@@ -35,6 +35,7 @@ def attention(name: str) -> str:
     return "eager" if name in EAGER else "sdpa"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOUND)
 def test_greedy_responses_to_padded_prompts_are_those_of_generate_without(name: str, tmp_path: Path) -> None:
     found = policy(write(name, tmp_path), attention=attention(name))
@@ -51,6 +52,7 @@ def test_greedy_responses_to_padded_prompts_are_those_of_generate_without(name: 
     assert hidden.shape == (3, ids.shape[1] + 1, found.hidden_size)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -74,6 +76,7 @@ def test_a_lost_cache_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         policy(write("LlamaConfig", tmp_path))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["LlamaConfig", "MixtralConfig", "GPT2Config"])
 def test_bfloat16_rounds_less_than_is_tolerated_and_a_fault_is_seen_in_it(name: str, tmp_path: Path) -> None:
     module = policy(write(name, tmp_path), dtype="bfloat16").module
@@ -175,6 +178,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DAMAGE)
 def test_a_checkpoint_as_people_have_them_is_one_message(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

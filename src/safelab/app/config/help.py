@@ -52,9 +52,8 @@ def overview() -> Iterator[str]:
 def primary(file: Path) -> Iterator[str]:
     """The keys of a primary configuration, each with its value and what is said of it."""
     said = described.comments(file.read_text(encoding="utf-8"))
-    values = OmegaConf.to_container(OmegaConf.load(file), resolve=False)
-    assert isinstance(values, dict)
-    yield from keys({str(key): value for key, value in values.items() if key not in ("defaults", "hydra")}, "", said)
+    values = plain(OmegaConf.load(file))
+    yield from keys({key: value for key, value in values.items() if key not in ("defaults", "hydra")}, "", said)
 
 
 def about(hydra: Hydra, words: Sequence[str], name: str) -> Iterator[str]:
@@ -113,9 +112,7 @@ def of_node(composed: DictConfig, folders: Sequence[Path], group: str) -> Iterat
     """The keys of a chosen option under their whole names, then its nested groups with theirs."""
     choices = composed.hydra.runtime.choices
     node = OmegaConf.select(composed, group.replace("/", "."))
-    found = OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else {}
-    assert isinstance(found, dict)
-    values = {str(key): value for key, value in found.items()}
+    values = plain(node)
     own = {key: value for key, value in values.items() if f"{group}/{key}" not in choices and key != "name"}
     yield from keys(own, f"{group.replace('/', '.')}.", _said(folders, group, choices.get(group)))
     for key in values:
@@ -139,6 +136,12 @@ def keys(values: dict[str, Any], prefix: str, said: dict[str, str]) -> Iterator[
             yield from keys(value, f"{name}.", {f"{name}.{inner}": said.get(name, "") for inner in value} | said)
         else:
             yield from row(f"{name}={written(value)}", said.get(name, ""))
+
+
+def plain(node: Any) -> dict[str, Any]:
+    """The keys of a mapping with their values, interpolations as they are written; none of what is no mapping."""
+    values = OmegaConf.to_container(node, resolve=False) if OmegaConf.is_config(node) else {}
+    return {str(key): value for key, value in values.items()} if isinstance(values, dict) else {}
 
 
 def written(value: Any) -> str:

@@ -84,9 +84,12 @@ def check_hydra_node(node: Any, *, many: bool) -> None:
 
 def calls(sweeper: DictConfig, prefix: str) -> Iterator[tuple[str, Any]]:
     """Keys of a sweeper that would call whatever they name, one of Optuna's own samplers aside."""
-    for key, value in OmegaConf.to_container(sweeper, resolve=False).items():  # type: ignore[union-attr]
+    if not OmegaConf.is_dict(sweeper):
+        return  # no sweeper at all, which is told elsewhere
+    values = OmegaConf.to_container(sweeper, resolve=False)
+    for key, value in values.items() if isinstance(values, dict) else ():
         if key == "custom_search_space" and value is not None:
-            yield f"{prefix}.custom_search_space", value
+            yield f"{prefix}.{key!s}", value
         target = value.get("_target_") if isinstance(value, dict) else None
         if target is not None and not re.fullmatch(r"optuna\.samplers\.\w+", str(target)):
             yield f"{prefix}.{key!s}._target_", target

@@ -38,7 +38,7 @@ def explain(error: Exception, hydra: Hydra, overrides: Sequence[str], name: str)
     """One message for what went wrong while ``overrides`` were composed onto the configuration ``name``."""
     text = _text(error)
     if isinstance(error, MissingConfigException):
-        return _missing_file(error, hydra)
+        return _missing_file(error, hydra, overrides)
     if isinstance(error, OverrideParseException):
         return _bad_grammar(error)
     if isinstance(error, yaml.YAMLError):
@@ -88,11 +88,12 @@ def _flat(text: str) -> str:
     return "; ".join(dict.fromkeys(line.rstrip(";:") for line in kept))
 
 
-def _missing_file(error: MissingConfigException, hydra: Hydra) -> str:
+def _missing_file(error: MissingConfigException, hydra: Hydra, overrides: Sequence[str]) -> str:
     wanted = error.missing_cfg_file or "configuration"
     group, _, option = wanted.rpartition("/")
     where = re.match(r"In '(.*?)'", str(error))
-    inside = f"in {where[1]}: " if where is not None and where[1] != "config" else ""
+    told = any(text.lstrip("+").startswith(f"{group}=") for text in overrides)  # then no file is to blame
+    inside = f"in {where[1]}: " if where is not None and where[1] != "config" and not told else ""
     if not group:
         return f"{inside}there is no configuration named {wanted!r}"
     known = error.options or hydra.config_loader.get_group_options(group)
