@@ -57,7 +57,7 @@ def markdown(report: Report) -> str:
     """The verdict, the table of arms, the differences from the baseline, and what cannot be said."""
     parts = [f"# {_md(report.title)}", "", *_bullets(report.verdict), ""]
     parts += [*_table(*_arms_table(report)), ""]
-    if report.comparisons:
+    if report.baseline is not None and report.comparisons:
         parts += [f"## Against {_md(report.baseline)}", "", *_table(*_differences_table(report)), ""]
     if report.equal_kl:
         parts += ["## At equal KL", "", *_table(*_equal_kl_table(report)), ""]

@@ -11,6 +11,7 @@ it keeps its last values under every policy.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from safelab.results.runs.metrics import CRASHES, crash_updates
 
 POLICIES: tuple[CrashPolicy, ...] = ("last_value", "floor", "exclude")
 FLOORED = (REWARD, GOLD)
-DIVERGED = "diverged"
+DIVERGED: Final = "diverged"
 """How a run is said to have ended before its time by its own doing."""
 
 
