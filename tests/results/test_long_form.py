@@ -92,7 +92,7 @@ def test_values_that_are_not_finite_are_counted_and_names_like_nothing_are_names
     assert run.info.arm == "NA"
     assert run.non_finite == {"reward/mean": 2}
     assert not run.damaged
-    report = build_report(load([path]), Choices(baseline="ppo"))
+    report = build_report(load([path]), Choices())
     assert "values that are not finite in reward/mean (2)" in " ".join(report.notes)
 
 

@@ -17,6 +17,7 @@ def test_names_that_fit_stay() -> None:
 def test_overrides_that_all_share_are_left_out() -> None:
     names = [f"safe,controller-gate=none,{SHARED}", f"ppo_matched,{SHARED}"]
     assert list(shortened(names).values()) == ["safe,controller-gate=none", "ppo_matched"]
+    assert list(shortened([*names, "bug"]).values()) == ["safe,controller-gate=none", "ppo_matched", "bug"]
 
 
 def test_a_shared_beginning_and_end_are_left_out_at_a_boundary() -> None:

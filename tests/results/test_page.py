@@ -60,7 +60,9 @@ def hostile_runs(make_run: MakeRun, tmp_path: Path) -> None:
 @pytest.fixture
 def hostile(make_run: MakeRun, tmp_path: Path) -> Report:
     hostile_runs(make_run, tmp_path)
-    return build_report(load([tmp_path]), Choices(baseline="ppo", metrics=[HOSTILE[0]], command=HOSTILE[0]))
+    loaded = load([tmp_path], unfinished=True)
+    asked = Choices(baseline=loaded.runs[0].whole, metrics=[HOSTILE[0]], command=HOSTILE[0])
+    return build_report(loaded, asked)
 
 
 class Elements(HTMLParser):

@@ -172,8 +172,8 @@ def test_an_unfinished_run_is_in_no_curve_and_no_mean_unless_asked_for(make_run:
     asked = build_report(load([tmp_path], unfinished=True), Choices(baseline="ppo"))
     assert (asked.panels[0].lines[0].mean, asked.arms[0].estimates["reward_mean"].mean) == ([0.7, 0.5], 0.7)
     assert asked.caveats == [
-        "Counted although they did not finish, as --include-unfinished asks, the updates that they lack with their last "
-        "values: 1 of 2 runs of ppo (still running after 1 of 2 updates)."
+        "Counted although they did not finish, as --include-unfinished asks, the updates that they lack with their "
+        "last values: 1 of 2 runs of ppo (still running after 1 of 2 updates)."
     ]
 
 

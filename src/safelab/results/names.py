@@ -32,9 +32,10 @@ def shortened(names: Iterable[str], length: int = LONGEST) -> dict[str, str]:
 
 
 def _without_shared_parts(names: Sequence[str]) -> list[str]:
-    """Each name without the overrides that all of them have; what they begin with stays."""
+    """Each name without the overrides that all that have any have; what they begin with stays."""
     parts = [name.split(",") for name in names]
-    shared = set.intersection(*(set(own[1:]) for own in parts)) if len(names) > 1 else set()
+    overrides = [set(own[1:]) for own in parts if len(own) > 1]
+    shared = set.intersection(*overrides) if len(overrides) > 1 else set()
     return [",".join([own[0], *(part for part in own[1:] if part not in shared)]) for own in parts]
 
 

@@ -83,3 +83,24 @@ def test_no_number_is_lost_in_eighty_columns() -> None:
     assert (first + second).count("…") == 1, "the name alone is cut"
     digits = "".join(char for char in first + second if char.isdigit())
     assert len(digits) == len("1099511627776110000000123456789112345678027777773000")
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_every_number_is_whole_beside_names_of_a_hundred_characters(width: int) -> None:
+    shared = ",data=jsonl,data-path=prompts.jsonl,policy=local,policy-path=a-model,reward=function,reward-name=mine"
+    runs = [
+        Standing(
+            directory="", experiment="e", arm=(first + shared)[:100], seed=seed, status="finished", done=150,
+            planned=150, reward=0.123, kl=1.345, crashes=3, left_s=None,
+        )
+        for first in ("safe", "ppo_matched") for seed in (0, 1)
+    ]  # fmt: skip
+    console = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    console.print(overview(runs, console.width))
+    head, *lines = console.export_text().splitlines()
+    assert len(lines) == len(runs)
+    assert max(map(len, (head, *lines))) <= width
+    for run, line in zip(runs, lines, strict=True):
+        assert line.split()[1:7] == [str(run.seed), "finished", "150/150", "0.123", "1.345", "3"]
+        assert line.startswith(run.arm.split(",")[0][:4])
+    assert len({line.split()[0] for line in lines}) == 2

@@ -134,7 +134,8 @@ def baseline_of(loaded: RunSet, asked: str | None) -> str | None:
         return named.pop() if len(named) == 1 else None
     arms = {name: run.arm for run in loaded.runs for name in (run.whole, run.arm)}
     if asked not in arms:
-        raise DataError(f"--baseline must be an arm of these runs, got {asked!r}; {nearest(asked, arms)}")
+        known = {run.whole for run in loaded.runs}
+        raise DataError(f"--baseline must be an arm of these runs, got {asked!r}; {nearest(asked, known)}")
     return arms[asked]
 
 

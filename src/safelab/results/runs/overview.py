@@ -13,6 +13,7 @@ from rich.text import Text
 
 from safelab.errors import DataError, printable
 from safelab.results import text
+from safelab.results.names import shortened
 from safelab.runlog.files import finite, read_regular
 from safelab.runlog.reader import find_runs, is_row
 from safelab.runlog.schema import METRICS_FILE, RunInfo
@@ -21,7 +22,7 @@ from safelab.runlog.writer import read_info
 TAIL = 64 * 1024
 """Bytes of ``metrics.jsonl`` that hold more than its last row."""
 
-SHORTEST_NAME = 12
+SHORTEST_NAME = 10
 """Least characters of an arm's name: it gives way before any number does."""
 
 LARGEST_PID = 2**31
@@ -70,22 +71,31 @@ def overview(runs: Sequence[Standing], width: int) -> Table:
     """The runs as a table for a terminal; names of runs are never read as markup.
 
     The experiment stands before the arm where there are several. Names that do not fit into ``width`` characters beside
-    the numbers lose their middle, not their end; what is too narrow even so goes on in a second line, and none is lost.
+    the numbers lose what they share, then their middle. Where it is too narrow even so, columns move together and those
+    that say nothing are left out; what is left goes on in a second line, and no number is lost.
     """
     several = len({run.experiment for run in runs}) > 1
-    cells = [_cells(run) for run in runs]
-    columns = zip(HEADS, *cells, strict=True)
-    taken = sum(GAP + max(len(cell) for cell in column) for column in columns)
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    cells, heads, gap = [_cells(run) for run in runs], list(HEADS), GAP
+    if _taken(heads, cells, gap) + SHORTEST_NAME > width:
+        gap = 1
+        kept = [place for place, column in enumerate(zip(*cells, strict=True)) if {*column} != {text.NOTHING}]
+        heads, cells = [heads[place] for place in kept], [[row[place] for place in kept] for row in cells]
+    names = [printable(f"{run.experiment}/{run.arm}" if several else run.arm) for run in runs]
+    short = shortened(names, max(SHORTEST_NAME, width - _taken(heads, cells, gap)))
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
     table.add_column("arm", no_wrap=True)
-    for name in HEADS:
-        table.add_column(name, justify="left" if name == "status" else "right", overflow="fold")
-    for run, row in zip(runs, cells, strict=True):
-        name = printable(f"{run.experiment}/{run.arm}" if several else run.arm)
+    for head in heads:
+        table.add_column(head, justify="left" if head == "status" else "right", overflow="fold")
+    for run, name, row in zip(runs, names, cells, strict=True):
         styles = {"status": STYLES.get(run.status, ""), "crash": "red" if run.crashes else ""}
-        shown = [Text(cell, style=styles.get(head, "")) for head, cell in zip(HEADS, row, strict=True)]
-        table.add_row(Text(text.short(name, max(SHORTEST_NAME, width - taken))), *shown)
+        shown = [Text(cell, style=styles.get(head, "")) for head, cell in zip(heads, row, strict=True)]
+        table.add_row(Text(short[name]), *shown)
     return table
+
+
+def _taken(heads: Sequence[str], cells: Sequence[Sequence[str]], gap: int) -> int:
+    """Characters that the columns beside the names take."""
+    return sum(gap + max(len(cell) for cell in column) for column in zip(heads, *cells, strict=True))
 
 
 def _cells(run: Standing) -> list[str]:

@@ -64,6 +64,6 @@ def diverged_said(
     return [f"{said} ({measure.label.lower()} by --crash-policy: {'; '.join(ways)})." if ways else f"{said}."]
 
 
-def _ways(arm: ArmRow, means: Mapping[str, Mapping[str, float | None]], measure: Measure) -> str:
+def _ways(arm: ArmRow, means: Mapping[CrashPolicy, Mapping[str, float | None]], measure: Measure) -> str:
     """``last_value 0.62, floor 0.41, exclude 0.70``."""
     return ", ".join(f"{way} {text.number(found.get(arm.name), measure.digits)}" for way, found in means.items())
