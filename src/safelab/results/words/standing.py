@@ -57,7 +57,7 @@ def diverged_said(
         return []
     who = text.listed([f"{arm.diverged.k} of {text.runs(arm.diverged.n)} of {arm.name}" for arm in ended])
     said = f"Diverged, or ended by a guard: {who}. That is a result, and counts as one; {COUNT_AS[policy]}"
-    means: dict[str, Mapping[str, float | None]] = {
+    means: dict[CrashPolicy, Mapping[str, float | None]] = {
         row.policy: dict(zip(row.arms, row.means, strict=True)) for row in rankings
     }
     ways = [f"{arm.name} {_ways(arm, means, measure)}" for arm in ended[:NAMED] if arm.counted]
