@@ -125,7 +125,10 @@ def move_away(parts: Components, target_kl: float, say: Callable[[str], None]) -
         bound = min(high, 4 * scale)
         scale = guess if low < guess < bound else bound if high == math.inf else (low + high) / 2
         if low > FARTHEST:
-            raise RunFailed(f"the audit could not move the policy to a KL of {target_kl} nats per token; lower --kl")
+            raise RunFailed(
+                f"the audit could not move the policy to a KL of {target_kl} nats per token, it came to {kl:.2g}; take "
+                "a --kl below that"
+            )
 
 
 def sizes(weights: Sequence[Tensor]) -> list[Tensor]:
