@@ -12,7 +12,7 @@ from safelab.app.config.trust import check_trust
 from safelab.errors import DataError
 from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE
 
-NO_TRACKER = {"name": "none", "tags": [], "notes": None}
+NO_TRACKER: dict[str, Any] = {"name": "none", "tags": [], "notes": None}
 """What is run again for a look is mirrored nowhere."""
 
 
