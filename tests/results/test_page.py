@@ -53,6 +53,8 @@ def hostile_runs(make_run: MakeRun, tmp_path: Path) -> None:
             command=text,
             versions={text: text},
             git_commit=text,
+            tags=[text],
+            notes=text,
             host=text,
         )
 

@@ -78,6 +78,8 @@ class RunRow:
     non_finite: Mapping[str, int]
     measures: Mapping[str, float | None]
     crashes: Mapping[str, Sequence[int]]
+    tags: Sequence[str] = ()
+    notes: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

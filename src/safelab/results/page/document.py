@@ -173,6 +173,8 @@ def run_row(key: int, run: LoadedRun, measures: Sequence[Measure], window: int) 
         non_finite=record.non_finite,
         measures=summarise(record.metrics, measures, window),
         crashes=crash_updates(record.metrics),
+        tags=[printable(tag) for tag in info.tags],
+        notes=None if info.notes is None else printable(info.notes),
     )
 
 
