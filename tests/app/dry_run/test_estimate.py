@@ -56,7 +56,7 @@ def test_the_papers_run_has_the_published_counts_and_the_command_makes_nothing(
     found = {name.strip(): float(value.replace(",", "")) for name, value in lines}
     assert found["parameters"] == 3_085_938_688  # the model's card
     assert found["of these trained"] == 239_468_544  # 7 projections, rank 128: sum of 128 (in + out) over 36 layers
-    assert 0 < found["peak"] < 40
+    assert 0 < found["peak of the tensors"] < 40
     assert found["optimiser steps in all"] == 4_000
     assert found["responses in all"] == 32_000
     assert "fidelity" in said

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 GIB = 2**30
 
+MORE_ON_A_CPU = "on a CPU the process holds more: its libraries, and what malloc keeps of freed memory"
+"""2.3 times the tensors where we measured it: docs/log.md."""
+
 # Shapes of the presets' models (their published config.json), so that a dry run needs neither files nor hub.
 SHAPES: dict[str, dict[str, Any]] = {
     "Qwen/Qwen2.5-3B": {
@@ -69,10 +72,11 @@ def show(config: Mapping[str, Any]) -> int:
         "activations (update)": found.activations + found.recomputed,
         "logits, in pieces (update)": found.logits,
         "gradients (update)": found.gradients,
-        "peak": found.peak,
+        "peak of the tensors": found.peak,
     }
     for name, size in parts.items():
         print(f"  {name.ljust(34)} {size / GIB:.2f}")
+    print(f"  {MORE_ON_A_CPU}")
     if said := length_note(config, trained_at(shape), longest.prompt):
         print(f"\nnote: {said}")
     return 0
