@@ -76,7 +76,7 @@ def show(config: Mapping[str, Any]) -> int:
     }
     for name, size in parts.items():
         print(f"  {name.ljust(34)} {size / GIB:.2f}")
-    print(f"  {MORE_ON_A_CPU}")
+    print(f"({MORE_ON_A_CPU})")
     if said := length_note(config, trained_at(shape), longest.prompt):
         print(f"\nnote: {said}")
     return 0
