@@ -11,11 +11,12 @@ import torch
 from safelab.app.config.from_run import config_of, parts_of, weights_of
 from safelab.corpus.hh import agreeing, read_dialogues
 from safelab.maths.preference import margin
+from safelab.maths.shares import wilson
 from safelab.training.offline.stages import make_pairs, pair_terms
 
 
 def main() -> None:
-    """Accuracy (a tie counts half) with its 95 % half-width, and the mean margin of the log-ratios, in nats."""
+    """Accuracy (a tie counts half) with its 95 % interval, and the mean margin of the log-ratios, in nats."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("file", type=Path)
@@ -33,8 +34,8 @@ def main() -> None:
             margins.append(margin(pair_terms(parts, batch, len(batch)).log_ratio))
     found = torch.cat(margins)
     accuracy = float((found.sign().mean() + 1) / 2)
-    half = 1.96 * (accuracy * (1 - accuracy) / len(found)) ** 0.5
-    print(f"{len(found)} pairs: accuracy {accuracy:.3f} +- {half:.3f}, mean margin {found.mean():.3f} nats")
+    low, high = wilson(accuracy, len(found))
+    print(f"{len(found)} pairs: accuracy {accuracy:.3f} [{low:.3f}, {high:.3f}], mean margin {found.mean():.3f} nats")
 
 
 if __name__ == "__main__":

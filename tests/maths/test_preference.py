@@ -10,7 +10,6 @@ from safelab.maths.preference import (
     chi_link,
     clip_margin,
     effective_share,
-    half_width_95,
     logistic_loss,
     margin,
     margin_is_clipped,
@@ -54,11 +53,6 @@ def test_accuracy_by_hand() -> None:
 @given(st.lists(st.sampled_from([-1.5, 0.0, 0.25]), min_size=1))
 def test_turning_every_label_round_turns_the_accuracy_round(margins: list[float]) -> None:
     assert accuracy(tensor(*margins)) + accuracy(-tensor(*margins)) == pytest.approx(1.0)
-
-
-def test_the_half_width_by_hand() -> None:
-    assert half_width_95(0.5, 400) == pytest.approx(0.049)
-    assert half_width_95(1.0, 400) == 0.0
 
 
 def test_dpo_and_its_conservative_form_by_worked_numbers() -> None:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from scipy import stats
 
 from safelab.supervised.bradley_terry import bradley_terry_loss
 from safelab.supervised.pairs import learn_from_pairs
@@ -25,7 +26,8 @@ def test_the_loss_and_the_accuracy_against_one_answer_at_a_time() -> None:
     measured = learner.measure(some, 3)
     assert measured["accuracy_held_out"] == pytest.approx(accuracy)
     assert measured["loss_held_out"] == pytest.approx(sum(expected) / 7, rel=1e-5)
-    assert measured["accuracy_half_width_95"] == pytest.approx(1.96 * math.sqrt(accuracy * (1 - accuracy) / 7))
+    theirs = stats.binomtest(round(accuracy * 7), 7).proportion_ci(method="wilson")
+    assert (measured["accuracy_low_95"], measured["accuracy_high_95"]) == pytest.approx((theirs.low, theirs.high))
 
 
 def test_a_model_that_says_nothing_is_a_tie_which_counts_half() -> None:

@@ -19,7 +19,14 @@ def options(name: str, **changes: Any) -> Any:
     values = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     own = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
     return SupervisedOptions(
-        **{**own, "adapter": {"name": "none"}, "model": str(model_directory()), "output": "unused", **changes}
+        **{
+            **own,
+            "adapter": {"name": "none"},
+            "threads": 1,
+            "model": str(model_directory()),
+            "output": "unused",
+            **changes,
+        }
     )
 
 

@@ -11,8 +11,6 @@ reward, and so knows the reward that the policy implies, up to a constant of the
 | IPO | beta log_ratio | ``squared_loss``: the margin is to be 1/2, not as large as can be |
 """
 
-import math
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -37,11 +35,6 @@ def margin_of_halves(x: Float[Tensor, "b2"]) -> Float[Tensor, "b"]:
 def accuracy(x_margin: Float[Tensor, "b"]) -> float:
     """Share of the pairs whose chosen answer has the higher number; a tie counts half, as a coin would decide it."""
     return float(wide(torch.heaviside(x_margin, x_margin.new_tensor(0.5))).mean())
-
-
-def half_width_95(share: float, count: int) -> float:
-    """Half of the 95 % interval of a share of ``count`` pairs, by the normal approximation."""
-    return 1.96 * math.sqrt(share * (1.0 - share) / count)
 
 
 def logistic_loss(reward_margin: Float[Tensor, "b"], label_smoothing: float) -> Float[Tensor, "b"]:

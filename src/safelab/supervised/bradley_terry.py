@@ -14,7 +14,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from safelab.corpus.dialogue import Template, texts, tokenise
-from safelab.maths.preference import accuracy, half_width_95, logistic_loss, margin_of_halves
+from safelab.maths.preference import accuracy, logistic_loss, margin_of_halves
+from safelab.maths.shares import wilson
 from safelab.supervised.rows import cut
 from safelab.types import Pair
 
@@ -55,11 +56,13 @@ class BradleyTerry:
 
     @torch.no_grad()
     def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:
-        """``accuracy_held_out`` (a tie counts half), ``accuracy_half_width_95`` of it, ``loss_held_out``."""
+        """``accuracy_held_out`` (a tie counts half), its 95 % interval, ``loss_held_out``."""
         margins = torch.cat([self.margins(piece) for piece in cut(pairs, size)])
         share = accuracy(margins)
+        low, high = wilson(share, len(margins))
         return {
             "accuracy_held_out": share,
-            "accuracy_half_width_95": half_width_95(share, len(margins)),
+            "accuracy_low_95": low,
+            "accuracy_high_95": high,
             "loss_held_out": float(bradley_terry_loss(margins).mean()),
         }

@@ -19,7 +19,8 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from safelab.maths.masked import masked_sum, sequence_mean
-from safelab.maths.preference import accuracy, half_width_95, margin_of_halves
+from safelab.maths.preference import accuracy, margin_of_halves
+from safelab.maths.shares import wilson
 from safelab.supervised.rows import Reading, Row, cut, ids_of
 from safelab.types import Pair
 
@@ -85,7 +86,7 @@ class TokenValue:
     def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:
         """Share of pairs whose better answer has the higher value (a tie counts half), and the loss per state.
 
-        ``accuracy_last_held_out``: by the value after the last token, with ``accuracy_half_width_95``.
+        ``accuracy_last_held_out``: by the value after the last token, with its 95 % interval.
         ``accuracy_mean_held_out``: by the mean over an answer's states.
         """
         last, mean, loss = [], [], 0.0
@@ -95,9 +96,11 @@ class TokenValue:
             mean.append(margin_of_halves(sequence_mean(values, states)))
             loss += float(self.loss_sum(piece))
         share = accuracy(torch.cat(last))
+        low, high = wilson(share, len(pairs))
         return {
             "accuracy_last_held_out": share,
-            "accuracy_half_width_95": half_width_95(share, len(pairs)),
+            "accuracy_low_95": low,
+            "accuracy_high_95": high,
             "accuracy_mean_held_out": accuracy(torch.cat(mean)),
             "loss_held_out": loss / self.count(pairs),
         }

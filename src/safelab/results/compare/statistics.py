@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 from scipy import optimize, special, stats
 
+from safelab.maths import shares
 from safelab.results.model import Estimate, Proportion
 
 LEVEL = 0.95
@@ -79,17 +80,12 @@ def inside(mean: float, half: float, least: float | None, greatest: float | None
 def wilson(wins: float, n: int) -> Estimate:
     """``wins`` of ``n`` as a rate with Wilson's score interval; a tie counts as half a win.
 
-    ``(p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)``. With ties it is on the safe side: the
-    scores 0, 1/2 and 1 vary less than ``p (1 - p)``.
-
-    Ref: Wilson, Probable inference, the law of succession, and statistical inference, 1927.
+    See ``maths.shares.wilson``.
     """
     if n == 0:
         return Estimate(n=0, mean=None)
-    z, p = float(stats.norm.ppf((1 + LEVEL) / 2)), wins / n
-    middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    low, high = ((middle + sign * half) / (1 + z * z / n) for sign in (-1, 1))
-    return Estimate(n=n, mean=p, low=max(0.0, low), high=min(1.0, high))
+    low, high = shares.wilson(wins / n, n)
+    return Estimate(n=n, mean=wins / n, low=low, high=high)
 
 
 def interquartile_mean(values: Sequence[float]) -> float:
