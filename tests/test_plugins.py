@@ -243,7 +243,7 @@ def test_an_unknown_need_gets_the_nearest(user_module: str) -> None:
 def test_a_function_is_served_by_the_groups_own_option(user_module: str) -> None:
     assert faults("reward", {"name": f"{user_module}:judge"}) == []
     assert message("reward", {"name": f"{user_module}:judge", "speed": 1}).startswith(
-        "reward.speed must be a key of reward, and is none"
+        f"reward.name={user_module}:judge must come with reward=function, got the keys of another option (speed)"
     )
 
 
@@ -310,8 +310,8 @@ def test_needs_may_be_a_list_and_anything_else_is_told(user_module: str) -> None
 
 def test_the_form_with_a_dot_is_told_the_one_with_a_colon() -> None:
     assert message("reward", {"name": "my.mod.Mine"}) == (
-        "reward.name must name an option of reward or, with a colon, a class of your own, got 'my.mod.Mine': "
-        "write 'my.mod:Mine'"
+        "reward.name must name an option of reward or, with a colon, a function or class of your own, "
+        "got 'my.mod.Mine': write 'reward=function reward.name=my.mod:Mine'"
     )
 
 

@@ -19,10 +19,11 @@ from safelab.app.sweep.expand import jobs_of
 CONF = Path(__file__).resolve().parents[2] / "conf"
 ALGORITHMS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
 SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
+# (The sweeper chooses many jobs, and ``adapter`` is of the commands that train on pairs; policy/adapter is an option.)
 OPTIONS = sorted(
     (path.parent.relative_to(CONF).as_posix(), path.stem)
     for path in CONF.rglob("*.yaml")
-    if path.parent != CONF and path.parent.name not in ("algorithm", "sweep")
+    if path.parent.relative_to(CONF).as_posix() not in (".", "algorithm", "sweep", "hydra/sweeper", "adapter")
 )
 # A folder that the primary configuration has no entry for: its presets are added, with a +.
 ADDED = ("recipe",)

@@ -7,7 +7,7 @@ from safelab.app.config.compose import compose, opened
 from support import quick_hydra
 
 
-@pytest.mark.parametrize("overrides", [["algorithm=safe"], ["algorithm=dapo", "hydra/launcher=basic", "seed=3"], []])
+@pytest.mark.parametrize("overrides", [["algorithm=safe"], ["algorithm=dapo", "controller/gate=none", "seed=3"], []])
 def test_it_composes_the_same(overrides: list[str]) -> None:
     with opened() as hydra:
         quick = [OmegaConf.to_yaml(compose(hydra, overrides)) for _ in range(2)]

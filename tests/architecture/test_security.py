@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf._utils import get_yaml_loader
 
 from safelab.runlog import files
 
@@ -18,6 +19,10 @@ CALLS = {"eval", "exec", "compile", "os.system", "os.popen", "torch.load", "torc
 MAY_PASS_ON = {ROOT / "src/safelab/parts/reward/sequence_classifier.py", ROOT / "src/safelab/pretrained/load.py"}
 
 
+# The run log's own, and OmegaConf's, which reads 1e-4 as a number.
+SAFE_LOADERS = ("_LOADER", "get_yaml_loader()")
+
+
 def forbidden(path: Path) -> list[str]:
     found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -26,7 +31,9 @@ def forbidden(path: Path) -> list[str]:
         elif isinstance(node, ast.ImportFrom):
             found += [node.module] if node.module and node.module.split(".")[0] in MODULES else []
         elif isinstance(node, ast.Call):
-            safe = any(keyword.arg == "Loader" and ast.unparse(keyword.value) == "_LOADER" for keyword in node.keywords)
+            safe = any(
+                keyword.arg == "Loader" and ast.unparse(keyword.value) in SAFE_LOADERS for keyword in node.keywords
+            )
             found += [name for name in [ast.unparse(node.func)] if name in CALLS and not safe]
             # Unless it is told not to, an Auto class asks on standard input, and runs it after a y.
             asks = re.fullmatch(r"(\w+\.)*Auto\w+\.from_(pretrained|config)", ast.unparse(node.func)) is not None
@@ -51,7 +58,9 @@ def test_nothing_is_unpickled_evaluated_or_run(path: Path) -> None:
 
 
 def test_the_one_loader_of_yaml_that_is_named_is_the_safe_one() -> None:
-    assert issubclass(files._LOADER, (yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
+    safe = (yaml.SafeLoader, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    assert issubclass(files._LOADER, safe)
+    assert issubclass(get_yaml_loader(), safe)
 
 
 def test_the_search_finds_what_it_is_for(tmp_path: Path) -> None:

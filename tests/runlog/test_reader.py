@@ -22,7 +22,12 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     run = read_run(write(tmp_path, [{"update": 0, "reward/mean": 0.5}, {"update": 1, "reward/mean": 0.75}]))
     assert run.metrics["reward/mean"].tolist() == [0.5, 0.75]
     assert run.metrics["update"].tolist() == [0, 1]
-    assert (run.config, run.overrides, run.damaged, run.info.arm) == ({"seed": 0}, ["seed=0"], [], "ppo")
+    assert (run.config, run.overrides, run.damaged, run.info.arm) == (
+        {"seed": 0, "baseline": None},
+        ["seed=0"],
+        [],
+        "ppo",
+    )
 
 
 def test_a_metric_that_a_row_lacks_is_nan_and_one_that_was_nan_is_counted(tmp_path: Path) -> None:
@@ -90,7 +95,8 @@ def test_a_configuration_is_data_and_makes_no_objects(tmp_path: Path) -> None:
 def test_a_route_that_an_older_run_wrote_as_text_is_a_group(tmp_path: Path) -> None:
     write(tmp_path, [])
     (tmp_path / "config.yaml").write_text("controller: {route: loss_k2, kl_signal: exact}\nseed: 3\n")
-    assert read_run(tmp_path).config == {"controller": {"route": {"name": "loss_k2"}, "kl_signal": "exact"}, "seed": 3}
+    route = {"route": {"name": "loss_k2"}, "kl_signal": "exact"}
+    assert read_run(tmp_path).config == {"controller": route, "seed": 3, "baseline": None}
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"status": "done"}', '{"status": "finished", "seed": "x"}'])

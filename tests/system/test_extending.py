@@ -90,9 +90,15 @@ def test_every_command_of_the_page_trains_as_it_stands(
     monkeypatch.chdir(package)
     (package / "sums.jsonl").write_text('{"prompt": "What is 2 plus 3?", "answer": 5}\n')
     own = "data=" in command
-    fast = [f"policy.path={model_directory()}", "updates=2", "rollout.batch_size=4", "rollout.max_new_tokens=4"]
+    fast = [
+        "world=small",
+        f"policy.path={model_directory()}",
+        "updates=2",
+        "rollout.batch_size=4",
+        "rollout.max_new_tokens=4",
+    ]
     toy = [] if "reward=" in command else ["reward=function", "reward.name=my_parts.rewards:politeness"]
-    assert main([*shlex.split(command), "policy=local", *fast, *toy, *([] if own else ["evaluator=none"])]) == 0
+    assert main([*shlex.split(command), *model, *fast, *toy, *([] if own else ["evaluator=none"])]) == 0
     assert "finished: " in capsys.readouterr().out
 
 

@@ -42,7 +42,9 @@ def test_evaluate(directory: Path, tmp_path: Path, capsys) -> None:
 
 def test_generate(directory: Path, capsys) -> None:
     assert main(["generate", str(directory), "--trust", "a b", "--count", "2"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
+    prompt, *answers = capsys.readouterr().out.split("\n")[:3]
+    assert prompt == "prompt: a b"
+    assert [line.split(":")[0] for line in answers] == ["answer 1", "answer 2"]
 
 
 def test_the_report_puts_it_beside_an_online_arm(experiment: Path, tmp_path: Path, capsys) -> None:

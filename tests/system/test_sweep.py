@@ -67,9 +67,8 @@ def test_a_sweep_goes_on_past_a_failed_job_and_does_nothing_twice(folder: Path, 
 
     (good,) = {run.parent for run in runs if info(run)["status"] == "finished"}
     before = {path: path.stat().st_mtime_ns for path in good.rglob("*")}
-    only_good = [word if not word.startswith("reward.name") else "reward.name='rewards:good'" for word in sweep]
-    second = safelab(*only_good)
-    assert (second.code, second.err) == (0, "")
+    second = safelab(*sweep)
+    assert second.code == 1
     assert second.out.count("finished already: ") == 2
     assert {path: path.stat().st_mtime_ns for path in good.rglob("*")} == before
 

@@ -20,6 +20,8 @@ SOURCES = (
     "maths/masked.py",
     "maths/preference.py",
     "maths/seeds.py",
+    "maths/shares.py",
+    "maths/wide.py",
     "supervised/bradley_terry.py",
     "supervised/loop.py",
     "supervised/rows.py",

@@ -65,7 +65,7 @@ MISTAKES = {
     "a folder by Hydra's key, many": (["-m", "hydra.sweep.dir=x", "seed=0,1"], "hydra.sweep.dir has no effect here, "),
     "Hydra's other keys": (
         ["hydra.job.chdir=true", "hydra.output_subdir=h"],
-        "error: 2 things are wrong:\n  hydra.job.",
+        "error: 2 things are wrong:\n  hydra.output_subdir has no effect here, got h: ",
     ),
     "any key of Hydra's": (["hydra.help.app_name=x"], "hydra.help.app_name has no effect here, got x: leave it out"),
     "any group of Hydra's": (["hydra/job_logging=stdout"], "hydra.job_logging has no effect here, got stdout: "),

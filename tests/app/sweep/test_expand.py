@@ -99,7 +99,7 @@ def test_what_the_command_line_says_several_values_of_is_in_the_arms_name(jobs: 
 
 
 def test_what_all_jobs_share_is_not_in_their_arms_names(jobs: Jobs) -> None:
-    shared = ("policy=local", "policy.path=a/sft", "data=text", "data.path=p.txt", "rollout.max_new_tokens=64")
+    shared = ("policy=local", "policy.path=a/sft", "data=text", "data.path=p.txt", "reward=released_heuristic")
     two = jobs("algorithm=safe,ppo_matched", "seed=0,1", *shared)
     assert {arm for arm, _ in two} == {"safe", "ppo_matched"}
     three = jobs("algorithm=safe,ppo_matched,grpo", "seed=0", *shared)

@@ -10,6 +10,7 @@ from typing import Any
 from safelab.contracts import Context, PromptSource, Reading
 from safelab.corpus.lines import read_lines, record_of, whole_text
 from safelab.errors import DataError, nearest
+from safelab.options import PathOrHub
 from safelab.parts.data._columns import others_of
 from safelab.parts.data._sides import Split
 
@@ -23,7 +24,7 @@ class Hub(Split):
     The tables' other columns are there for whoever reads them. The other keys: see ``Split``.
     """
 
-    path: str
+    path: PathOrHub
     subset: str
     split: str
     column: str
