@@ -14,7 +14,7 @@ from safelab.runlog.schema import RunInfo
 from safelab.runlog.writer import RunWriter
 from support.models import model_directory
 
-TOLD = "policy=local", "policy.path=org/sft", "data=text", "data.path=p.txt", "arm=x"
+TOLD = "policy=local", "policy.path=org/sft", "data=text", "data.path=p.txt", "reward=released_heuristic", "arm=x"
 
 
 @pytest.fixture
