@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -98,3 +99,31 @@ def test_a_study_is_saved_as_the_command_saves_it(trained: Path, tmp_path) -> No
     page = safelab.report(trained, baseline="ppo").save(tmp_path / "r")
     assert page == tmp_path / "r" / "index.html"
     assert {"report.json", "table.tex", "summary.csv", "figures"} <= {path.name for path in page.parent.iterdir()}
+
+
+def test_what_is_no_word_no_run_and_no_path_is_told_with_what_is_meant(trained: Path) -> None:
+    with pytest.raises(
+        ConfigError, match=r"compose must be given text, a word each, got \['seed=1'\].*compose\(\*words"
+    ):
+        safelab.compose(["seed=1"])  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="train must be given what compose returns, got 'seed=1'"):
+        safelab.train("seed=1")  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"report must be given paths, got .* several as report"):
+        safelab.report([trained])  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="report must be given at least one path, got none"):
+        safelab.report()
+    with pytest.raises(DataError, match="metrics must be a list of names, got 'kl_final'"):
+        safelab.report(trained, metrics="kl_final")
+
+
+def test_threads_compose_one_after_the_other() -> None:
+    with ThreadPoolExecutor(4) as pool:
+        jobs = pool.map(lambda seed: safelab.compose(f"seed={seed}"), range(4))
+        assert [job.config["seed"] for job in jobs] == [0, 1, 2, 3]
+
+
+def test_a_run_stays_the_same_run_in_another_folder(trained: Path, monkeypatch) -> None:
+    monkeypatch.chdir(trained)
+    run = safelab.Run("ppo/seed_0")
+    monkeypatch.chdir(trained / "safe")
+    assert run.status == "finished"

@@ -209,7 +209,25 @@ def test_studies_that_name_different_baselines_name_none_together(make_run: Make
     for arm in ("a", "b"):
         make_run(arm, 0, rewards=[0.5], config={"baseline": arm})
     make_run("c", 0, rewards=[0.5], config={"baseline": ["a"]})
-    assert build_report(load([tmp_path]), Choices()).baseline is None
+    found = build_report(load([tmp_path]), Choices())
+    assert (found.baseline, found.verdict[0]) == (
+        None,
+        "The baseline that the runs' studies name differs (a and b), so no arm is compared with another: name one with "
+        "--baseline ARM (a, b and c).",
+    )
+
+
+def test_a_baseline_that_the_study_names_and_that_is_not_there_is_not_called_unnamed(
+    make_run: MakeRun, tmp_path: Path
+) -> None:
+    for arm in ("a", "b"):
+        make_run(arm, 0, rewards=[0.5], config={"baseline": "ppo_matched"})
+    found = build_report(load([tmp_path]), Choices())
+    assert (found.baseline, found.verdict[0]) == (
+        None,
+        "The baseline that the runs' studies name is ppo_matched, which is no arm here, so no arm is compared with "
+        "another: name one with --baseline ARM (a and b).",
+    )
 
 
 def test_the_studys_baseline_is_found_under_the_name_that_the_report_gives_it(

@@ -15,6 +15,7 @@ the command line, which gives each run a process of its own.
 import os
 import shlex
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +31,7 @@ from safelab.app.config.places import cache_directory
 from safelab.app.config.preflight import check_options, preflight
 from safelab.app.sweep.expand import is_sweep
 from safelab.app.sweep.run_job import run_job
-from safelab.errors import ConfigError, RunFailed
+from safelab.errors import ConfigError, DataError, RunFailed
 from safelab.results.page.document import Choices, build_report
 from safelab.results.page.interactive import figure
 from safelab.results.page.save import save
@@ -44,6 +45,9 @@ if TYPE_CHECKING:
     from safelab.results.model import Report
 
 Place = str | os.PathLike[str]
+
+ONE_AT_A_TIME = threading.Lock()
+"""Hydra is one for the whole process: threads that compose wait for one another."""
 
 
 def compose(*overrides: str, config_dir: Place | None = None) -> Job:
@@ -62,7 +66,13 @@ def compose(*overrides: str, config_dir: Place | None = None) -> Job:
     check_platform(sys.platform)
     find_modules_here()
     words = list(overrides)
-    with opened(None if config_dir is None else os.fspath(config_dir)) as hydra:
+    for word in words:
+        if not isinstance(word, str):
+            raise ConfigError(
+                f"compose must be given text, a word each, got {word!r}: as in compose('algorithm=safe', 'seed=1'), "
+                "and a list as compose(*words)"
+            )
+    with ONE_AT_A_TIME, opened(None if config_dir is None else os.fspath(config_dir)) as hydra:
         if is_sweep(hydra, words, CONFIG_NAME):
             raise ConfigError(
                 f"compose must be given one run, got several in {shlex.join(words)!r}: compose each, "
@@ -82,6 +92,8 @@ def train(run: Job) -> "Run":
         UserError: something that it needs is missing or wrong; nothing was made.
         RunFailed: it began and could not go on; its directory says why.
     """
+    if not isinstance(run, Job):
+        raise ConfigError(f"train must be given what compose returns, got {run!r}: as in train(compose('updates=20'))")
     preflight([run])
     outcome = run_job(run, command=shlex.join(["safelab", "train", *run.overrides]))
     if outcome.status in ("failed", "diverged"):
@@ -103,6 +115,13 @@ def report(
     Raises:
         DataError: there is no run, or no such arm or metric.
     """
+    for place in places:
+        if not isinstance(place, str | os.PathLike):
+            raise DataError(f"report must be given paths, got {place!r}: several as report('one', 'two')")
+    if not places:
+        raise DataError("report must be given at least one path, got none: as in report('outputs/default')")
+    if isinstance(metrics, str):
+        raise DataError(f"metrics must be a list of names, got {metrics!r}: as in metrics=[{metrics!r}]")
     folders = [os.fspath(place) for place in places]
     loaded = load(folders, cache=cache_directory() / "report", unfinished=include_unfinished)
     named = [] if baseline is None else ["--baseline", baseline]
@@ -114,12 +133,12 @@ def report(
 
 @dataclass(frozen=True)
 class Run:
-    """A run directory, finished or not."""
+    """A run directory, finished or not; its path is absolute, so that it stays the same run in another folder."""
 
     path: Path
 
     def __init__(self, path: Place) -> None:
-        object.__setattr__(self, "path", Path(path))
+        object.__setattr__(self, "path", Path(path).absolute())
 
     @property
     def status(self) -> str:

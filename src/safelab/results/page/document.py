@@ -71,7 +71,7 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
         *diverged_said(arms, ranks, choices.crash_policy, measures[0]),
         *not_alike_said([arm.name for arm in arms], baseline, settings),
     ]
-    said = verdict(arms, comparisons, baseline, measures, equal_kl, gold, caveats)
+    said = verdict(arms, comparisons, baseline, measures, equal_kl, gold, caveats, named_baselines(loaded))
     found = Report(
         title=title(loaded),
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
@@ -130,13 +130,24 @@ def baseline_of(loaded: RunSet, asked: str | None) -> str | None:
         DataError: no arm has the name that was asked for.
     """
     if asked is None:
-        named = {run.arm for run in loaded.runs if run.record.config.get("baseline") == run.record.info.arm}
-        return named.pop() if len(named) == 1 else None
+        there = baseline_arms(loaded)
+        return there[0] if len(there) == 1 else None
     arms = {name: run.arm for run in loaded.runs for name in (run.whole, run.arm)}
     if asked not in arms:
         known = {run.whole for run in loaded.runs}
         raise DataError(f"--baseline must be an arm of these runs, got {asked!r}; {nearest(asked, known)}")
     return arms[asked]
+
+
+def baseline_arms(loaded: RunSet) -> list[str]:
+    """The arms that their own study names as its baseline."""
+    return sorted({run.arm for run in loaded.runs if run.record.config.get("baseline") == run.record.info.arm})
+
+
+def named_baselines(loaded: RunSet) -> list[str]:
+    """The baselines that the runs' studies name, under the names that this report gives them where they are arms."""
+    named = {printable(str(name)) for run in loaded.runs if (name := run.record.config.get("baseline")) is not None}
+    return baseline_arms(loaded) or sorted(named)
 
 
 def title(loaded: RunSet) -> str:

@@ -29,15 +29,19 @@ def verdict(
     equal_kl: Sequence[BudgetRow] = (),
     gold: Levels | None = None,
     caveats: Sequence[str] = (),
+    named: Sequence[str] = (),
 ) -> list[str]:
-    """Sentences, the most important first: primary measure, ``caveats``, crashes, gold score, equal KL, steadiness."""
+    """Sentences, the most important first: primary measure, ``caveats``, crashes, gold score, equal KL, steadiness.
+
+    ``named``: the baselines that the runs' studies name, for why there is none.
+    """
     if not any(arm.counted for arm in arms):
         nothing = "No run has finished, so there are no numbers to compare; --include-unfinished shows what there is."
         return [nothing, *caveats]
     base = next((arm for arm in arms if arm.name == baseline), None)
     rows = [row for row in comparisons if row.measure == measures[0].key]
     return [
-        *(_primary(arms, base, rows, measures[0]) if base else [_without_baseline(arms, measures[0])]),
+        *(_primary(arms, base, rows, measures[0]) if base else [_without_baseline(arms, measures[0], named)]),
         *caveats,
         *crashes_said(arms),
         *gold_said(arms, gold, measures),
@@ -46,11 +50,17 @@ def verdict(
     ]
 
 
-def _without_baseline(arms: Sequence[ArmRow], measure: Measure) -> str:
+def _without_baseline(arms: Sequence[ArmRow], measure: Measure, named: Sequence[str]) -> str:
     """An arm alone, or how to name the one that the others are to be compared with."""
     if len(arms) == 1:
         return _headline(arms[0], [], [], measure)
     names = text.listed([arm.name for arm in arms if arm.counted])
+    if named:
+        why = f"is {named[0]}, which is no arm here" if len(named) == 1 else f"differs ({text.listed(named)})"
+        return (
+            f"The baseline that the runs' studies name {why}, so no arm is compared with another: name one with "
+            f"--baseline ARM ({names})."
+        )
     return (
         "No baseline is named, so no arm is compared with another: name one with --baseline ARM, or for good with "
         f"baseline: ARM beside the study's arms ({names})."
