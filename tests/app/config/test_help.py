@@ -47,10 +47,10 @@ def test_an_unknown_group_is_told_the_nearest(capsys) -> None:
     assert "--help optimiser: there is no such group or key; did you mean 'optimizer'?" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("command", "batch"), [("sft", 32), ("reward-model", 64), ("value-model", 64)])
+@pytest.mark.parametrize(("command", "batch"), [("sft", 32), ("reward-model", 64), ("value-model", 32)])
 def test_a_supervised_command_lists_its_keys_and_those_of_an_adapter(capsys, monkeypatch, command, batch) -> None:
     text = help_of(capsys, monkeypatch, command, "--help")
-    assert f"\n  batch_size={batch}                 pairs per optimiser step\n" in text
+    assert f"\n  batch_size={batch}                 pairs per optimiser step" in text
     assert "\n  adapter=none                  none: every weight learns;" in text
     assert "\n  adapter.rank=16               Hu et al. 2021" in text
     assert max(map(len, text.splitlines())) <= 80
