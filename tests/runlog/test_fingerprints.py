@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from safelab.errors import ConfigError, DataError
 from safelab.runlog import fingerprints
 from safelab.runlog.fingerprints import changed_inputs, differences, taken, text_of
-from safelab.runlog.schema import INPUTS_FILE
+from safelab.runlog.schema import INPUTS_FILE, METRICS_FILE
 
 
 @pytest.fixture
@@ -62,6 +62,7 @@ def test_every_input_is_there_and_what_a_run_only_records_with_is_not(config: di
 
 def kept(folder: Path, config: dict[str, Any]) -> None:
     (folder / INPUTS_FILE).write_text(text_of(taken(config)))
+    (folder / METRICS_FILE).write_text('{"update": 0}\n')
 
 
 def other_weights(folder: Path) -> None:
@@ -143,6 +144,7 @@ def test_a_branch_of_the_hub_that_one_cache_lacks_is_no_difference(
 
 
 def test_a_run_without_fingerprints_goes_on_and_damaged_ones_are_told(config: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / METRICS_FILE).write_text('{"update": 0}\n')
     assert changed_inputs(tmp_path, config) == {}
     for text in ("", "[]", '{"data.path": 3}', "\x00"):
         (tmp_path / INPUTS_FILE).write_text(text)

@@ -28,6 +28,7 @@ from typing import Any
 from safelab.errors import ConfigError, DataError
 from safelab.foreign import is_own
 from safelab.runlog.keys import HOW_RECORDED, not_allowed
+from safelab.runlog.lines import has_begun
 from safelab.runlog.schema import INPUTS_FILE
 
 KINDS = (".json", ".safetensors", ".model", ".txt", ".jinja", ".tiktoken", ".py", ".jsonl", ".gz", ".parquet", ".csv")
@@ -56,11 +57,13 @@ def text_of(inputs: Inputs) -> str:
 def changed_inputs(directory: Path, config: Mapping[str, Any]) -> dict[str, list[str]]:
     """What ``resume.allow`` lets differ from the inputs that the run in ``directory`` began with: key to names.
 
+    Empty where it failed before its first update, as with a bug in a reward that is mended now: it begins anew.
+
     Raises:
         ConfigError: another input differs.
         DataError: the fingerprints cannot be read.
     """
-    changed = since(directory, config)
+    changed = since(directory, config) if has_begun(directory) else {}
     if refused := not_allowed(changed, config["resume"]["allow"]):
         what = "; ".join(f"{key}: {', '.join(changed[key])}" for key in refused)
         raise ConfigError(

@@ -1,5 +1,6 @@
 """What ``--help`` prints: every group and key once, at 80 columns, without a model in sight."""
 
+import contextlib
 import subprocess
 import sys
 
@@ -46,10 +47,23 @@ def test_an_unknown_group_is_told_the_nearest(capsys) -> None:
     assert "--help optimiser: there is no such group or key; did you mean 'optimizer'?" in capsys.readouterr().err
 
 
-def test_a_supervised_command_lists_its_keys(capsys, monkeypatch) -> None:
+@pytest.mark.parametrize(("command", "batch"), [("sft", 32), ("reward-model", 64), ("value-model", 32)])
+def test_a_supervised_command_lists_its_keys_and_those_of_an_adapter(capsys, monkeypatch, command, batch) -> None:
+    text = help_of(capsys, monkeypatch, command, "--help")
+    assert f"\n  batch_size={batch}                 pairs per optimiser step" in text
+    assert "\n  adapter=none                  none: every weight learns;" in text
+    assert "\n  adapter.rank=16               Hu et al. 2021" in text
+    assert max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("command", ["pretrain", "replay"])
+def test_other_commands_fit_80_columns(capsys, monkeypatch, command) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    assert cli.main(["sft", "--help"]) == 0  # its first lines are older, and wider
-    assert "\n  batch_size=32                 pairs per optimiser step\n" in capsys.readouterr().out
+    with contextlib.suppress(SystemExit):  # argparse ends with its help
+        cli.main([command, "--help"])
+    text = capsys.readouterr().out
+    assert "usage: safelab" in text
+    assert max(map(len, text.splitlines())) <= 80
 
 
 @pytest.mark.parametrize("words", [["--help"], ["--help", "optimizer"]])

@@ -86,6 +86,11 @@ def test_an_unknown_shape_is_refused_and_a_sweep_is_estimated_arm_by_arm(
         "=== safe, seeds 0, 1",
     ]
     assert shown.count("memory, GiB") == 2
+    _, second = shown.split("=== safe, seeds 0, 1\n")
+    assert second.startswith("configuration of ppo, but for\n")
+    told = second.partition("\nbatches\n")[0]
+    assert "\n  controller.gate.name=entropy\n" in told
+    assert "optimizer.lr" not in told, "alike in both"
 
 
 def test_a_dry_run_refuses_more_tokens_than_positions_and_knows_gpt2(tmp_path: Path) -> None:

@@ -144,6 +144,7 @@ def test_a_reward_that_fails_loses_no_update_and_shows_its_batch(tmp_path: Path)
     outcome, rows = run(config)
     assert (outcome.status, len(rows)) == ("failed", 2)
     assert "the scorer went away" in str(outcome.reason)
+    assert "and the same command goes on from the last update (with resume.allow" in str(outcome.reason)
     batch = json.loads((outcome.directory / "failed_reward.json").read_text())
     assert len(batch["prompts"]) == len(batch["responses"]) == 8
     resumed, rows = run(config)
@@ -179,6 +180,24 @@ def test_a_run_goes_on_with_the_inputs_it_began_with_only(tmp_path: Path) -> Non
     assert event == {"update": 2, "kind": "inputs_changed", "inputs": {"data.path": ["prompts.txt"]}}
     _, rows = run({**config, "updates": 4})  # what it went on with is what it has now
     assert len(rows) == 4
+
+
+def fails_at_once(prompts: list[str], responses: list[str]) -> list[float]:
+    raise KeyError("a bug")
+
+
+def test_a_run_that_failed_before_its_first_update_binds_nobody(tmp_path: Path) -> None:
+    sys.modules.setdefault("failing_reward", sys.modules[__name__])
+    config = small(tmp_path, "updates=2")
+    mended = config["reward"]
+    broken = {**config, "reward": {**mended, "name": "failing_reward:fails_at_once"}}
+    outcome = train(parts_of(broken), broken, ["test"], "test")
+    assert outcome.status == "failed"
+    assert str(outcome.reason).endswith("and the same command begins anew")
+    (tmp_path / "prompts.txt").write_text("a b\n")
+    outcome, rows = run({**config, "reward": mended})
+    assert (outcome.status, len(rows)) == ("finished", 2)
+    assert yaml.safe_load((outcome.directory / "config.yaml").read_text())["reward"] == mended
 
 
 def test_other_code_and_versions_are_told_once_and_recorded(

@@ -9,7 +9,7 @@ from omegaconf import OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from safelab.app.config.compose import compose, config_directory, opened, parse
-from safelab.app.config.help import primary
+from safelab.app.config.help import stage
 from safelab.app.config.mistakes import missing, unresolved
 from safelab.app.config.numbers import read_numbers
 from safelab.app.config.places import at_home
@@ -38,7 +38,7 @@ def options_of(arguments: Sequence[str], name: str, usage: str, kind: Callable[[
     """
     flags = parse(arguments)
     if flags.help:
-        print("\n".join([usage, "", "Keys:", *primary(config_directory() / f"{name}.yaml")]))
+        print("\n".join([usage, "", "Keys:", *stage(config_directory(), name)]))
         return None
     if flags.multirun:
         raise ConfigError(f"safelab {name.replace('_', '-')} makes one model: -m is for safelab train")

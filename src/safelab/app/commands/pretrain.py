@@ -10,8 +10,9 @@ from safelab.app.config.places import cache_directory
 
 USAGE = """usage: safelab pretrain [-m] [--config-dir DIR] [overrides]
 
-Makes the models of the embedded world: one policy per world, one reward model per seed, for algorithm=dvpo a value
-model per seed too. They are made once, on first use; this command makes them now. With -m, overrides may name several
+Makes the models of the embedded world: one policy per world, one reward model
+per seed, for algorithm=dvpo a value model per seed too. They are made once, on
+first use; this command makes them now. With -m, overrides may name several
 values: safelab pretrain -m seed=0,1,2
 
   world=small|large   sizes; world.seed is the policy's

@@ -23,8 +23,8 @@ def main(arguments: Sequence[str]) -> int:
     """
     parser = Parser(
         prog="safelab replay",
-        usage="safelab replay (--signals FILE.csv | RUN_DIR) controller=NAME [overrides] "
-        "--output OUT.csv [--figure OUT.png]",
+        usage="safelab replay (--signals FILE.csv | RUN_DIR) controller=NAME [overrides]\n"
+        "                      --output OUT.csv [--figure OUT.png]",
         description="Steps a controller over recorded signals, one row a step: what would this stack have done?",
     )
     parser.add_argument("--signals", type=place, help="CSV with reward_mean, kl_ref_token_k1, entropy_token")

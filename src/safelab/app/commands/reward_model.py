@@ -8,12 +8,12 @@ from safelab.app.commands._supervised import options_of, run
 if TYPE_CHECKING:
     from safelab.supervised.options import SupervisedOptions
 
-USAGE = """usage: safelab reward-model model=DIR output=DIR [pairs.path=FILE.jsonl.gz] [key=value ...]
+USAGE = """usage: safelab reward-model model=DIR output=DIR [pairs.path=FILE.jsonl.gz]
+                            [key=value ...]
 
-A Bradley-Terry model on preference pairs, from any causal model or classifier; its accuracy is measured on pairs that
-are kept back. The result loads with transformers and as reward=sequence_classifier reward.path=OUTPUT.
-adapter=lora trains a LoRA adapter in place of every weight; gradient_checkpointing=true takes less memory;
-template=chat writes prompt and answer by the tokenizer's chat template. Keys and values: conf/reward_model.yaml"""
+A Bradley-Terry model on preference pairs, from any causal model or classifier;
+its accuracy is measured on pairs that are kept back. The result loads with
+transformers and as reward=sequence_classifier reward.path=OUTPUT."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,12 +8,12 @@ from safelab.app.commands._supervised import options_of, run
 if TYPE_CHECKING:
     from safelab.supervised.options import SupervisedOptions
 
-USAGE = """usage: safelab sft model=DIR output=DIR [pairs.path=FILE.jsonl.gz] [key=value ...]
+USAGE = """usage: safelab sft model=DIR output=DIR [pairs.path=FILE.jsonl.gz]
+                   [key=value ...]
 
-A causal language model learns to write the better answers of preference pairs; only answer tokens carry a loss.
-The result loads with transformers, as policy=local policy.path=OUTPUT, and as model=OUTPUT of `safelab reward-model`.
-adapter=lora trains a LoRA adapter in place of every weight; gradient_checkpointing=true takes less memory;
-template=chat writes prompt and answer by the tokenizer's chat template. Keys and values: conf/sft.yaml"""
+A causal language model learns to write the better answers of preference pairs;
+only answer tokens carry a loss. The result loads with transformers, as
+policy=local policy.path=OUTPUT, and as model=OUTPUT of `safelab reward-model`."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -102,10 +102,12 @@ def estimate(jobs: Sequence[Job]) -> int:
     arms: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         arms[job.config["arm"]].append(job)
+    first: Job | None = None
     for arm, same in arms.items():
         if len(jobs) > 1:
             print(f"=== {printable(arm)}, seeds {', '.join(str(job.config['seed']) for job in same)}")
-        dry_run.show(same[0].config)
+        dry_run.show(same[0].config, first.config if first is not None else None)
+        first = first or same[0]
     for line in alike(jobs):
         print(f"note: {line}")
     return 0

@@ -8,13 +8,14 @@ from safelab.app.commands._supervised import options_of, run
 if TYPE_CHECKING:
     from safelab.supervised.options import SupervisedOptions
 
-USAGE = """usage: safelab value-model model=DIR output=DIR [pairs.path=FILE.jsonl.gz] [key=value ...]
+USAGE = """usage: safelab value-model model=DIR output=DIR [pairs.path=FILE.jsonl.gz]
+                           [key=value ...]
 
-DVPO's stage 1: on a copy of the policy's layers, a value after every token of an answer, from preference pairs; how
-often it tells the better answer is measured on pairs that are kept back. model is the policy's own checkpoint, as both
-must share the tokenizer. The result serves algorithm=dvpo advantage.path=OUTPUT.
-adapter=lora trains a LoRA adapter in place of every weight; gradient_checkpointing=true takes less memory;
-template=chat writes prompt and answer by the tokenizer's chat template. Keys and values: conf/value_model.yaml"""
+DVPO's stage 1: on a copy of the policy's layers, a value after every token of
+an answer, from preference pairs; how often it tells the better answer is
+measured on pairs that are kept back. model is the policy's own checkpoint, as
+both must share the tokenizer. The result serves algorithm=dvpo
+advantage.path=OUTPUT."""
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -56,6 +56,17 @@ def primary(file: Path) -> Iterator[str]:
     yield from keys({key: value for key, value in values.items() if key not in ("defaults", "hydra")}, "", said)
 
 
+def stage(conf: Path, name: str) -> Iterator[str]:
+    """The keys of a stage before the training, then the ones that ``adapter=lora`` adds."""
+    yield from primary(conf / f"{name}.yaml")
+    yield from row("adapter=none", "none: every weight learns; lora: a LoRA adapter does, which adds the following")
+    lora = conf / "policy" / "adapter" / "lora.yaml"
+    values = {key: value for key, value in plain(OmegaConf.load(lora)).items() if key != "name"}
+    yield from keys({"adapter": values}, "", {
+        f"adapter.{key}": said for key, said in described.comments(lora.read_text(encoding="utf-8")).items()
+    })  # fmt: skip
+
+
 def about(hydra: Hydra, words: Sequence[str], name: str) -> Iterator[str]:
     """What ``--help GROUP`` prints: its options, and the keys of the one that the overrides choose.
 

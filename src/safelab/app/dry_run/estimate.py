@@ -3,16 +3,19 @@
 No weights are loaded, and nothing is fetched.
 """
 
-from collections.abc import Mapping
+import textwrap
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from safelab.app.config.help import written
 from safelab.pretrained.adapters import base_of
 from safelab.pretrained.limits import positions_of, trained_at
 from safelab.pretrained.load import Source, check_precision
 from safelab.pretrained.load import shape_of as shape_of_model
+from safelab.runlog.flat import leaves
 from safelab.training.fit import check_length, length_note
 
 if TYPE_CHECKING:
@@ -44,13 +47,20 @@ SHAPES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def show(config: Mapping[str, Any]) -> int:
+def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> int:
     """Print configuration, batch table, parameters and memory; returns the exit code.
+
+    Args:
+        config: of the run.
+        first: of the sweep's first arm, which was shown whole; of this one only what differs is.
 
     Raises:
         ConfigError: the policy's shape is not known here.
     """
-    print(yaml.safe_dump(dict(config), sort_keys=False).rstrip())
+    if first is None:
+        print(yaml.safe_dump(dict(config), sort_keys=False).rstrip())
+    else:
+        print("\n".join(but_for(first, config)))
     print("\nbatches")
     for name, value in batches(config).items():
         print(f"  {name.ljust(34)} {value:,}")
@@ -80,6 +90,17 @@ def show(config: Mapping[str, Any]) -> int:
     if said := length_note(config, trained_at(shape), longest.prompt):
         print(f"\nnote: {said}")
     return 0
+
+
+def but_for(first: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
+    """What makes an arm another than the first: keys that it has otherwise, then those that it lacks."""
+    there, here = leaves(first), leaves(config)
+    yield f"configuration of {first['arm']}, but for"
+    for key, value in here.items():
+        if key != "arm" and (key not in there or there[key] != value):
+            yield f"  {key}={written(value)}"
+    if lacking := ", ".join(key for key in there if key not in here):
+        yield from textwrap.wrap(f"  without {lacking}", 80, subsequent_indent="    ", break_long_words=False)
 
 
 def batches(config: Mapping[str, Any]) -> dict[str, int]:

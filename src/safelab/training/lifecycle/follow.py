@@ -193,10 +193,12 @@ class Follower:
 
     def _without_reward(self, error: RewardFailed) -> End:
         # Nothing has moved since the last update, so what was trained is kept, with the batch to look at.
+        goes_on = "begins anew"
         if self._state.counters.update > 0:
             self._keep()
+            goes_on = "goes on from the last update (with resume.allow, as it will say, if code of yours has changed)"
         self._writer.text(FAILED_BATCH, json.dumps(error.batch, indent=1) + "\n")
-        said = f"{error}; the batch is in {FAILED_BATCH}, and the same command goes on from the last update"
+        said = f"{error}; the batch is in {FAILED_BATCH}, and the same command {goes_on}"
         return End(status="failed", reason=said, row=self._row, error=error)
 
 

@@ -18,7 +18,7 @@ from safelab.foreign import passed_through, told
 from safelab.runlog.fingerprints import changed_inputs, taken, text_of
 from safelab.runlog.flat import leaves
 from safelab.runlog.keys import HOW_RECORDED, not_allowed
-from safelab.runlog.lines import last_update
+from safelab.runlog.lines import has_begun, last_update
 from safelab.runlog.recorded import read_config
 from safelab.runlog.schema import CHECKPOINT_DIR, INPUTS_FILE, RUN_FILE, RunInfo
 from safelab.runlog.writer import RunWriter, read_info, take
@@ -203,7 +203,9 @@ def nothing_to_resume(directory: Path) -> ConfigError:
 
 
 def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """What ``resume.allow`` lets differ from the run that is there: key to [there, now]; empty where there is none.
+    """What ``resume.allow`` lets differ from the run that is there: key to [there, now].
+
+    Empty where there is none, or one that failed before its first update.
 
     Raises:
         ConfigError: another key differs, or ``resume`` is ``never`` and a run is there.
@@ -216,6 +218,8 @@ def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[A
             f"resume must be auto or must, got never: {directory} holds a run; choose another arm, experiment or "
             "output_dir, or remove it"
         )
+    if not has_begun(directory):
+        return {}
     there, here = leaves(read_config(directory)), leaves(config)
     changed = sorted(
         key
