@@ -166,7 +166,8 @@ def test_a_flag_that_looks_at_one_run_takes_the_first_seed(hydra: Hydra) -> None
         (["+sweep=unpacked"], "sweep/unpacked.yaml must begin with the line '# @package _global_', and lacks it"),
         (["+experiment=bare"], "recipe/ or experiment/bare.yaml must begin with the line '# @package _global_'"),
         (["+experiment=frist"], "recipe must be one of its options, got 'frist': did you mean 'first'?"),
-        (["+sweep=mine,free"], "arms are many runs, and this is about one"),
+        (["+sweep=mine,free"], "arms are many runs, and this is about one: give one sweep at a time"),
+        (["optimizer.lr=interval(0.1,0.2)"], "interval(...) has no values for a sweep to go through: write some"),
     ],
 )
 def test_a_mistake_is_one_message(jobs: Jobs, overrides: list[str], told: str) -> None:

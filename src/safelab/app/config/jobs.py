@@ -66,7 +66,9 @@ def to_job(composed: DictConfig, hydra: Any = None, labels: Labels | None = None
         if told.get("experiment") == UNNAMED:
             told.experiment = named_after(hydra.runtime.choices) or UNNAMED
     if ARMS in told:
-        raise ConfigError("arms are many runs, and this is about one: give one arm's overrides in place of the sweep")
+        raise ConfigError(
+            "arms are many runs, and this is about one: give one sweep at a time, or one arm's overrides in its place"
+        )
     try:
         absent = sorted(OmegaConf.missing_keys(told))
         if absent:

@@ -46,6 +46,11 @@ def explain(error: Exception, hydra: Hydra, overrides: Sequence[str], name: str)
     if (match := re.match(r"Ambiguous value for argument '(.*?)'|Sweep parameters '(.*?)' requires", text)) is not None:
         given = match[1] or match[2]
         return f"{given} names several values: add -m to sweep over them, or write key=[a,b] for a list"
+    if text.startswith("BasicSweeper does not support"):
+        return (
+            "interval(...) has no values for a sweep to go through: write some, as key=1e-4,1e-3, or let "
+            "hydra/sweeper=search draw them"
+        )
     if (match := re.match(r"Could not override '(.*?)'", text)) is not None:
         return _unknown_key(match[1], hydra, overrides, name)
     if (match := re.match(r"Could not delete(?: from config\.)? '(.*?)'", text)) is not None:
