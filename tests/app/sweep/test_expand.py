@@ -235,6 +235,8 @@ def test_a_folder_experiment_is_used_as_hydras_users_know_it(hydra: Hydra, jobs:
     assert (one.config["experiment"], one.config["arm"], one.config["optimizer"]["epochs"]) == ("first", "ppo", 7)
     assert to_job(compose(hydra, ["+experiment=first", "experiment=mine"])).config["experiment"] == "mine"
     assert to_job(compose(hydra, ["experiment=mine"])).config["experiment"] == "mine"
+    with pytest.raises(ConfigError, match=r"there is a file of that name: add it with \+experiment=first"):
+        compose(hydra, ["experiment=first"])
     many = jobs_of(hydra, ["+experiment=first,second", "seed=0,1"])
     assert [job.directory for job in many] == [
         Path("outputs", folder, arm, f"seed_{seed}")

@@ -92,7 +92,7 @@ def parser() -> Parser:
     )
     made.add_argument(
         "--columns",
-        type=_keys,
+        type=_columns,
         default=(),
         metavar="NAME[,NAME]",
         help="of table.tex and summary.md, as finished,reward_mean,kl_final,crash/reward; a wrong name lists them all",
@@ -110,6 +110,12 @@ def parser() -> Parser:
 
 def _keys(value: str) -> tuple[str, ...]:
     return tuple(key.strip() for key in value.split(",") if key.strip())
+
+
+def _columns(value: str) -> tuple[str, ...]:
+    if not (names := _keys(value)):
+        raise argparse.ArgumentTypeError("must name at least one column; leave it out for the columns that fit a page")
+    return names
 
 
 def _window(value: str) -> int:

@@ -155,10 +155,26 @@ def compose(hydra: Hydra, overrides: Sequence[str], *, multirun: bool = False, n
     for place in made.hydra.searchpath:
         check_names(Path(str(place).removeprefix("file://")), "hydra.searchpath")
     _check_package(made)
+    _check_experiment(hydra, made, overrides)
     if not multirun:
         with explained(hydra, overrides, name):
             check_own_model(hydra, [made], overrides)
     return made
+
+
+def _check_experiment(hydra: Hydra, made: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse the name of a user's experiment, or of a recipe, without the ``+`` that adds its file.
+
+    Raises:
+        ConfigError: it would name a folder, and the run would have the defaults.
+    """
+    name = made.get("experiment")
+    alone = f"experiment={name}" in overrides and "recipe" not in made.hydra.runtime.choices
+    if alone and name in hydra.config_loader.get_group_options("recipe"):
+        raise ConfigError(
+            f"experiment={name} would only name the runs' folder, and there is a file of that name: add it with "
+            f"+experiment={name}, or call the folder otherwise"
+        )
 
 
 def _check_package(made: DictConfig) -> None:
