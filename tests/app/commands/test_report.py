@@ -1,3 +1,3 @@
-def test_no_columns_is_no_choice(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_columns_is_no_choice(capsys) -> None:
     assert main(["report", "anywhere", "--columns", ""]) == 2
     assert "--columns: must name at least one column" in capsys.readouterr().err
