@@ -40,6 +40,13 @@ def test_k1_in_the_loss_has_a_gradient_and_it_is_noise(tmp_path: Path) -> None:
     assert not result.passed
 
 
+def test_a_clear_answer_ends_it_early(tmp_path: Path) -> None:
+    for overrides, most in ((["algorithm=safe"], 16), (["algorithm=safe_released"], 2)):
+        said: list[str] = []
+        audit(parts_of(small(tmp_path, *overrides)), target_kl=1.0, batches=32, say=said.append)
+        assert 2 <= sum("rollout" in line for line in said) <= most
+
+
 def test_few_rollouts_say_yes_or_nothing(tmp_path: Path) -> None:
     parts = parts_of(small(tmp_path, "rollout.batch_size=8", "algorithm=ppo_released"))
     result = audit(parts, target_kl=1.0, batches=4, say=lambda text: None)

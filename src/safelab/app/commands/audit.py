@@ -25,7 +25,12 @@ def main(arguments: Sequence[str]) -> int:
         "A KL penalty is tested on many rollouts: does its expected gradient lower the KL? An offline run has one "
         "term, the loss on its pairs. Exit code 1: a term that is meant to act is not seen to.",
     )
-    parser.add_argument("--batches", type=int, default=32, help="rollouts for the penalty's test (default 32)")
+    parser.add_argument(
+        "--batches",
+        type=int,
+        default=32,
+        help="rollouts for the penalty's test, at most: a clear effect ends it after 8 (default 32)",
+    )
     parser.add_argument("--kl", type=float, default=1.0, help="KL per token to move the policy to (default 1.0)")
     parser.add_argument("--config-dir", help="a folder with your own groups")
     parser.add_argument("overrides", nargs="*", help="as for safelab train")
