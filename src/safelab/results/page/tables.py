@@ -110,7 +110,7 @@ def _equal_kl_table(report: Report) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             row.arm,
-            text.number(row.kl, 2),
+            f"{row.kl:g}",
             text.number(row.reward.mean, 3),
             f"{text.number(gap.mean, 3, True)} {text.interval(gap.low, gap.high, 3, True)}".strip(),
             text.number(row.gold.mean, 2),
