@@ -98,7 +98,7 @@ def test_every_command_of_the_page_trains_as_it_stands(
         "rollout.max_new_tokens=4",
     ]
     toy = [] if "reward=" in command else ["reward=function", "reward.name=my_parts.rewards:politeness"]
-    assert main([*shlex.split(command), *model, *fast, *toy, *([] if own else ["evaluator=none"])]) == 0
+    assert main([*shlex.split(command), "policy=local", *fast, *toy, *([] if own else ["evaluator=none"])]) == 0
     assert "finished: " in capsys.readouterr().out
 
 
