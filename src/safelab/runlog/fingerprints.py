@@ -28,7 +28,7 @@ from typing import Any
 from safelab.errors import ConfigError, DataError
 from safelab.foreign import is_own
 from safelab.runlog.keys import HOW_RECORDED, not_allowed
-from safelab.runlog.lines import has_begun
+from safelab.runlog.recorded import binds
 from safelab.runlog.schema import INPUTS_FILE
 
 KINDS = (".json", ".safetensors", ".model", ".txt", ".jinja", ".tiktoken", ".py", ".jsonl", ".gz", ".parquet", ".csv")
@@ -63,7 +63,7 @@ def changed_inputs(directory: Path, config: Mapping[str, Any]) -> dict[str, list
         ConfigError: another input differs.
         DataError: the fingerprints cannot be read.
     """
-    changed = since(directory, config) if has_begun(directory) else {}
+    changed = since(directory, config) if binds(directory) else {}
     if refused := not_allowed(changed, config["resume"]["allow"]):
         what = "; ".join(f"{key}: {', '.join(changed[key])}" for key in refused)
         raise ConfigError(

@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from safelab.runlog.schema import CHECKPOINT_DIR, METRICS_FILE
+from safelab.runlog.schema import METRICS_FILE
 
 Record = Mapping[str, Any]
 
@@ -26,12 +26,6 @@ def last_update(directory: Path) -> int:
     """The update of the last whole row of ``metrics.jsonl``; -1 if there is none."""
     _, rows = kept(directory / METRICS_FILE, lambda record: True)
     return max(map(update_of, rows), default=-1)
-
-
-def has_begun(directory: Path) -> bool:
-    """Whether the run there has a row or a checkpoint; one that failed before binds nobody to its configuration."""
-    checkpoints = directory / CHECKPOINT_DIR
-    return last_update(directory) >= 0 or (checkpoints.is_dir() and any(checkpoints.iterdir()))
 
 
 def kept(path: Path, stays: Callable[[Record], bool]) -> tuple[list[str], list[Record]]:

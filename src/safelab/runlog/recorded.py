@@ -5,7 +5,9 @@ from typing import Any
 
 from safelab.errors import DataError
 from safelab.runlog.files import read_yaml
-from safelab.runlog.schema import CONFIG_FILE, config_today
+from safelab.runlog.lines import last_update
+from safelab.runlog.schema import CHECKPOINT_DIR, CONFIG_FILE, config_today
+from safelab.runlog.writer import read_info
 
 
 def read_config(directory: Path) -> dict[str, Any]:
@@ -31,3 +33,17 @@ def _damaged(path: Path, reason: str) -> DataError:
         f"{path} must be the configuration that the run wrote, and is not ({reason}); put it back from a copy, "
         "or remove the run's directory and train again"
     )
+
+
+def binds(directory: Path) -> bool:
+    """Whether going on with the run there takes its configuration and inputs: not if it failed before its first update.
+
+    A record that cannot be read binds; what is wrong with it is told where it is read.
+    """
+    checkpoints = directory / CHECKPOINT_DIR
+    if last_update(directory) >= 0 or (checkpoints.is_dir() and any(checkpoints.iterdir())):
+        return True
+    try:
+        return read_info(directory).status != "failed"
+    except DataError:
+        return True

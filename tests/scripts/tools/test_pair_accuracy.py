@@ -30,7 +30,7 @@ def found(world: Path, monkeypatch, capsys, rate: str) -> tuple[float, float]:
     run = world / rate / "default" / "x" / "seed_0"
     monkeypatch.setattr(sys, "argv", ["pair_accuracy.py", str(run), str(world / "hh.jsonl"), "--last", "4", "--trust"])
     pair_accuracy.main()
-    said = re.search(r"^4 pairs: accuracy (\S+) \+- \S+, mean margin (\S+) nats$", capsys.readouterr().out, re.M)
+    said = re.search(r"^4 pairs: accuracy (\S+) \[\S+, \S+\], mean margin (\S+) nats$", capsys.readouterr().out, re.M)
     assert said is not None
     return float(said[1]), float(said[2])
 

@@ -18,8 +18,8 @@ from safelab.foreign import passed_through, told
 from safelab.runlog.fingerprints import changed_inputs, taken, text_of
 from safelab.runlog.flat import leaves
 from safelab.runlog.keys import HOW_RECORDED, not_allowed
-from safelab.runlog.lines import has_begun, last_update
-from safelab.runlog.recorded import read_config
+from safelab.runlog.lines import last_update
+from safelab.runlog.recorded import binds, read_config
 from safelab.runlog.schema import CHECKPOINT_DIR, INPUTS_FILE, RUN_FILE, RunInfo
 from safelab.runlog.writer import RunWriter, read_info, take
 from safelab.training.components import Components
@@ -218,7 +218,7 @@ def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[A
             f"resume must be auto or must, got never: {directory} holds a run; choose another arm, experiment or "
             "output_dir, or remove it"
         )
-    if not has_begun(directory):
+    if not binds(directory):
         return {}
     there, here = leaves(read_config(directory)), leaves(config)
     changed = sorted(
