@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make demo` and `make test` set themselves up. CI runs `make check` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test check audit docs format clean
+.PHONY: help setup demo quick test tutorials check audit docs format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +17,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c '$(NEW_ENOUGH)' 2>/dev/null && { echo $$p; break; }; done)
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(STAMP)  ## create .venv and install the locked versions
 
@@ -40,6 +40,9 @@ quick: setup  ## run the tests of parts and formulas, in a minute or two: for wh
 
 test: setup  ## run all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+tutorials: setup  ## run every tutorial and notebook as it stands, the long ones too
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or long" tests/docs
 
 check: setup  ## lint, formatting, types, who may import whom
 	$(BIN)/ruff check $(CODE)

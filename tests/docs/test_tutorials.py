@@ -23,15 +23,23 @@ def shell(tmp_path: Path) -> dict[str, str]:
         words = shlex.join([sys.executable, *arguments])
         (folder / name).write_text(f'#!/bin/sh\nexec {words} "$@"\n')
         (folder / name).chmod(0o755)
-    return environment({"PATH": os.pathsep.join([str(folder), os.environ["PATH"]]), "COLUMNS": "80"})
+    path = os.pathsep.join([str(folder), os.environ["PATH"]])
+    # The cores are shared with other tests, and threads that wait for one cost more than they bring.
+    return environment({"PATH": path, "COLUMNS": "80", "OMP_NUM_THREADS": "1"})
 
 
 def test_there_are_six() -> None:
     assert [path.name[:2] for path in TUTORIALS] == [f"{number:02}" for number in range(1, 7)]
 
 
+# Minutes each: `make tutorials` runs these two as well.
+LONG = ("04_ablation", "05_your_own_method")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("page", TUTORIALS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, id=page.stem, marks=[pytest.mark.long] * (page.stem in LONG)) for page in TUTORIALS]
+)
 def test_it_does_what_it_says(page: Path, tmp_path: Path, shell: dict[str, str]) -> None:
     home = tmp_path / "home"
     home.mkdir()
