@@ -1,10 +1,12 @@
 """What `dry_run` foretells of memory against what a run takes, and how the peak grows with the micro-batch.
 
-    .venv/bin/python -m scripts.bench.memory [--case NAME ...] [--micro-batches]
+    .venv/bin/python -m scripts.bench.memory [--case NAME ...] [--micro-batches] [--plain-malloc]
+    .venv/bin/python -m scripts.bench.memory --model FOLDER [--plain-malloc]
 
 Random weights on a CPU, two updates per case in a process of its own. "measured" is what torch's allocator held at
 most (its own reports to the profiler) and the weights; "resident" is the growth of the process's resident set with the
-weights, which has what libraries and malloc keep besides. No reward model: the reward counts characters.
+weights, which has what libraries and malloc keep besides; malloc is told to give back what is freed, unless it is
+plain. No reward model: the reward counts characters. ``--model``: a chat model of yours with LoRA in place of a case.
 """
 
 import argparse
@@ -54,8 +56,23 @@ CASES = {
 }  # fmt: skip
 
 
+OF_A_FOLDER = "local"
+"""The family of a model that is there, which ``policy.path`` among the overrides names."""
+
+QUESTIONS = [f"What is the capital of country number {number}, and why is that so?" for number in range(10)]
+
+
+def chat_model(folder: Path) -> Case:
+    """8 responses of at most 32 tokens to those questions, by the chat model in ``folder`` with LoRA."""
+    told = (*LORA, f"policy.path={folder}", "policy.prompt_template=chat")
+    return Case(family=OF_A_FOLDER, width=0, layers=0, vocabulary=0, overrides=told, prompt=512, response=32)
+
+
 def make_model(directory: Path, case: Case) -> None:
-    """Random weights, a tokenizer of as many words, and prompts of one length."""
+    """Random weights, a tokenizer of as many words, and prompts of one length; questions for a model that is there."""
+    if case.family == OF_A_FOLDER:
+        (directory / "prompts.txt").write_text("\n".join(QUESTIONS) + "\n")
+        return
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
@@ -129,12 +146,13 @@ def status(name: str) -> int:
     raise SystemExit(f"/proc/self/status has no {name}")
 
 
-def in_a_process(case: Case) -> dict[str, float]:
-    """``measure`` both ways, each in a process of its own whose malloc gives back what is freed."""
+def in_a_process(case: Case, plain: bool = False) -> dict[str, float]:
+    """``measure`` both ways, each in a process of its own; its malloc gives back what is freed, unless it is plain."""
     with TemporaryDirectory() as folder:
         directory = Path(folder)
         make_model(directory, case)
-        environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
+        giving = {} if plain else {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
+        environment = {**os.environ, **giving}
         found: dict[str, float] = {}
         for how in ("resident", "measured"):
             told = [json.dumps(asdict(case)), "--how", how]
@@ -162,6 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", action="append", help="only these of: " + "; ".join(CASES))
     parser.add_argument("--micro-batches", action="store_true", help="the peak over the micro-batch instead")
+    parser.add_argument("--model", type=Path, help="the folder of a chat model instead")
+    parser.add_argument("--plain-malloc", action="store_true", help="malloc may keep what is freed")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--how", help=argparse.SUPPRESS)
     flags = parser.parse_args(arguments)
@@ -176,8 +196,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             case = Case(family="qwen2", width=384, layers=8, vocabulary=16384, overrides=overrides)
             show(f"qwen2 20M, LoRA, micro-batch {size}", in_a_process(case))
         return
-    for name in flags.case or CASES:
-        show(name, in_a_process(CASES[name]))
+    cases = {"chat model, LoRA": chat_model(flags.model.absolute())} if flags.model else CASES
+    for name in flags.case or cases:
+        show(name, in_a_process(cases[name], flags.plain_malloc))
 
 
 if __name__ == "__main__":

@@ -105,7 +105,9 @@ def option(group: str, path: Path) -> list[str]:
 
 def group_page(conf: Path, group: str) -> str:
     """The page of a group: each of its options, then those of the groups that are nested in it."""
-    lines = [f"# `{group}`", "", f"Choose one with `{group}=NAME`; the files lie in `conf/{group}/`.", ""]
+    lines = [f"# `{group}`", ""]
+    if any((conf / group).glob("*.yaml")):
+        lines += [f"Choose one with `{group}=NAME`; the files lie in `conf/{group}/`.", ""]
     for folder in [conf / group, *sorted(path for path in (conf / group).rglob("*") if path.is_dir())]:
         name = folder.relative_to(conf).as_posix()
         for path in sorted(folder.glob("*.yaml")):
