@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 GIB = 2**30
 
 MORE_ON_A_CPU = "on a CPU the process holds more: its libraries, and what malloc keeps of freed memory"
-"""2.3 times the tensors where we measured it: docs/log.md."""
+"""Twice the tensors where we measured it: docs/log.md."""
 
 # Shapes of the presets' models (their published config.json), so that a dry run needs neither files nor hub.
 SHAPES: dict[str, dict[str, Any]] = {
