@@ -184,7 +184,7 @@ class TrainBatch:
         """One advantage per response, where the run gives all its tokens the same: that of its first token."""
         return self.advantage_tok[:, 0]
 
-    def rows(self, index: Int[Tensor, "n"]) -> "TrainBatch":
+    def rows(self, index: Int[Tensor, "n"] | slice) -> "TrainBatch":
         """The sequences at ``index``, in that order."""
         tensors = {field.name: getattr(self, field.name) for field in fields(self)}
         chosen: dict[str, Any] = {name: tensor[index] for name, tensor in tensors.items() if tensor is not None}

@@ -48,6 +48,7 @@ def tiny_policy(
         path=str(model_directory(tied)),
         dtype="float32",
         attention="sdpa",
+        packing="auto",
         gradient_checkpointing=gradient_checkpointing,
         compile=compiled,
         prompt_template="plain",

@@ -42,7 +42,7 @@ class Bigram(nn.Module):
     def log_probs(self, hidden: Tensor) -> Tensor:
         return torch.log_softmax(hidden @ self.out, dim=-1)
 
-    def token_stats(self, hidden: Tensor, ids: Tensor, reference: Any = None) -> TokenStats:
+    def token_stats(self, hidden: Tensor, ids: Tensor, reference: Any = None, mask: Any = None) -> TokenStats:
         logp = self.log_probs(hidden)
         given: dict[str, Tensor] = {}
         if reference is not None:
@@ -119,7 +119,7 @@ def parts(**given: Any) -> Components:
         "objective": objective(),
         "controller": controller(),
         "aggregation": component("aggregation", "token_mean"),
-        "optimizer": SimpleNamespace(minibatches=1, micro_batch_size=None),
+        "optimizer": SimpleNamespace(minibatches=1, micro_batch_size=None, micro_batch_tokens=None),
         "advantage": SimpleNamespace(needs=frozenset()),
         **given,
     }

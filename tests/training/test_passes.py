@@ -20,7 +20,7 @@ def test_the_scoring_pass_may_serve_the_first_epoch(
     config = small(tmp_path, f"algorithm={algorithm}", f"policy/adapter={adapter}", "optimizer.lr=1e-2")
     shared = numbers(trained(config)[2])
     asked = []
-    monkeypatch.setattr(loop, "reuses_pass", lambda parts: bool(asked.append(parts)))
+    monkeypatch.setattr(loop, "reuses_pass", lambda parts, rollout: bool(asked.append(parts)))
     assert numbers(trained(config)[2]) == shared
     assert len(asked) == 3
 

@@ -21,7 +21,6 @@ from safelab.training.stages import (
     score_greedy,
     score_rewards,
     score_tokens,
-    slices,
 )
 from safelab.types import Greedy, PromptBatch, Rollout, Scored
 from support import toy
@@ -117,19 +116,6 @@ def test_a_stale_rollout_keeps_the_log_probabilities_of_its_writer() -> None:
     torch.testing.assert_close(rollout.logp_rollout_tok[rollout.mask].tolist(), writer, atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize(("count", "size"), [(7, 3), (6, 3), (5, 1)])
-def test_slices_cover_all_rows_once(count: int, size: int) -> None:
-    rows = list(range(count))
-    cut = [rows[piece] for piece in slices(count, size)]
-    assert [row for piece in cut for row in piece] == rows
-    assert max(map(len, cut)) <= size
-
-
-@pytest.mark.parametrize("size", [None, 5, 9])
-def test_what_fits_is_not_cut(size: int | None) -> None:
-    assert slices(5, size) == [None]
-
-
 def rewarding(score, gold=None) -> Components:
     return toy.parts(
         reward=SimpleNamespace(score=score), evaluator=SimpleNamespace(score=lambda prompts, responses, ended: gold)
@@ -201,7 +187,7 @@ def scored(parts: Components, rollout: Rollout | None = None) -> Scored:
 
 @pytest.mark.parametrize("micro", [None, 1, 2])
 def test_every_token_is_measured_under_policy_and_reference(micro: int | None) -> None:
-    parts = toy.parts(optimizer=SimpleNamespace(micro_batch_size=micro))
+    parts = toy.parts(optimizer=SimpleNamespace(micro_batch_size=micro, micro_batch_tokens=None))
     found = scored(parts)
     for row, column, before, token in toy.tokens(found.rollout):
         now = toy.log_softmax(parts.policy.module, before)

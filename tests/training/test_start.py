@@ -23,8 +23,8 @@ class Reading(CausalModel):
     def __init__(self, model: CausalModel, spoil: Any) -> None:
         self._model, self._spoil = model, spoil
 
-    def token_stats(self, hidden: Any, ids: Any, reference: Any = None) -> TokenStats:
-        return self._model.token_stats(hidden, ids, reference)
+    def token_stats(self, hidden: Any, ids: Any, reference: Any = None, mask: Any = None) -> TokenStats:
+        return self._model.token_stats(hidden, ids, reference, mask)
 
     def log_probs(self, hidden: Any) -> Any:
         return self._model.log_probs(hidden)

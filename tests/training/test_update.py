@@ -30,7 +30,7 @@ from support import toy
 
 
 def made(minibatches: int = 1, micro: int | None = None, **given) -> Components:
-    cut = SimpleNamespace(minibatches=minibatches, micro_batch_size=micro)
+    cut = SimpleNamespace(minibatches=minibatches, micro_batch_size=micro, micro_batch_tokens=None)
     return toy.parts(optimizer=cut, controller=toy.controller("loss_exact"), **given)
 
 
@@ -119,9 +119,10 @@ def test_one_minibatch_is_the_batch_as_it_is() -> None:
 
 def test_micro_batches_are_pieces_in_order() -> None:
     batch = toy.batch(made())
-    assert [piece.returns.shape[0] for piece in micro_batches(batch, 2)] == [2, 1]
-    assert torch.equal(torch.cat([piece.ids for piece in micro_batches(batch, 2)]), batch.ids)
-    assert list(micro_batches(batch, None)) == list(micro_batches(batch, 3)) == [batch]
+    whole, cut, three = made(), made(micro=2), made(micro=3)
+    assert [piece.returns.shape[0] for piece in micro_batches(cut, batch)] == [2, 1]
+    assert torch.equal(torch.cat([piece.ids for piece in micro_batches(cut, batch)]), batch.ids)
+    assert list(micro_batches(whole, batch)) == list(micro_batches(three, batch)) == [batch]
 
 
 def test_an_epoch_steps_once_for_each_minibatch_and_tells_means_over_its_tokens() -> None:

@@ -28,7 +28,7 @@ from safelab.contracts.controller import (
 )
 from safelab.contracts.critic import Critic
 from safelab.contracts.losses import Aggregation, Anchor, EntropyPositions, Objective, Preference, StatelessObjective
-from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler
+from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler, Tally
 from safelab.contracts.part import Context, Need, Part
 from safelab.contracts.reward import Reward
 from safelab.contracts.run import Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
@@ -110,6 +110,7 @@ __all__ = [
     "Shaped",
     "Shaping",
     "StatelessObjective",
+    "Tally",
     "Term",
     "Threshold",
     "Tracker",

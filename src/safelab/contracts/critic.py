@@ -9,13 +9,17 @@ from safelab.types import Grain
 
 
 class Critic(ABC):
-    """``critic``: value heads on the policy's hidden states. ``grain`` None: there are no values (v = 0)."""
+    """``critic``: value heads on the policy's hidden states. ``grain`` None: there are no values (v = 0).
+
+    ``reads_padding``: whether it reads hidden states behind a response's end, which are then computed.
+    """
 
     module: nn.Module
     target: nn.Module | None
     grain: Grain | None
     coef: float
     warmup_updates: int
+    reads_padding: bool = False
 
     @abstractmethod
     def heads(self, hidden: Float[Tensor, "b t1 d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b v h"]:

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,25 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from safelab.types import Greedy, PromptBatch, Rollout, TokenStats
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts the positions that went through models, and how many of them held a token."""
+
+    tokens: list[int | Tensor] = field(default_factory=list)
+    positions: int = 0
+
+    def add(self, tokens: int | Tensor, positions: int) -> None:
+        """One more pass. A count that is still on a device is read when it is asked for."""
+        self.tokens.append(tokens)
+        self.positions += positions
+
+    def take(self) -> float | None:
+        """The share of useful positions since the last time; None if there was no pass."""
+        tokens, positions = sum(int(count) for count in self.tokens), self.positions
+        self.tokens, self.positions = [], 0
+        return tokens / positions if positions else None
 
 
 class CausalModel(ABC):
@@ -24,7 +44,8 @@ class CausalModel(ABC):
     ) -> Float[Tensor, "b t1 d"]:
         """Last hidden states from the last prompt token to the last response column: t + 1 of them.
 
-        Column i predicts response token i; column 0 has seen the prompt only.
+        Column i predicts response token i; column 0 has seen the prompt only. What stands behind a response's last
+        token may be anything finite, see ``Policy.keep_padding``.
         """
 
     @abstractmethod
@@ -33,8 +54,12 @@ class CausalModel(ABC):
         hidden: Float[Tensor, "b t d"],
         ids: Int[Tensor, "b t"],
         reference: "tuple[CausalModel, Float[Tensor, 'b t d']] | None" = None,
+        mask: Bool[Tensor, "b t"] | None = None,
     ) -> TokenStats:
-        """Log-probability, entropy and (given a reference) exact KL of each response token, in float32."""
+        """Log-probability, entropy and (given a reference) exact KL of each response token, in float32.
+
+        ``mask``: True for the tokens that are read; what the rest is told may be anything finite.
+        """
 
     @abstractmethod
     def log_probs(self, hidden: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows vocab"]:
@@ -54,7 +79,8 @@ class Policy(ABC):
 
     ``ends``: the tokens that end a response. ``positions``: of the longest sequence, None for no limit.
     ``trained_at``: tokens that it was made for where it reads on beyond them, None if that is not known.
-    ``unused_template``: whether its tokenizer has a chat template, and prompts are not written by it.
+    ``unused_template``: whether its tokenizer has a chat template, and prompts are not written by it. ``tally``: of the
+    positions that ``model`` and ``reference`` read; None for a policy that does not count.
     """
 
     module: nn.Module
@@ -65,6 +91,10 @@ class Policy(ABC):
     positions: int | None = None
     trained_at: int | None = None
     unused_template: bool = False
+    tally: Tally | None = None
+
+    def keep_padding(self) -> None:  # noqa: B027 (most compute it anyway)
+        """From now on compute what stands on padding too: a part of the run reads it, as the released code does."""
 
     @abstractmethod
     def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:

@@ -27,14 +27,16 @@ class OptimizerFactory(Part, ABC):
     """``optimizer``: how often and how far an update moves the weights.
 
     ``epochs``: passes over a rollout. ``minibatches``: optimiser steps per pass. ``micro_batch_size``: sequences
-    per forward pass, null for the whole minibatch; it changes memory, not numbers. ``target_kl``: in nats per
-    response token; an update ends after the first pass whose KL from the policy before it (k3) is above this; null:
-    every update makes all its epochs.
+    per forward pass, null for the whole minibatch; it changes memory, not numbers. ``micro_batch_tokens``: likewise
+    the most tokens, prompts included, that go into one pass, but for a sequence that has more. ``target_kl``: in nats
+    per response token; an update ends after the first pass whose KL from the policy before it (k3) is above this;
+    null: every update makes all its epochs.
     """
 
     epochs: Annotated[int, Field(ge=1)]
     minibatches: Annotated[int, Field(ge=1)]
     micro_batch_size: Annotated[int, Field(ge=1)] | None
+    micro_batch_tokens: Annotated[int, Field(ge=1)] | None
     target_kl: Annotated[float, Field(gt=0)] | None
 
     @abstractmethod

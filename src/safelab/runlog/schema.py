@@ -37,20 +37,28 @@ RENAMED = {"controller/coef": "controller/kl_slope"}
 FROM_FILES = ("text", "jsonl", "hub", "hh_rlhf")
 """Options of ``data`` and ``pairs`` that read files, and so have the key ``skip_unfit``."""
 
+NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
+    "data": (FROM_FILES, {"skip_unfit": False}),
+    "pairs": (FROM_FILES, {"skip_unfit": False}),
+    "policy": (("causal_lm", "tiny"), {"packing": "none"}),
+    "optimizer": (("adamw", "adamw_8bit"), {"micro_batch_tokens": None}),
+}
+"""Keys that options of a group have since 0.1.0, and what their runs did before there was the key."""
+
 
 def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration under today's keys, so that runs of older versions are read and go on.
 
     Up to 0.1.0 ``controller.route`` was text; it is a group since. Prompts that could not be read ended the run, and no
-    study named its baseline.
+    study named its baseline. Up to 0.2.0 every pass was as wide as its widest row, and pieces were counted in rows.
     """
     controller = config.get("controller")
     today = {"baseline": None, **config} if config else {}
     if isinstance(controller, Mapping) and isinstance(controller.get("route"), str):
         today["controller"] = {**controller, "route": {"name": controller["route"]}}
-    for group in ("data", "pairs"):
-        if isinstance(part := config.get(group), Mapping) and part.get("name") in FROM_FILES:
-            today[group] = {"skip_unfit": False, **part}
+    for group, (names, before) in NEW_KEYS.items():
+        if isinstance(part := config.get(group), Mapping) and part.get("name") in names:
+            today[group] = {**before, **part}
     return today
 
 

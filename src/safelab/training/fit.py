@@ -128,7 +128,9 @@ def _unshaped(reason: str) -> Callable[[Mapping[str, Any]], str | None]:
 
 def _whole_minibatch(config: Mapping[str, Any]) -> str | None:
     rows = -(-config["rollout"]["batch_size"] // config["optimizer"]["minibatches"])
-    size = config["optimizer"]["micro_batch_size"]
+    size, tokens = config["optimizer"]["micro_batch_size"], config["optimizer"]["micro_batch_tokens"]
+    if tokens is not None:
+        return f"optimizer.micro_batch_tokens must be null, got {tokens}: the loss is no sum over pieces"
     if size is None or size >= rows:
         return None
     return (

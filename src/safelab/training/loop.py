@@ -60,7 +60,9 @@ def train_update(parts: Components, state: TrainState) -> Step:
         reward_seq, gold_seq = stages.score_rewards(parts, rollout)
         greedy_seq = stages.score_greedy(parts, rollout)
     with clock.span("update"):
-        scored, first_pass = stages.score_with_pass(parts, rollout, reward_seq, gold_seq, keep=reuses_pass(parts))
+        scored, first_pass = stages.score_with_pass(
+            parts, rollout, reward_seq, gold_seq, keep=reuses_pass(parts, rollout)
+        )
         signals = stages.observe(scored)
         if parts.controller.step_every == "rollout":
             state = replace(state, controller=parts.controller.step(state.controller, signals))
@@ -140,6 +142,6 @@ def advance(counters: Counters, rollout: Rollout) -> Counters:
 
 def start_audit(parts: Components, plan: Plan, batch: TrainBatch, first_pass: Pass | None) -> list[dict[str, Any]]:
     """Which terms the loss of the first micro-batch has and what they reach; ``safelab audit`` does it in full."""
-    piece = next(micro_batches(batch, parts.optimizer.micro_batch_size))
+    piece = next(micro_batches(parts, batch))
     terms = step_zero(parts, plan, piece, first_pass)
     return [{"update": 0, "kind": "audit", "kl_route": parts.controller.route.name, "terms": terms}]

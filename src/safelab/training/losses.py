@@ -150,7 +150,7 @@ def forward(parts: Components, plan: Plan, batch: TrainBatch) -> tuple[Tensor, T
     hidden = model.hidden(batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
     exact = parts.controller.route.needs_exact and plan.kl_coef != 0.0
     reference = (parts.policy.reference, batch.hidden_ref) if exact else None
-    return hidden, model.token_stats(hidden[:, :-1], batch.ids, reference)
+    return hidden, model.token_stats(hidden[:, :-1], batch.ids, reference, mask=batch.mask)
 
 
 def _entropy(positions: str, entropy_tok: Tensor, batch: TrainBatch, whole: Counts) -> Float[Tensor, ""]:

@@ -46,7 +46,7 @@ def metric_row(
         **controller_metrics(plan, stats, parts.controller.preview_max_kl is not None),
         **response_metrics(scored.rollout),
         **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
-        **time_metrics(int(scored.rollout.mask.sum()), clock),
+        **time_metrics(parts, int(scored.rollout.mask.sum()), clock),
     }
 
 
@@ -156,10 +156,12 @@ def guard_metrics(recovery: Recovery) -> dict[str, float]:
     return {"guard/rollbacks": len(recovery.rollbacks), "guard/kl_coef_scale": recovery.kl_coef_scale}
 
 
-def time_metrics(tokens: int, clock: Clock) -> dict[str, float]:
-    """Seconds of this update by part, ``tokens`` per second of the whole, peak memory."""
+def time_metrics(parts: Components, tokens: int, clock: Clock) -> dict[str, float]:
+    """Seconds of this update by part, ``tokens`` per second of the whole, share of positions that held one, memory."""
     total = clock.total()
+    useful = None if parts.policy.tally is None else parts.policy.tally.take()
     return {
+        **({} if useful is None else {"speed/useful_share": useful}),
         **{f"time/{name}_s": seconds for name, seconds in clock.spans.items()},
         "time/total_s": total,
         "speed/tokens_per_s": tokens / total,

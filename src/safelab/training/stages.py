@@ -18,6 +18,7 @@ from safelab.maths.divergence import k1
 from safelab.maths.masked import masked_mean
 from safelab.maths.seeds import row_seeds
 from safelab.training.components import Components
+from safelab.training.pieces import rollout_pieces
 from safelab.training.state import TrainState
 from safelab.types import Pass, Plan, PromptBatch, Rollout, Scored, Signals, TrainBatch
 
@@ -80,9 +81,9 @@ def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Roll
 def _log_probs(parts: Components, rollout: Rollout) -> Float[Tensor, "b t"]:
     """Log-probabilities of the response tokens under the policy as it is now."""
     model, pieces = parts.policy.model, []
-    for rows in slices(len(rollout.ids), parts.optimizer.micro_batch_size):
+    for rows in rollout_pieces(parts, rollout):
         inputs = _inputs(rollout, rows)
-        pieces.append(model.token_stats(model.hidden(*inputs)[:, :-1], inputs[2]).logp_tok)
+        pieces.append(model.token_stats(model.hidden(*inputs)[:, :-1], inputs[2], mask=inputs[3]).logp_tok)
     return torch.cat(pieces)
 
 
@@ -175,7 +176,7 @@ def score_with_pass(
         with torch.no_grad():
             pieces = [
                 _measured(parts, rollout, *_passes(parts, rollout, rows), rows)
-                for rows in slices(len(rollout.ids), parts.optimizer.micro_batch_size)
+                for rows in rollout_pieces(parts, rollout)
             ]
     whole = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]} if len(pieces) > 1 else pieces[0]
     stored = rollout.logp_rollout_tok
@@ -189,13 +190,6 @@ def score_with_pass(
     return scored, seen
 
 
-def slices(count: int, size: int | None) -> list[slice | None]:
-    """Rows of each micro-batch; None stands for all of them as they are."""
-    if size is None or size >= count:
-        return [None]
-    return [slice(start, start + size) for start in range(0, count, size)]
-
-
 def _passes(parts: Components, rollout: Rollout, rows: slice | None) -> tuple[Tensor, Pass]:
     """Reference and policy on some rows: the reference's hidden states, and what the policy's pass gives."""
     inputs = _inputs(rollout, rows)
@@ -203,7 +197,8 @@ def _passes(parts: Components, rollout: Rollout, rows: slice | None) -> tuple[Te
     with torch.no_grad():
         hidden_ref = reference.hidden(*inputs)[:, :-1]
     hidden = model.hidden(*inputs)
-    return hidden_ref, Pass(hidden=hidden, stats=model.token_stats(hidden[:, :-1], inputs[2], (reference, hidden_ref)))
+    stats = model.token_stats(hidden[:, :-1], inputs[2], (reference, hidden_ref), mask=inputs[3])
+    return hidden_ref, Pass(hidden=hidden, stats=stats)
 
 
 def _inputs(rollout: Rollout, rows: slice | None) -> tuple[Tensor, ...]:

@@ -15,8 +15,9 @@ from safelab.maths.seeds import derive_seed, generator
 from safelab.maths.wide import wide
 from safelab.training.components import Components
 from safelab.training.losses import Terms, counts, loss_terms
+from safelab.training.pieces import rollout_pieces, slices
 from safelab.training.state import TrainState
-from safelab.types import Counts, Pass, Plan, TrainBatch
+from safelab.types import Counts, Pass, Plan, Rollout, TrainBatch
 
 
 @dataclass(slots=True)
@@ -94,10 +95,9 @@ def run_epoch(
     return terms
 
 
-def reuses_pass(parts: Components) -> bool:
+def reuses_pass(parts: Components, rollout: Rollout) -> bool:
     """Whether the pass that scores the rollout is also the first that trains: an update is one batch in one piece."""
-    size = parts.optimizer.micro_batch_size
-    return parts.optimizer.minibatches == 1 and (size is None or size >= parts.rollout.batch_size)
+    return parts.optimizer.minibatches == 1 and rollout_pieces(parts, rollout) == [None]
 
 
 def minibatches(parts: Components, size: int, update: int, epoch: int) -> Iterator[Int[Tensor, "n"] | None]:
@@ -126,7 +126,7 @@ def step(
     optimizers = state.optimizers
     whole = counts(minibatch)
     pieces = []
-    for piece in micro_batches(minibatch, parts.optimizer.micro_batch_size):
+    for piece in micro_batches(parts, minibatch):
         terms = loss_terms(
             parts,
             plan,
@@ -224,13 +224,11 @@ def check_weights(parts: Components, state: TrainState) -> None:
         refuse_non_finite(f"the norm of the {name}", float(nn.utils.get_total_norm(weights)), state.counters.update)
 
 
-def micro_batches(minibatch: TrainBatch, size: int | None) -> Iterator[TrainBatch]:
-    """Pieces of at most ``size`` sequences, in order."""
-    if size is None or size >= len(minibatch):
-        yield minibatch
-        return
-    for rows in torch.split(torch.arange(len(minibatch), device=minibatch.ids.device), size):
-        yield minibatch.rows(rows)
+def micro_batches(parts: Components, minibatch: TrainBatch) -> Iterator[TrainBatch]:
+    """What goes through the model together, in order."""
+    size, tokens = parts.optimizer.micro_batch_size, parts.optimizer.micro_batch_tokens
+    for rows in slices(size, tokens, minibatch.prompt_mask, minibatch.mask):
+        yield minibatch if rows is None else minibatch.rows(rows)
 
 
 def limit_gradient(module: nn.Module, max_norm: float | None) -> float:
@@ -289,6 +287,6 @@ def update_kl(parts: Components, batch: TrainBatch) -> float:
     """k3 of the policy before the update to the one after, on the rollout's tokens: nats per token."""
     model = parts.policy.model
     hidden = model.hidden(batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
-    logp_tok = model.token_stats(hidden[:, :-1], batch.ids).logp_tok
+    logp_tok = model.token_stats(hidden[:, :-1], batch.ids, mask=batch.mask).logp_tok
     # Tokens of the old policy: k3 of log(old / new) estimates KL(old || new) without bias.
     return float(masked_mean(k3(batch.logp_old_tok - logp_tok), batch.mask))

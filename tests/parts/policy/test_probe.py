@@ -24,7 +24,8 @@ SOUND = ["LlamaConfig", "MistralConfig", "Gemma3TextConfig", "MixtralConfig", "G
 
 def policy(path: Path, **changes: Any) -> Any:
     options = {
-        "name": "causal_lm", "path": str(path), "dtype": "float32", "attention": "sdpa", "compile": False,
+        "name": "causal_lm", "path": str(path), "dtype": "float32", "attention": "sdpa", "packing": "auto",
+        "compile": False,
         "gradient_checkpointing": False, "prompt_template": "plain", "max_prompt_tokens": 16,
         "sampling_temperature": 1.0, "adapter": {"name": "none", "reference_dtype": None}, **changes,
     }  # fmt: skip
@@ -82,7 +83,7 @@ def test_bfloat16_rounds_less_than_is_tolerated_and_a_fault_is_seen_in_it(name: 
     module = policy(write(name, tmp_path), dtype="bfloat16").module
     batch = _probe.batch_for(module, tokenizer())
     with torch.no_grad():
-        plain, padded = _probe.plain_logits(module, batch), _probe.padded_logits(module, batch)
+        plain, padded = _probe.plain_logits(module, batch), _probe.uncached_logits(module, batch, "padded")
         moved = module(input_ids=batch.ids, use_cache=False).logits[:, -6:].float()  # no mask: padding is read as text
     assert _probe.error_of(padded, plain) < 0.1 * _probe.TOLERATED[torch.bfloat16]
     assert _probe.error_of(moved[1:], plain[1:]) > 2 * _probe.TOLERATED[torch.bfloat16]

@@ -12,6 +12,7 @@ def build(said: list[str]):
         "max_prompt_tokens": 64,
         "sampling_temperature": 1.0,
         "attention": "sdpa",
+        "packing": "none",
         "gradient_checkpointing": False,
         "adapter": {"name": "none", "reference_dtype": None},
     }

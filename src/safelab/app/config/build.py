@@ -78,10 +78,18 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
         if group == "policy":
             check_length(config, made["policy"].positions)
     parts = Components(settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **made)
+    if reads_padding(parts):
+        parts.policy.keep_padding()
     if parts.preference is None and (said := built_misfit(parts.advantage.needs, parts.advantage.name, parts.critic)):
         raise ConfigError(said)
     check_first_texts(parts, reader(context))
     return parts
+
+
+def reads_padding(parts: Components) -> bool:
+    """Whether a part looks at what stands behind a response's end, as SAFE's released code does."""
+    entropies = getattr(parts.objective, "entropy_positions", "response")
+    return entropies == "all" or getattr(parts.critic, "reads_padding", False)
 
 
 def check_first_texts(parts: Components, read: Callable[[str], None]) -> None:

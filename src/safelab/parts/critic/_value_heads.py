@@ -82,6 +82,7 @@ class HeadCritic(Critic):
         self.grain: Grain = "token" if options.read_at == "per_token" else "sequence"
         self.coef = options.coef
         self.warmup_updates = options.warmup_updates
+        self.reads_padding = options.read_at == "last_position"
         self._options = options
         self._joint = joint
         self.target: nn.Module | None = None

@@ -1,6 +1,7 @@
 """A policy over a causal model of ``transformers``."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,10 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
-from safelab.contracts import Adapted, CausalModel, Decoding, Policy
+from safelab.contracts import Adapted, Decoding, Policy
 from safelab.parts.policy._decoding import Growing, Memory, sample
 from safelab.parts.policy._probe import check_fixed_cache
+from safelab.parts.policy._reading import CausalReader
 from safelab.parts.policy._static_cache import Reserved
 from safelab.parts.policy._texts import Texts, rows_of
 from safelab.pretrained.ends import end_tokens
@@ -23,11 +25,12 @@ class CausalPolicy(Policy):
     """What an adapter made of a model, how it and its reference are read, and its texts."""
 
     def __init__(
-        self, adapted: Adapted, model: CausalModel, reference: CausalModel, texts: Texts, sampling_temperature: float
+        self, adapted: Adapted, model: CausalReader, reference: CausalReader, texts: Texts, sampling_temperature: float
     ) -> None:
         self.module = adapted.trained
-        self.model = model
-        self.reference = reference
+        self.model: CausalReader = model
+        self.reference: CausalReader = reference
+        self.tally = model.tally
         # Not of the configuration: some models project their hidden states before the head.
         self.hidden_size = int(adapted.inner.get_output_embeddings().weight.shape[-1])
         self.positions = positions_of(adapted.inner.config)
@@ -43,6 +46,10 @@ class CausalPolicy(Policy):
         # Saved with the weights: the checkpoint's own sampling defaults (top-k, penalties) would make what
         # ``generate`` samples from them elsewhere another distribution than the trained one.
         adapted.inner.generation_config = plain_sampling(texts, self.ends, sampling_temperature)
+
+    def keep_padding(self) -> None:
+        """From now on every pass is as wide as the widest row."""
+        self.model, self.reference = (replace(reader, way="padded") for reader in (self.model, self.reference))
 
     def encode(self, texts: Sequence[str], groups: Sequence[int]) -> PromptBatch:
         """Prompts as tokens, padded on the left; a prompt that is too long keeps its end."""

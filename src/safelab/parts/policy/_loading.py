@@ -7,13 +7,14 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 
-from safelab.contracts import Adapter, Context, Part
+from safelab.contracts import Adapter, Context, Part, Tally
 from safelab.corpus.dialogue import Template, check_template
 from safelab.errors import ConfigError
 from safelab.parts.policy._causal_policy import CausalPolicy
 from safelab.parts.policy._checkpointing import checkpointing
-from safelab.parts.policy._probe import probe, read
-from safelab.parts.policy._reading import CausalReader, compiled_reader, head_is_plain
+from safelab.parts.policy._compiling import compile_layers
+from safelab.parts.policy._probe import probe, read, way_of
+from safelab.parts.policy._reading import CausalReader, head_is_plain
 from safelab.parts.policy._texts import Texts
 from safelab.plugins import build_option
 from safelab.pretrained.adapters import merged, with_tokenizer
@@ -27,12 +28,14 @@ REMEDY = "give a directory with config.json, model.safetensors and a tokenizer"
 class LanguageModel(Part):
     """``max_prompt_tokens``: longer prompts lose their beginning. ``adapter``: which weights train.
 
-    ``attention``: the implementation that ``transformers`` runs. ``gradient_checkpointing``: layers are computed
-    again in the backward pass instead of kept.
+    ``attention``: the implementation that ``transformers`` runs. ``packing``: whether passes leave padding out, see
+    ``stream.Way``; it changes time and memory only. ``gradient_checkpointing``: layers are computed again in the
+    backward pass instead of kept.
     """
 
     dtype: Literal["float32", "bfloat16"]
     attention: Literal["sdpa", "eager", "flash_attention_2"]
+    packing: Literal["auto", "none"]
     gradient_checkpointing: bool
     max_prompt_tokens: Annotated[int, Field(ge=1)]
     sampling_temperature: Annotated[float, Field(gt=0)]
@@ -66,14 +69,19 @@ class LanguageModel(Part):
         self, module: Any, tokenizer: Any, context: Context, *, prompt_template: Template, compiled: bool
     ) -> CausalPolicy:
         """A policy over a model that is there already."""
+        # Before an adapter stands beside the layers, so that the reference, a copy, is read in the same way.
+        way = way_of(module, tokenizer) if self.packing == "auto" else "padded"
         adapter: Adapter = build_option("policy/adapter", self.adapter, context)
         adapted = adapter.adapt(module, context.seed)
         around = checkpointing(module) if self.gradient_checkpointing else nullcontext
-        reader = compiled_reader if compiled else CausalReader
+        if compiled:
+            for model in {id(model): model for model in (adapted.inner, adapted.reference)}.values():
+                compile_layers(model)
+        tally = Tally()
         return CausalPolicy(
             adapted,
-            reader(adapted.inner, self.sampling_temperature, around),
-            reader(adapted.reference, self.sampling_temperature, adapted.as_reference),
+            CausalReader(adapted.inner, self.sampling_temperature, around, way, tally),
+            CausalReader(adapted.reference, self.sampling_temperature, adapted.as_reference, way, tally),
             Texts(tokenizer, prompt_template, self.max_prompt_tokens),
             self.sampling_temperature,
         )

@@ -24,6 +24,8 @@ from safelab.parts.policy._decoding import Growing, Memory
 from safelab.parts.policy._reading import CausalReader
 from safelab.parts.policy._static_cache import Reserved
 from safelab.pretrained.load import FAULTS, reason_of
+from safelab.pretrained.packed_attention import NAME, register
+from safelab.pretrained.stream import Way
 
 LONG, SHORT, WRITTEN = 9, 3, 5
 """Tokens of both prompts, and of what follows each."""
@@ -77,7 +79,7 @@ def probe(module: Any, tokenizer: Any, path: str) -> None:
         raise ConfigError(
             f"policy.path must give finite logits, got {path!r} with NaN or infinity; try policy.dtype=float32"
         )
-    padded, cached = padded_logits(module, batch), cached_logits(Growing(module), batch)
+    padded, cached = uncached_logits(module, batch, "padded"), cached_logits(Growing(module), batch)
     for must, found in (
         ("read a prompt that is padded on the left as it reads it without padding", error_of(padded[1:], plain[1:])),
         ("say with its cache, token by token, what it says without", error_of(cached, plain)),
@@ -87,6 +89,36 @@ def probe(module: Any, tokenizer: Any, path: str) -> None:
                 f"policy.path must {must}, got {path!r}, a {type(module).__name__}, whose logits move by {found:.1g} "
                 "of what a context changes: batches and responses would be wrong; give a model of another architecture"
             )
+
+
+@torch.no_grad()
+def way_of(module: Any, tokenizer: Any) -> Way:
+    """The cheapest way in which the model reads ragged rows as it reads them plainly, in two or three short passes.
+
+    As a stream where its attention can be replaced, which then stays; else in rows of like length.
+    """
+    batch = batch_for(module, tokenizer)
+    plain = plain_logits(module, batch)
+    if module.config._attn_implementation == "sdpa":
+        register()
+        module.set_attn_implementation(NAME)
+        if reads_as(module, "stream", batch, plain):
+            return "stream"
+        module.set_attn_implementation("sdpa")
+    return "rows" if reads_as(module, "rows", batch, plain) else "padded"
+
+
+def reads_as(module: Any, way: Way, batch: Batch, plain: Float[Tensor, "b t vocab"]) -> bool:
+    """Whether the model can be read that way, and says what it says plainly."""
+    # Twice each row, so that a prompt is shared.
+    twice = Batch(batch.ids.repeat_interleave(2, dim=0), batch.mask.repeat_interleave(2, dim=0))
+    try:
+        found = uncached_logits(module, twice, way)
+    except torch.OutOfMemoryError:
+        raise
+    except FAULTS:
+        return False
+    return error_of(found, plain.repeat_interleave(2, dim=0)) <= TOLERATED[module.dtype]
 
 
 @torch.no_grad()
@@ -133,10 +165,10 @@ def plain_logits(module: Any, batch: Batch) -> Float[Tensor, "b t vocab"]:
     return torch.cat([module(input_ids=row, use_cache=False).logits[:, -WRITTEN - 1 :] for row in rows]).float()
 
 
-def padded_logits(module: Any, batch: Batch) -> Float[Tensor, "b t vocab"]:
+def uncached_logits(module: Any, batch: Batch, way: Way) -> Float[Tensor, "b t vocab"]:
     """As an update reads: hidden states of the whole batch, then the head."""
     head = module.get_output_embeddings()
-    reader = CausalReader(module, 1.0)
+    reader = CausalReader(module, 1.0, way=way)
     mask = batch.mask.bool()
     hidden = reader.hidden(batch.ids[:, :LONG], mask[:, :LONG], batch.ids[:, LONG:], mask[:, LONG:])
     logits: Tensor = head(hidden).float()

@@ -2,16 +2,25 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from safelab.contracts import CausalModel
+from safelab.contracts import CausalModel, Tally
 from safelab.maths.divergence import entropy
-from safelab.parts.policy._vocabulary import ChunkedStats, log_probs, plain_stats, tokens_per_chunk, vocabulary_of
+from safelab.parts.policy._vocabulary import (
+    ChunkedStats,
+    Stats,
+    log_probs,
+    plain_stats,
+    tokens_per_chunk,
+    vocabulary_of,
+)
+from safelab.pretrained.layout import layout_of
+from safelab.pretrained.stream import Way, positions_read, read_stream
 from safelab.types import TokenStats, flat_sequences
 
 
@@ -22,13 +31,15 @@ class CausalReader(CausalModel):
     log pi(y | x) = log_softmax(logits / sampling_temperature), always in float32.
 
     ``inside`` is entered for every pass: the reference of a LoRA policy is its model with the adapter off.
-    ``body`` runs the model below its head, where that is not the module's own way.
+    ``way``: how it reads ragged rows; unless that is ``padded``, what stands on padding is not computed, and is not to
+    be read.
     """
 
     module: Any
     sampling_temperature: float
     inside: Callable[[], AbstractContextManager[None]] = nullcontext
-    body: Callable[..., Any] | None = None
+    way: Way = "padded"
+    tally: Tally = field(default_factory=Tally)
 
     def hidden(
         self,
@@ -39,12 +50,20 @@ class CausalReader(CausalModel):
     ) -> Float[Tensor, "b t1 d"]:
         """Last hidden states of the last prompt token and of every response column."""
         sequence_ids, sequence_mask = flat_sequences(prompt_ids, prompt_mask, ids, mask)
+        body = backbone(self.module)
+        if self.way != "padded":
+            layout = layout_of(prompt_ids, prompt_mask, mask, share=self.way == "stream")
+            self.tally.add(len(layout), positions_read(layout, self.way))
+            source, outputs = (torch.from_numpy(places).to(ids.device) for places in (layout.source, layout.outputs))
+            with self.inside():
+                read = read_stream(body, sequence_ids.flatten()[source], layout, self.way, self.module.dtype)
+            return read[outputs]
         # Counting from the first real token, as ``generate`` does: padding on the left moves no position. They count
         # on through the padding after a response, as in a pass without positions of its own, which the released code
         # makes: no real token sees that padding, but a critic may read there (``last_position``).
         counted = torch.cat([prompt_mask, torch.ones_like(mask)], dim=1)
         positions = (counted.long().cumsum(dim=1) - 1).clamp(min=0)
-        body = backbone(self.module) if self.body is None else self.body
+        self.tally.add(sequence_mask.sum(), sequence_mask.numel())
         with self.inside():
             output = body(
                 input_ids=sequence_ids, attention_mask=sequence_mask.long(), position_ids=positions, use_cache=False
@@ -69,50 +88,49 @@ class CausalReader(CausalModel):
         hidden: Float[Tensor, "b t d"],
         ids: Int[Tensor, "b t"],
         reference: tuple[CausalModel, Float[Tensor, "b t d"]] | None = None,
+        mask: Bool[Tensor, "b t"] | None = None,
     ) -> TokenStats:
         """Log-probability of each sampled token, entropy, and with a reference exact KL and its log-probability.
 
-        A small batch is read as it stands, a large one in pieces: see ``_vocabulary``.
+        Padding is passed over, and has zeros, unless hidden states were computed there too (``way``).
         """
-        head = self.module.get_output_embeddings()
-        vocabulary = vocabulary_of(head)
-        if ids.numel() <= tokens_per_chunk(ids.numel(), vocabulary):
-            return self._whole_stats(hidden, ids, reference)
-        seen = None
-        if reference is not None:
-            model, hidden_ref = reference
-            seen = (model.log_probs, hidden_ref.flatten(0, 1))
-        with self.inside():
-            columns = ChunkedStats.apply(  # type: ignore[no-untyped-call]
-                hidden.flatten(0, 1), ids.flatten(), head, self.sampling_temperature, seen, *head.parameters()
-            )
-        logp_tok, entropy_tok, kl_tok, logp_ref_tok = (column.view_as(ids) for column in columns)
+        kept = None if self.way == "padded" else mask
+
+        def flat(x: Tensor) -> Tensor:
+            return x.flatten(0, 1) if kept is None else x[kept]
+
+        def spread(column: Tensor) -> Tensor:
+            return column.view_as(ids) if kept is None else column.new_zeros(ids.shape).masked_scatter(kept, column)
+
+        seen = None if reference is None else (reference[0], flat(reference[1]))
+        logp_tok, entropy_tok, kl_tok, logp_ref_tok = map(spread, self._columns(flat(hidden), flat(ids), seen))
         if reference is None:
             return TokenStats(logp_tok=logp_tok, entropy_tok=entropy_tok)
         return TokenStats(logp_tok=logp_tok, entropy_tok=entropy_tok, kl_exact_tok=kl_tok, logp_ref_tok=logp_ref_tok)
 
-    def _whole_stats(
+    def _columns(
         self,
-        hidden: Float[Tensor, "b t d"],
-        ids: Int[Tensor, "b t"],
-        reference: tuple[CausalModel, Float[Tensor, "b t d"]] | None,
-    ) -> TokenStats:
+        hidden: Float[Tensor, "n d"],
+        ids: Int[Tensor, "n"],
+        reference: tuple[CausalModel, Float[Tensor, "n d"]] | None,
+    ) -> Stats:
+        """The same, token by token. A small batch is read as it stands, a large one in pieces: see ``_vocabulary``."""
+        head = self.module.get_output_embeddings()
+        if len(ids) > tokens_per_chunk(len(ids), vocabulary_of(head)):
+            seen = None if reference is None else (reference[0].log_probs, reference[1])
+            with self.inside():
+                columns: Stats = ChunkedStats.apply(  # type: ignore[no-untyped-call]
+                    hidden, ids, head, self.sampling_temperature, seen, *head.parameters()
+                )
+            return columns
         logp = self.log_probs(hidden)
         if reference is None:
             logp_tok = logp.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
-            return TokenStats(logp_tok=logp_tok, entropy_tok=entropy(logp))
-        model, hidden_ref = reference
+            zeros = torch.zeros_like(logp_tok)
+            return logp_tok, entropy(logp), zeros, zeros
         with torch.no_grad():
-            logp_ref = model.log_probs(hidden_ref)
-        logp_tok, entropy_tok, kl_tok, logp_ref_tok = plain_stats(logp, ids, logp_ref)
-        return TokenStats(logp_tok=logp_tok, entropy_tok=entropy_tok, kl_exact_tok=kl_tok, logp_ref_tok=logp_ref_tok)
-
-
-def compiled_reader(
-    module: Any, sampling_temperature: float, inside: Callable[[], AbstractContextManager[None]]
-) -> CausalReader:
-    """A reader whose body is compiled on first use, for sequences of any length."""
-    return CausalReader(module, sampling_temperature, inside, torch.compile(backbone(module), dynamic=True))
+            logp_ref = reference[0].log_probs(reference[1])
+        return plain_stats(logp, ids, logp_ref)
 
 
 def backbone(module: Any) -> nn.Module:

@@ -71,7 +71,7 @@ def offline_update(parts: Components, state: TrainState) -> Step:
         "policy/grad_norm": norm,
         "policy/lr": float(state.optimizers.policy.param_groups[0]["lr"]),
         **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
-        **time_metrics(int(batch.mask.sum()) + counters.tokens - state.counters.tokens, clock),
+        **time_metrics(parts, int(batch.mask.sum()) + counters.tokens - state.counters.tokens, clock),
     }
     detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.rollout.batch_size)
     return Step(

@@ -13,6 +13,7 @@ from safelab.errors import RunFailed
 from safelab.maths.preference import effective_share, margin, sequence_logp
 from safelab.training import stages
 from safelab.training.components import Components
+from safelab.training.pieces import slices
 from safelab.types import Pair, PairBatch
 
 
@@ -70,9 +71,10 @@ def make_pairs(parts: Components, pairs: Sequence[Pair]) -> PairBatch:
 
 
 def pieces(parts: Components, batch: PairBatch) -> list[PairBatch]:
-    """The batch in pieces of at most ``optimizer.micro_batch_size`` sequences, two to a pair."""
-    size = parts.optimizer.micro_batch_size
-    rows = stages.slices(len(batch), None if size is None else size // 2)
+    """What goes through the model together: whole pairs, each two sequences that repeat the prompt."""
+    size, tokens = parts.optimizer.micro_batch_size, parts.optimizer.micro_batch_tokens
+    masks = batch.prompt_mask, batch.prompt_mask, batch.mask.flatten(1)
+    rows = slices(None if size is None else size // 2, tokens, *masks)
     return [batch if piece is None else batch.rows(piece) for piece in rows]
 
 
@@ -89,7 +91,7 @@ def answer_logp(model: CausalModel, batch: PairBatch) -> Float[Tensor, "b a"]:
     ids, mask = batch.ids.flatten(0, 1), batch.mask.flatten(0, 1)
     prompt_ids, prompt_mask = (x.repeat_interleave(2, dim=0) for x in (batch.prompt_ids, batch.prompt_mask))
     hidden = model.hidden(prompt_ids, prompt_mask, ids, mask)
-    return sequence_logp(model.token_stats(hidden[:, :-1], ids).logp_tok, mask).view(-1, 2)
+    return sequence_logp(model.token_stats(hidden[:, :-1], ids, mask=mask).logp_tok, mask).view(-1, 2)
 
 
 def check_same_start(log_ratio: Float[Tensor, "b a"], batch: PairBatch, tolerance: float) -> None:

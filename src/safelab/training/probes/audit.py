@@ -236,7 +236,7 @@ def exact_gradient(parts: Components, rollout: Rollout) -> Tensor:
     place = (rollout.prompts.ids, rollout.prompts.mask, rollout.ids, rollout.mask)
     with torch.no_grad():
         hidden_ref = reference.hidden(*place)[:, :-1]
-    stats = model.token_stats(model.hidden(*place)[:, :-1], rollout.ids, (reference, hidden_ref))
+    stats = model.token_stats(model.hidden(*place)[:, :-1], rollout.ids, (reference, hidden_ref), mask=rollout.mask)
     assert stats.kl_exact_tok is not None
     return gradient(masked_mean(stats.kl_exact_tok, rollout.mask), parts.policy.module)
 

@@ -107,7 +107,7 @@ def kl_of(parts: Components, rollout: Rollout) -> list[float]:
     model, reference = parts.policy.model, parts.policy.reference
     place = (rollout.prompts.ids, rollout.prompts.mask, rollout.ids, rollout.mask)
     hidden, hidden_ref = model.hidden(*place)[:, :-1], reference.hidden(*place)[:, :-1]
-    exact_tok = model.token_stats(hidden, rollout.ids, (reference, hidden_ref)).kl_exact_tok
+    exact_tok = model.token_stats(hidden, rollout.ids, (reference, hidden_ref), mask=rollout.mask).kl_exact_tok
     assert exact_tok is not None
     rows = zip(exact_tok, rollout.mask, strict=True)
     return [float(masked_sum(row, mask)) for row, mask in rows]

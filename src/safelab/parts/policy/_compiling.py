@@ -1,0 +1,29 @@
+"""A model's layers through ``torch.compile``, for the passes that score and train."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+
+from safelab.parts.policy._reading import backbone
+
+
+def compile_layers(module: Any) -> None:
+    """Have every layer of a model of ``transformers`` run compiled, for rows of any length, wherever it has no cache.
+
+    Layer by layer, because all layers are one code: it is compiled once, in seconds, where a whole model takes minutes.
+    Sampling has its cache, and is left to ``rollout.decoding``.
+
+    Args:
+        module: whose layers; one without a list of layers is compiled as a whole.
+    """
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    parts = [part for part in module.modules() if isinstance(part, GradientCheckpointingLayer)] or [backbone(module)]
+    for part in parts:
+        part.forward = partial(_forward, part.forward, torch.compile(part.forward, dynamic=True))
+
+
+def _forward(plain: Callable[..., Any], compiled: Callable[..., Any], *states: Any, **named: Any) -> Any:
+    return (compiled if named.get("past_key_values") is None else plain)(*states, **named)

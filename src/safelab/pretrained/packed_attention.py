@@ -1,0 +1,234 @@
+"""Attention over a stream of rows without padding, in which each token sees its own row only: see ``layout``.
+
+    o_i = sum_j softmax_j(scale q_i k_j) v_j      over the j of i's row with j <= i (and i - j < window)
+
+``transformers`` runs the attention that is registered under the name in a model's configuration, and hands on to it the
+arguments of the forward pass that it does not know itself. So a model is told of the stream by arguments; without them
+this is torch's attention as ``transformers`` calls it, for decoding.
+
+- In half precision on a GPU: torch's flash attention for rows of unequal length, one call.
+- Elsewhere: the segments in blocks of like length, padded on the right, where causality hides the padding.
+
+Ref: Dao 2023, arXiv 2307.08691.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from inspect import signature
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from safelab.pretrained.layout import Layout, Segment
+
+NAME = "safelab"
+"""Under which ``transformers`` knows this attention."""
+
+KNOWN = {"sliding_window", "is_causal", "use_cache", "position_ids", "output_attentions", "output_hidden_states"}
+"""Arguments that a model may hand on beside ours. Another that is set (a cap, a sink) changes what attention is."""
+
+SPARE, ROOM = 1.25, 8
+"""The longest segment of a block is at most so many times as long as its shortest, plus so many tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Segments of like length as a padded batch: the places of its queries and keys in the stream.
+
+    ``prefix``: keys before the first query's own; None if none has any.
+    """
+
+    queries: Int[Tensor, "n q"]
+    keys: Int[Tensor, "n k"]
+    prefix: Int[Tensor, "n"] | None
+
+    def visible(self, window: int | None) -> Bool[Tensor, "*n1 q k"] | None:
+        """Which keys a query sees: up to its own, and none further back than ``window``; None for all up to its own."""
+        unbounded = window is None or window >= self.keys.shape[1]
+        if self.prefix is None and unbounded:
+            return None
+        key = torch.arange(self.keys.shape[1], device=self.keys.device)
+        own = torch.arange(self.queries.shape[1], device=self.keys.device)[:, None]
+        if self.prefix is not None:
+            own = own + self.prefix[:, None, None, None]
+        seen = key <= own
+        return seen if window is None or unbounded else seen & (key > own - window)
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """All segments of a stream, and where among the blocks' outputs that of each token of the stream is."""
+
+    blocks: tuple[Block, ...]
+    back: Int[Tensor, "n"]
+
+
+def arguments(layout: Layout, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
+    """What the forward pass of a model is given besides tokens and positions, so that its attention knows the rows."""
+    if not has_flash(device, dtype):
+        return {"blocks": blocks_of(layout.segments, device)}
+    queries = np.cumsum([0, *(segment.length for segment in layout.segments)])
+    keys = np.cumsum([0, *(segment.seen for segment in layout.segments)])
+    shared = any(segment.prefix for segment in layout.segments)
+    kept = np.concatenate([segment.keys() for segment in layout.segments]) if shared else None
+    return {
+        "cu_seq_lens_q": torch.from_numpy(queries).to(device, torch.int32),
+        "cu_seq_lens_k": torch.from_numpy(keys).to(device, torch.int32),
+        "max_length_q": rounded(max(segment.length for segment in layout.segments)),
+        "max_length_k": rounded(max(segment.seen for segment in layout.segments)),
+        "kept": None if kept is None else torch.from_numpy(kept).to(device),
+    }
+
+
+def rounded(length: int) -> int:
+    """The next power of two: a compiled pass is made anew for each number, and a kernel only needs a bound."""
+    return 1 << (length - 1).bit_length()
+
+
+def has_flash(device: torch.device, dtype: torch.dtype) -> bool:
+    """Whether torch has attention for rows of unequal length there."""
+    return device.type == "cuda" and dtype in (torch.bfloat16, torch.float16) and flash() is not None
+
+
+def attention(
+    module: Any,
+    query: Float[Tensor, "b h n d"],
+    key: Float[Tensor, "b g m d"],
+    value: Float[Tensor, "b g m d"],
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    blocks: Blocks | None = None,
+    cu_seq_lens_q: Int[Tensor, "ends"] | None = None,
+    cu_seq_lens_k: Int[Tensor, "ends"] | None = None,
+    max_length_q: int = 0,
+    max_length_k: int = 0,
+    kept: Int[Tensor, "seen"] | None = None,
+    **rest: Any,
+) -> tuple[Float[Tensor, "b n h d"], None]:
+    """As ``transformers`` calls it: output with the heads behind the tokens, and no weights.
+
+    Raises:
+        NotImplementedError: the model hands on something that changes what attention is.
+    """
+    if blocks is None and cu_seq_lens_q is None:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+        given = {"scaling": scaling, "dropout": dropout, **rest}
+        output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **given)
+        return output, None
+    for name, given in rest.items():
+        if given is not None and given is not False and name not in KNOWN:
+            raise NotImplementedError(f"attention over a stream knows no {name}")
+    window = rest.get("sliding_window")
+    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
+    if blocks is not None:
+        return by_blocks(q, k, v, blocks, scaling, window)[None], None
+    if kept is not None:
+        k, v = k.index_select(0, kept), v.index_select(0, kept)
+    made = flash()
+    assert made is not None
+    # As torch counts, the window is what is seen besides a token itself.
+    bounds = (-1 if window is None else window - 1, 0)
+    output = made(
+        q, k, v, cu_seq_lens_q, cu_seq_lens_k, max_length_q, max_length_k, scale=scaling, window_size=bounds
+    )  # fmt: skip
+    return output[None], None
+
+
+@lru_cache(maxsize=1)
+def flash() -> Callable[..., Any] | None:
+    """Torch's attention for rows of unequal length, which has fewer heads for keys where the model has; from 2.10 on.
+
+    A query sees the keys up to its own, both counted from the row's end: what a prefix needs.
+    """
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:
+        return None
+    if "window_size" not in signature(varlen_attn).parameters:
+        return None
+    if "enable_gqa" not in signature(varlen_attn).parameters:  # it always could, before it wanted to be asked
+        return varlen_attn
+
+    def grouped(*tensors: Any, **named: Any) -> Any:
+        return varlen_attn(*tensors, **named, enable_gqa=True)
+
+    return grouped
+
+
+# A graph of its own for every number of blocks would be compiled again and again.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
+def by_blocks(
+    q: Float[Tensor, "n h d"],
+    k: Float[Tensor, "n g d"],
+    v: Float[Tensor, "n g d"],
+    blocks: Blocks,
+    scaling: float | None,
+    window: int | None,
+) -> Float[Tensor, "n h d"]:
+    """Block by block, each a padded batch."""
+    if (groups := q.shape[1] // k.shape[1]) > 1:
+        k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
+    outputs = []
+    for block in blocks.blocks:
+        queries, keys, values = (
+            states[places].transpose(1, 2) for states, places in ((q, block.queries), (k, block.keys), (v, block.keys))
+        )
+        mask = block.visible(window)
+        output = scaled_dot_product_attention(
+            queries, keys, values, attn_mask=mask, is_causal=mask is None, scale=scaling
+        )  # fmt: skip
+        outputs.append(output.transpose(1, 2).flatten(0, 1))
+    return torch.cat(outputs)[blocks.back]
+
+
+def blocks_of(segments: Sequence[Segment], device: torch.device) -> Blocks:
+    """The segments in blocks of like length."""
+    blocks, offset = [], 0
+    back = np.empty(sum(segment.length for segment in segments), dtype=np.int64)
+    for group in alike(segments):
+        width, seen = max(segment.length for segment in group), max(segment.seen for segment in group)
+        # What is repeated to fill a row up stands behind its last token, where no query that counts looks.
+        queries = [np.pad(segment.keys()[segment.prefix :], (0, width - segment.length), "edge") for segment in group]
+        keys = [np.pad(segment.keys(), (0, seen - segment.seen), "edge") for segment in group]
+        prefix = [segment.prefix for segment in group]
+        blocks.append(
+            Block(
+                torch.from_numpy(np.stack(queries)).to(device),
+                torch.from_numpy(np.stack(keys)).to(device),
+                torch.tensor(prefix, device=device) if any(prefix) else None,
+            )
+        )
+        for number, segment in enumerate(group):
+            own = np.arange(segment.length)
+            back[segment.start + own] = offset + number * width + own
+        offset += width * len(group)
+    return Blocks(tuple(blocks), torch.from_numpy(back).to(device))
+
+
+def alike(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
+    """Segments in order of what they see, cut where the lengths grow apart; those with a prefix by themselves."""
+    for prefixed in (False, True):
+        group: list[Segment] = []
+        for segment in sorted((s for s in segments if bool(s.prefix) == prefixed), key=lambda s: (s.seen, s.length)):
+            if group and segment.seen > SPARE * group[0].seen + ROOM:
+                yield group
+                group = []
+            group.append(segment)
+        if group:
+            yield group
+
+
+def register() -> None:
+    """Make ``transformers`` know it, with the masks that it makes for torch's attention."""
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(NAME, attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -1,0 +1,71 @@
+"""How a model of ``transformers`` reads a stream of rows (see ``layout``): in one pass, or in rows of like length."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from safelab.pretrained.layout import Layout
+from safelab.pretrained.packed_attention import alike, arguments, blocks_of
+
+Way = Literal["padded", "rows", "stream"]
+"""How a model reads ragged rows.
+
+- ``padded``: all as wide as the widest prompt and the widest response, whatever stands there.
+- ``rows``: in order of length, a few batches of rows of like length, padded on the right only. For any causal model.
+- ``stream``: one row behind the other, without padding. For a model whose attention can be replaced.
+"""
+
+
+def read_stream(
+    body: Callable[..., Any], ids: Int[Tensor, "n"], layout: Layout, way: Way, dtype: torch.dtype
+) -> Float[Tensor, "n d"]:
+    """Last hidden states of all tokens of the stream, [n, d].
+
+    Args:
+        body: the model below its head.
+        ids: tokens of the stream.
+        layout: where its rows are.
+        way: ``stream``, or ``rows``, which knows no shared prompts.
+        dtype: of the model's weights.
+    """
+    return one_pass(body, ids, layout, dtype) if way == "stream" else row_passes(body, ids, layout)
+
+
+def one_pass(
+    body: Callable[..., Any], ids: Int[Tensor, "n"], layout: Layout, dtype: torch.dtype
+) -> Float[Tensor, "n d"]:
+    """All rows in one; its attention keeps them apart."""
+    output = body(
+        input_ids=ids[None],
+        position_ids=torch.from_numpy(layout.positions).to(ids.device)[None],
+        # A mask of four dimensions is taken as it is: none is made, and this one is not read.
+        attention_mask=torch.zeros(1, 1, 1, 1, device=ids.device),
+        use_cache=False,
+        **arguments(layout, ids.device, dtype),
+    )
+    states: Tensor = output.last_hidden_state[0]
+    return states
+
+
+def row_passes(body: Callable[..., Any], ids: Int[Tensor, "n"], layout: Layout) -> Float[Tensor, "n d"]:
+    """A pass for each length, roughly. Causality hides the padding on the right, so that no mask is needed."""
+    made = blocks_of(layout.segments, ids.device)
+    states = [
+        body(
+            input_ids=ids[block.queries],
+            position_ids=torch.arange(block.queries.shape[1], device=ids.device).expand_as(block.queries),
+            use_cache=False,
+        ).last_hidden_state.flatten(0, 1)
+        for block in made.blocks
+    ]
+    return torch.cat(states)[made.back]
+
+
+def positions_read(layout: Layout, way: Way) -> int:
+    """How many positions go through the model's layers, padding included."""
+    if way == "stream":
+        return len(layout)
+    return sum(len(group) * max(segment.length for segment in group) for group in alike(layout.segments))

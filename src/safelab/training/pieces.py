@@ -1,0 +1,48 @@
+"""Which rows of a batch go through the model together; it changes memory and time, not numbers."""
+
+from collections.abc import Sequence
+
+from jaxtyping import Bool
+from torch import Tensor
+
+from safelab.training.components import Components
+from safelab.types import Rollout
+
+
+def rollout_pieces(parts: Components, rollout: Rollout) -> list[slice | None]:
+    """Rows of a rollout that go through the model together; see ``slices``."""
+    size, tokens = parts.optimizer.micro_batch_size, parts.optimizer.micro_batch_tokens
+    return slices(size, tokens, rollout.prompts.mask, rollout.mask)
+
+
+def slices(size: int | None, tokens: int | None, *masks: Bool[Tensor, "b _"]) -> list[slice | None]:
+    """Rows of each forward pass, in order; [None] stands for all of them as they are.
+
+    Args:
+        size: at most so many rows; ``optimizer.micro_batch_size``.
+        tokens: at most so many tokens, unless one row alone has more; ``optimizer.micro_batch_tokens``.
+        masks: of the rows' prompts and responses, True for tokens.
+    """
+    count = len(masks[0])
+    size = size or count
+    if tokens is not None:
+        lengths: list[int] = sum(mask.sum(dim=1) for mask in masks).tolist()  # type: ignore[union-attr]
+        return whole_or(filled(lengths, size, tokens))
+    return whole_or([slice(start, min(start + size, count)) for start in range(0, count, size)])
+
+
+def whole_or(pieces: list[slice | None]) -> list[slice | None]:
+    """One piece is the batch itself."""
+    return pieces if len(pieces) > 1 else [None]
+
+
+def filled(lengths: Sequence[int], size: int, tokens: int) -> list[slice | None]:
+    """Neighbours together as long as they stay within ``size`` rows and ``tokens`` tokens."""
+    pieces: list[slice | None] = []
+    start = held = 0
+    for row, length in enumerate(lengths):
+        if row > start and (held + length > tokens or row - start == size):
+            pieces.append(slice(start, row))
+            start, held = row, 0
+        held += length
+    return [*pieces, slice(start, len(lengths))]
