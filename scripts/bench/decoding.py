@@ -22,7 +22,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import torch
 
     from safelab.maths.seeds import row_seeds
-    from scripts.bench.update import config_for, make_model, parts_of, timed
+    from scripts.bench.turns import timed
+    from scripts.bench.update import config_for, make_model, parts_of
 
     torch.set_num_threads(flags.threads)
     with TemporaryDirectory() as folder:
