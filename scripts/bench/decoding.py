@@ -22,8 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     import torch
 
     from safelab.maths.seeds import row_seeds
-    from scripts.bench.turns import timed
-    from scripts.bench.update import config_for, make_model, parts_of
+    from scripts.bench.update import config_for, make_model, parts_of, timed
 
     torch.set_num_threads(flags.threads)
     with TemporaryDirectory() as folder:

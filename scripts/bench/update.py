@@ -82,7 +82,9 @@ def save_model(directory: Path, ends: bool) -> None:
     """
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     torch.manual_seed(0)
     model = Qwen2ForCausalLM(
         Qwen2Config(
