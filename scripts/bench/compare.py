@@ -44,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     flags = parser.parse_args(arguments)
     if flags.write and flags.setting:
         parser.error("--write must store every setting; leave out --setting")
+    if not flags.write and not BASELINE.exists():
+        parser.error(f"there must be a baseline to compare with, and there is no {BASELINE}; make one with --write")
     found = measured(flags.setting or [*update.settings(), "memory"], flags.rounds)
     machine = machine_words()
     if flags.write:

@@ -51,6 +51,8 @@ def test_a_run_writes_a_baseline_and_is_held_against_it(tmp_path: Path, monkeypa
     monkeypatch.setattr(compare, "ROOT", tmp_path)
     monkeypatch.setattr(compare, "BASELINE", tmp_path / "baseline.json")
     monkeypatch.setattr(compare, "measured", measured)
+    with pytest.raises(SystemExit):
+        compare.main([])  # there is nothing to compare with
     assert compare.main(["--write", "--rounds", "3"]) == 0
     assert asked == [("even", "ragged", "answers", "memory", 3)]
     assert json.loads((tmp_path / "baseline.json").read_text())["measures"]["update, ppo, even"]["ratio"] == 2.0
