@@ -1,11 +1,12 @@
 """What became slower by more than a tenth: update, decoding and memory against the stored ``baseline.json``.
 
     make bench
-    .venv/bin/python -m scripts.bench.compare [--rounds 11] [--threads 2] [--setting NAME ...] [--write]
+    .venv/bin/python -m scripts.bench.compare [--rounds 11] [--setting NAME ...] [--write]
 
 Times do not travel from machine to machine, so every measure is a ratio to the floor in the same run: ``update`` and
 ``decoding`` on ``scripts.bench.update``'s settings over ``scripts.bench.floor``; ``memory``, the most that the
-allocator held with prompts of many lengths over the same tokens in prompts of one (``scripts.bench.memory``).
+allocator held with prompts of many lengths over the same tokens in prompts of one (``scripts.bench.memory``). One
+thread, and the processor's time of each process, so that a machine that others use measures too.
 
 Noise: a ratio is the median over rounds, with an interval that holds the true median with 95 %. A measure is "slower"
 only if the whole interval lies above 1.1 times the baseline's median, and then the exit code is 1; "slower?" says that
@@ -38,16 +39,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, then compare or write; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=11)
-    parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--setting", action="append", choices=[*update.settings(), "memory"], help="only these")
     parser.add_argument("--write", action="store_true", help="store a new baseline")
     flags = parser.parse_args(arguments)
     if flags.write and flags.setting:
         parser.error("--write must store every setting; leave out --setting")
-    found = measured(flags.setting or [*update.settings(), "memory"], flags.rounds, flags.threads)
+    if not flags.write and not BASELINE.exists():
+        parser.error(f"there must be a baseline to compare with, and there is no {BASELINE}; make one with --write")
+    found = measured(flags.setting or [*update.settings(), "memory"], flags.rounds)
     machine = machine_words()
     if flags.write:
-        command = f"python -m scripts.bench.compare --rounds {flags.rounds} --threads {flags.threads} --write"
+        command = f"python -m scripts.bench.compare --rounds {flags.rounds} --write"
         stored = {"machine": machine, "commit": commit(), "command": command}
         stored["measures"] = {name: asdict(ratio) for name, ratio in found.items()}
         BASELINE.write_text(json.dumps(stored, indent=2) + "\n")
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(slower)
 
 
-def measured(settings: Sequence[str], rounds: int, threads: int) -> dict[str, Ratio]:
+def measured(settings: Sequence[str], rounds: int) -> dict[str, Ratio]:
     """Every measure of these settings, by name."""
     found: dict[str, Ratio] = {}
     for name in settings:
@@ -70,8 +72,8 @@ def measured(settings: Sequence[str], rounds: int, threads: int) -> dict[str, Ra
         with TemporaryDirectory() as folder:
             update.make_setting(Path(folder), update.settings()[name])
             kinds = dict.fromkeys(kind for pair in WORK.values() for kind in pair)
-            workers = {kind: update.worker_of(Path(folder), threads, name, kind) for kind in kinds}
-            times = take_turns(workers, rounds)
+            bench = update.Bench(directory=Path(folder), setting=name, threads=1, clock="cpu")
+            times = take_turns({kind: bench.worker(kind) for kind in kinds}, rounds)
         found |= {f"{work}, {name}": ratio_of(times[mine], times[floor]) for work, (mine, floor) in WORK.items()}
     return found
 

@@ -68,7 +68,7 @@ def ragged_cases() -> dict[str, Case]:
     even = (*(each,) * (len(prompts) - 1), sum(prompts) - each * (len(prompts) - 1))
     return {
         name: Case(
-            family="qwen2", width=256, layers=4, vocabulary=4096, overrides=(), batch=len(prompts), prompt=max(rows),
+            family="qwen2", width=128, layers=4, vocabulary=4096, overrides=(), batch=len(prompts), prompt=max(rows),
             lengths=rows,
         )
         for name, rows in (("ragged", prompts), ("even, the same tokens", even))
@@ -94,11 +94,13 @@ def make_model(directory: Path, case: Case) -> None:
         return
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
     from scripts.bench.update import save_prompts, save_tokenizer
 
     kinds = {"qwen2": (Qwen2Config, Qwen2ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
     config, model = kinds[case.family]
+    disable_progress_bar()
     torch.manual_seed(0)
     model(
         config(

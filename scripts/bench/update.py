@@ -9,7 +9,7 @@ prompts and HH-RLHF's answer lengths up to 64. Every batch of a setting has the 
 and take turns, one update each, in an order that changes every round; a ratio is the median of the rounds' ratios, so
 that a machine that others use too disturbs all alike. ``--trl DIR`` installs TRL 1.12 into an environment there; TRL
 writes every response in full, so it is no part of ``answers``. ``--against TREE``: the same arms by the code of another
-checkout, in the same run.
+checkout, in the same run. On a machine that is never calm: ``--clock cpu --threads 1``, the processor's time.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from tempfile import TemporaryDirectory
 from scripts.bench import lengths
 from scripts.bench.answers import SHARE, Answers
 from scripts.bench.floor import EPOCHS, Floor
-from scripts.bench.turns import ROOT, Worker, ratio_of, take_turns, timed
+from scripts.bench.turns import CLOCKS, ROOT, Worker, ratio_of, take_turns, timed
 
 VOCABULARY, WIDTH, LAYERS, BATCH = 512, 128, 4, 16
 
@@ -160,8 +160,8 @@ def parts_of(config: dict):
     return build(config, context_for(config, lambda text: None))
 
 
-def updates_of(directory: Path, *overrides: str, answers: tuple[int, ...] = ()) -> Callable[[], float]:
-    """A function that makes one update and returns its milliseconds; ``answers``: where its responses end."""
+def updates_of(directory: Path, *overrides: str, answers: tuple[int, ...] = ()) -> Callable[[], object]:
+    """A function that makes one update; ``answers``: where its responses end."""
     from safelab.training.loop import train_loop, train_update
     from safelab.training.state import initial_state
 
@@ -170,38 +170,35 @@ def updates_of(directory: Path, *overrides: str, answers: tuple[int, ...] = ()) 
         parts = replace(parts, rollout=Answers(parts.rollout, answers))
     steps = train_loop(parts, initial_state(parts), train_update)
     next(steps)  # update 0 audits itself
-    return lambda: timed(lambda: next(steps))
+    return lambda: next(steps)
 
 
-def decoding_of(directory: Path, setting: Setting) -> Callable[[], float]:
-    """The same of the rollout alone."""
+def decoding_of(directory: Path, setting: Setting) -> Callable[[], object]:
+    """A function that makes one rollout."""
     from safelab.maths.seeds import row_seeds
 
     parts = parts_of(config_for(directory, *setting.overrides))
     sampler = Answers(parts.rollout, setting.answers) if setting.ends else parts.rollout
     prompts, seeds = parts.policy.encode(parts.data.prompts(0, BATCH), range(BATCH)), row_seeds(0, rows=BATCH)
-    return lambda: timed(lambda: sampler.sample(parts.policy, prompts, seeds))
+    return lambda: sampler.sample(parts.policy, prompts, seeds)
 
 
-def serve(directory: Path, threads: int, name: str, kind: str) -> None:
+def serve(directory: Path, threads: int, name: str, kind: str, clock: str) -> None:
     """Be a worker: ``floor``, ``floor_decoding`` or ``decoding`` alone, or an algorithm preset."""
     import torch
 
     torch.set_num_threads(threads)
     setting = settings()[name]
-    floor = Floor(directory, setting.prompts, setting.answers) if kind.startswith("floor") else None
-    if floor:
-        once = floor.update if kind == "floor" else floor.decode
-
-        def work() -> float:
-            return timed(once)
+    if kind.startswith("floor"):
+        floor = Floor(directory, setting.prompts, setting.answers)
+        work: Callable[[], object] = floor.update if kind == "floor" else floor.decode
     elif kind == "decoding":
         work = decoding_of(directory, setting)
     else:
         answers = setting.answers if setting.ends else ()
         work = updates_of(directory, f"algorithm={kind}", *setting.overrides, answers=answers)
     while sys.stdin.readline().strip():
-        print(f"ms {work()}", flush=True)
+        print(f"ms {timed(work, CLOCKS[clock])}", flush=True)
 
 
 def trl_python(directory: Path) -> str:
@@ -218,28 +215,43 @@ def trl_python(directory: Path) -> str:
     return str(python)
 
 
-def worker_of(directory: Path, threads: int, name: str, kind: str, tree: Path = ROOT) -> Worker:
-    """``serve`` in a process of its own, by the code of ``tree``."""
-    told = ["--serve", str(directory), "--threads", str(threads), "--setting", name, "--kind", kind]
-    return Worker(sys.executable, "-m", "scripts.bench.update", *told, tree=tree)
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What all workers of a run share: the model's folder, the setting's name, threads, and the clock."""
+
+    directory: Path
+    setting: str
+    threads: int
+    clock: str
+
+    def worker(self, kind: str, tree: Path = ROOT) -> Worker:
+        """``serve`` in a process of its own, by the code of ``tree``."""
+        told = ["--serve", str(self.directory), "--setting", self.setting, "--kind", kind]
+        told += ["--threads", str(self.threads), "--clock", self.clock]
+        return Worker(sys.executable, "-m", "scripts.bench.update", *told, tree=tree)
+
+    def trl(self, python: str, collect: str) -> Worker:
+        """TRL, with its collections (``yes``) or without (``no``)."""
+        script, response = Path(__file__).with_name("trl_worker.py"), max(settings()[self.setting].answers)
+        told = (self.directory, BATCH, response, EPOCHS, self.threads, collect, self.clock)
+        return Worker(python, str(script), *map(str, told))
 
 
-def compare(directory: Path, rounds: int, threads: int, name: str, trl: Path | None, against: Path | None) -> None:
+def compare(bench: Bench, rounds: int, trl: Path | None, against: Path | None) -> None:
     """The table of medians and the ratios."""
     kinds = ("ppo", "ppo_matched", "safe")
-    workers = {kind: worker_of(directory, threads, name, kind) for kind in ("floor", *kinds)}
+    workers = {kind: bench.worker(kind) for kind in ("floor", *kinds)}
     pairs = [("ppo", "floor"), ("safe", "floor"), ("safe", "ppo_matched")]
     if against is not None:
-        workers |= {f"{kind} there": worker_of(directory, threads, name, kind, against) for kind in kinds}
+        workers |= {f"{kind} there": bench.worker(kind, against) for kind in kinds}
         pairs += [("ppo there", "floor"), *((f"{kind} there", kind) for kind in kinds)]
     if trl is not None:
-        worker = str(Path(__file__).with_name("trl_worker.py"))
-        response = str(max(settings()[name].answers))
-        theirs = [trl_python(trl), worker, str(directory), str(BATCH), response, str(EPOCHS), str(threads)]
-        workers |= {"trl": Worker(*theirs, "yes"), "trl without gc": Worker(*theirs, "no")}
+        python = trl_python(trl)
+        workers |= {"trl": bench.trl(python, "yes"), "trl without gc": bench.trl(python, "no")}
         pairs += [("trl", "ppo"), ("trl without gc", "ppo")]
     times = take_turns(workers, rounds)
-    print(f"{name}: {rounds} rounds, {threads} threads; milliseconds of an update; ratios: median [quartiles]")
+    how = f"{rounds} rounds, threads: {bench.threads}, clock: {bench.clock}"
+    print(f"{bench.setting}: {how}; milliseconds of an update; ratios: median [quartiles]")
     for kind, values in times.items():
         print(f"  {kind:18} median {sorted(values)[len(values) // 2]:7.1f}  least {min(values):7.1f}")
     for kind, other in pairs:
@@ -256,7 +268,7 @@ def scaling(directory: Path, rounds: int) -> None:
         update = updates_of(
             directory, f"rollout.batch_size={batch}", f"rollout.max_new_tokens={response}", "algorithm=safe"
         )
-        taken = min(update() for _ in range(rounds))  # what others do on the machine only adds
+        taken = min(timed(update) for _ in range(rounds))  # what others do on the machine only adds
         print(f"{batch:5}  {response:8}  {taken:9.1f}  {1e3 * taken / (batch * response):8.1f}")
 
 
@@ -266,6 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--setting", choices=settings(), default="even")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--trl", type=Path)
     parser.add_argument("--against", type=Path)
     parser.add_argument("--scaling", action="store_true")
@@ -273,9 +286,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--kind", help=argparse.SUPPRESS)
     flags = parser.parse_args(arguments)
     if flags.serve:
-        serve(flags.serve, flags.threads, flags.setting, flags.kind)
+        serve(flags.serve, flags.threads, flags.setting, flags.kind, flags.clock)
         return
     setting = settings()[flags.setting]
+    if flags.clock == "cpu" and flags.threads != 1:
+        parser.error(f"--threads must be 1 with --clock cpu, got {flags.threads}: threads that wait are busy too")
     if flags.trl and setting.ends:
         parser.error(f"--trl cannot be measured with --setting {flags.setting}: TRL writes every response in full")
     if flags.against and not (flags.against / "src" / "safelab").is_dir():
@@ -288,7 +303,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             return
         make_setting(directory, setting)
         against = flags.against.absolute() if flags.against else None
-        compare(directory, flags.rounds, flags.threads, flags.setting, flags.trl, against)
+        bench = Bench(directory=directory, setting=flags.setting, threads=flags.threads, clock=flags.clock)
+        compare(bench, flags.rounds, flags.trl, against)
 
 
 if __name__ == "__main__":

@@ -44,18 +44,20 @@ def test_the_table_says_what_changed() -> None:
 def test_a_run_writes_a_baseline_and_is_held_against_it(tmp_path: Path, monkeypatch, capsys) -> None:
     asked = []
 
-    def measured(settings, rounds, threads):
-        asked.append((*settings, rounds, threads))
+    def measured(settings, rounds):
+        asked.append((*settings, rounds))
         return {"update, ppo, even": ratio(1.0 + len(asked), 0.9 + len(asked), 1.1 + len(asked))}
 
     monkeypatch.setattr(compare, "ROOT", tmp_path)
     monkeypatch.setattr(compare, "BASELINE", tmp_path / "baseline.json")
     monkeypatch.setattr(compare, "measured", measured)
+    with pytest.raises(SystemExit):
+        compare.main([])  # there is nothing to compare with
     assert compare.main(["--write", "--rounds", "3"]) == 0
-    assert asked == [("even", "ragged", "answers", "memory", 3, 2)]
+    assert asked == [("even", "ragged", "answers", "memory", 3)]
     assert json.loads((tmp_path / "baseline.json").read_text())["measures"]["update, ppo, even"]["ratio"] == 2.0
     assert compare.main(["--setting", "even"]) == 1
-    assert asked[-1] == ("even", 11, 2)
+    assert asked[-1] == ("even", 11)
     assert "slower" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         compare.main(["--write", "--setting", "even"])
@@ -64,13 +66,13 @@ def test_a_run_writes_a_baseline_and_is_held_against_it(tmp_path: Path, monkeypa
 def test_every_measure_is_over_the_floor_of_its_setting(monkeypatch) -> None:
     times = {"floor": 2.0, "ppo": 3.0, "safe": 4.0, "floor_decoding": 1.0, "decoding": 5.0}
     monkeypatch.setattr(compare.update, "make_setting", lambda directory, setting: None)
-    monkeypatch.setattr(compare.update, "worker_of", lambda directory, threads, name, kind: kind)
+    monkeypatch.setattr(compare.update.Bench, "worker", lambda bench, kind: kind)
     monkeypatch.setattr(
         compare, "take_turns", lambda workers, rounds: {kind: [times[kind]] * rounds for kind in workers}
     )
     peaks = iter([30.0, 20.0])
     monkeypatch.setattr(memory, "in_a_process", lambda case, ways: {"measured": next(peaks)})
-    found = {name: each.ratio for name, each in compare.measured(["ragged", "memory"], 3, 1).items()}
+    found = {name: each.ratio for name, each in compare.measured(["ragged", "memory"], 3).items()}
     assert found == {
         "update, ppo, ragged": 1.5, "update, safe, ragged": 2.0, "decoding, ragged": 5.0, "memory, ragged / even": 1.5,
     }  # fmt: skip

@@ -42,7 +42,7 @@ def toy(model: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("kind", ["floor", "floor_decoding", "decoding", "ppo"])
 def test_a_worker_answers_each_line_with_its_time(kind: str, toy: Path, monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("go\ngo\n"))
-    update.main(["--serve", str(toy), "--threads", "1", "--kind", kind])
+    update.main(["--serve", str(toy), "--threads", "1", "--kind", kind, "--clock", "cpu"])
     said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("ms ")]
     assert len(said) == 2
     assert all(float(line.split()[1]) > 0 for line in said)
@@ -73,7 +73,10 @@ def test_ratios_are_those_of_the_rounds(monkeypatch, capsys, tmp_path: Path) -> 
     class Clock:
         def __init__(self, *command: str, tree: Path = update.ROOT) -> None:
             trees.append(tree)
-            self.time, self.rounds = times[command[-1]] * (1 if tree == update.ROOT else 2), 0
+            self.time, self.rounds = (
+                times[next(word for word in command if word in times)] * (1 if tree == update.ROOT else 2),
+                0,
+            )
 
         def __call__(self) -> float:
             self.rounds += 1
@@ -101,6 +104,7 @@ def test_ratios_are_those_of_the_rounds(monkeypatch, capsys, tmp_path: Path) -> 
 def test_what_cannot_be_measured_is_refused(tmp_path: Path, capsys) -> None:
     for told, said in (
         (["--setting", "answers", "--trl", "x"], "TRL writes every response in full"),
+        (["--clock", "cpu"], "--threads must be 1 with --clock cpu, got 2"),
         (["--against", str(tmp_path)], "has no src/safelab"),
     ):
         with pytest.raises(SystemExit) as ended:
@@ -114,9 +118,10 @@ def test_scaling_shows_the_time_of_a_token(monkeypatch, capsys) -> None:
 
     def made(directory: Path, *overrides: str):
         asked.append(dict(word.split("=") for word in overrides))
-        return lambda: 64.0
+        return lambda: None
 
     monkeypatch.setattr(update, "updates_of", made)
+    monkeypatch.setattr(update, "timed", lambda work: 64.0)
     monkeypatch.setattr(update, "make_model", lambda directory, prompt: None)
     update.main(["--scaling", "--rounds", "2"])
     lines = capsys.readouterr().out.splitlines()
