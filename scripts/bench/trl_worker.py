@@ -42,6 +42,7 @@ def main() -> None:
     except ImportError as error:
         sys.exit(f"trl_worker needs TRL 1.12 ({error}); update.py --trl DIR makes an environment that has it")
     directory, batch, response, epochs, threads, collect, clock = sys.argv[1:8]
+    device, piece = sys.argv[8:10] if len(sys.argv) > 8 else ("cpu", batch)
     torch.set_num_threads(int(threads))
     if collect == "no":
         gc.collect = lambda *arguments: 0
@@ -55,10 +56,12 @@ def main() -> None:
         directory, trust_remote_code=False, num_labels=1, num_hidden_layers=1
     )
     arguments = PPOConfig(
-        output_dir=str(Path(directory) / "trl"), per_device_train_batch_size=int(batch), num_mini_batches=1,
-        total_episodes=1_000_000, response_length=int(response), num_ppo_epochs=int(epochs), use_cpu=True, bf16=False,
+        output_dir=str(Path(directory) / "trl"), per_device_train_batch_size=int(piece), num_mini_batches=1,
+        gradient_accumulation_steps=int(batch) // int(piece),
+        total_episodes=1_000_000, response_length=int(response), num_ppo_epochs=int(epochs), use_cpu=device == "cpu",
+        bf16=device != "cpu",
         num_sample_generations=0, report_to="none", save_strategy="no", logging_strategy="no", disable_tqdm=True,
-        gradient_checkpointing=False, local_rollout_forward_batch_size=int(batch), stop_token="eos",
+        gradient_checkpointing=False, local_rollout_forward_batch_size=int(piece), stop_token="eos",
     )  # fmt: skip
     trainer = PPOTrainer(
         args=arguments, processing_class=tokenizer, model=policy,

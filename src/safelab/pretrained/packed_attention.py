@@ -119,6 +119,8 @@ def attention(
     if blocks is None and cu_seq_lens_q is None:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
+        if query.shape[2] == 1 and attention_mask is not None and query.shape[1] > key.shape[1]:
+            return one_token(query, key, value, attention_mask, scaling), None
         given = {"scaling": scaling, "dropout": dropout, **rest}
         output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **given)
         return output, None
@@ -139,6 +141,23 @@ def attention(
         q, k, v, cu_seq_lens_q, cu_seq_lens_k, max_length_q, max_length_k, scale=scaling, window_size=bounds
     )  # fmt: skip
     return output[None], None
+
+
+def one_token(
+    query: Float[Tensor, "b h 1 d"],
+    key: Float[Tensor, "b g m d"],
+    value: Float[Tensor, "b g m d"],
+    mask: Tensor,
+    scaling: float | None,
+) -> Float[Tensor, "b 1 h d"]:
+    """Of a step of decoding in a model with fewer heads for keys: the heads that share one stand in for queries.
+
+    Repeating the keys for every head, as is done elsewhere, would copy the whole cache at each token.
+    """
+    batch, groups, width = query.shape[0], key.shape[1], query.shape[-1]
+    shared = query.reshape(batch, groups, -1, width)
+    output = scaled_dot_product_attention(shared, key, value, attn_mask=mask, scale=scaling)
+    return output.reshape(batch, 1, -1, value.shape[-1])
 
 
 @lru_cache(maxsize=1)
