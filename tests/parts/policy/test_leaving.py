@@ -1,5 +1,6 @@
 """Rows that leave, rows that are read as one, and prompts that are read apart: each row writes what it writes alone."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,26 @@ def test_batches_of_many_sizes_share_a_few_graphs() -> None:
     assert sizes_below(64) == [8, 16, 32]
     assert sizes_below(100) == [16, 32, 64]
     assert sizes_below(8) == []
+
+
+@pytest.mark.slow
+def test_a_step_is_compiled_once_for_each_number_of_rows(
+    tmp_path: Path, kept: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    graphs: list[Any] = []
+
+    def compiled(graph: Any, inputs: Any) -> Any:
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=compiled))
+    found = policy("LlamaConfig", tmp_path)
+    # Prompts of other widths, and fewer rows, come back to the same steps: of 20, 16, 8, 4 and 2 rows.
+    for texts in (TEXTS, [*TEXTS[1:5] * 5], ["w3 w4"] * 20, TEXTS[:16]):
+        groups = list(range(len(texts)))
+        seeds = row_seeds(len(texts), rows=len(texts))
+        assert written(found, texts, groups, seeds, "compiled") == written(found, texts, groups, seeds, "dynamic")
+    assert len(graphs) == 5
 
 
 def test_pieces_cost_least() -> None:

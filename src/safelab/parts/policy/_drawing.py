@@ -45,9 +45,14 @@ def drawn(
     """
     rows, vocabulary = logits.shape
     wide = device_of_float64(logits.device)
-    blocks = torch.zeros(rows, -(-vocabulary // BLOCK), BLOCK, dtype=torch.float64, device=wide)
+    size = min(BLOCK, vocabulary)
+    blocks = torch.zeros(rows, -(-vocabulary // size), size, dtype=torch.float64, device=wide)
     weights = blocks.view(rows, -1)[:, :vocabulary]
     weights.copy_(logits).sub_(top.to(weights).unsqueeze(1)).div_(sampling_temperature).exp_()
+    if vocabulary <= BLOCK:
+        sums = weights.cumsum(dim=-1)
+        found = torch.searchsorted(sums, (uniform_seq * sums[:, -1]).unsqueeze(1), right=True)
+        return found.squeeze(1).clamp(max=vocabulary - 1).to(logits.device)
     sums = blocks.sum(dim=-1).cumsum(dim=-1)
     # Times the sum itself, not one: no division, and the last token with a probability is the last that is found.
     goal = (uniform_seq * sums[:, -1]).unsqueeze(1)

@@ -137,6 +137,6 @@ def first_rows(cache: Any, rows: int) -> Any:
     for layer in part.layers:
         layer.keys, layer.values = layer.keys[:rows], layer.values[:rows]
         layer.batch_size = rows
-        torch._dynamo.mark_static_address(layer.keys)  # type: ignore[no-untyped-call]
-        torch._dynamo.mark_static_address(layer.values)  # type: ignore[no-untyped-call]
+        torch._dynamo.mark_static_address(layer.keys)
+        torch._dynamo.mark_static_address(layer.values)
     return part
