@@ -24,6 +24,8 @@ from torch.utils.backend_registration import _setup_privateuseone_for_python_bac
 
 _setup_privateuseone_for_python_backend("standin")
 DEVICE = torch.device("standin", 0)
+# Gradient checkpointing asks for it, in the thread of the backward pass, where an error would end the process.
+torch.standin.get_amp_supported_dtype = lambda: [torch.bfloat16]
 
 # On a device that it does not know, torch composes this one of others that round otherwise than its own kernel. The
 # kernel that is named here is never reached: ``_run`` comes first.
