@@ -17,6 +17,7 @@ from safelab.training.update import (
     cap_update,
     check_batch,
     check_plan,
+    cuts,
     limit_gradient,
     micro_batches,
     minibatches,
@@ -30,14 +31,15 @@ from support import toy
 
 
 def made(minibatches: int = 1, micro: int | None = None, **given) -> Components:
-    cut = SimpleNamespace(minibatches=minibatches, micro_batch_size=micro, micro_batch_tokens=None)
+    cut = SimpleNamespace(minibatches=minibatches, micro_batch_size=micro, micro_batch_tokens=None, epochs=2)
     return toy.parts(optimizer=cut, controller=toy.controller("loss_exact"), **given)
 
 
 def stepped(micro: int | None, **more) -> tuple[Components, MinibatchTerms]:
     parts = made(micro=micro)
     state = toy.state(parts, **more)
-    return parts, step(parts, state, toy.batch(parts), toy.plan(0.4), True, None, 0)
+    batch = toy.batch(parts)
+    return parts, step(parts, state, batch, counts(batch), toy.plan(0.4), True, None, 0)
 
 
 def moved(parts: Components) -> list[torch.Tensor]:
@@ -95,7 +97,6 @@ def test_the_limit_by_hand() -> None:
     assert limit_gradient(free, None) == limit_gradient(held, 1.0) == limit_gradient(loose, 6.0) == 5.0
     assert free.weight.grad.tolist() == loose.weight.grad.tolist() == [[3.0, 4.0]]
     torch.testing.assert_close(held.weight.grad, torch.tensor([[0.6, 0.8]], dtype=torch.float64), atol=1e-6, rtol=0)
-    assert limit_gradient(torch.nn.Identity(), 1.0) == 0.0
 
 
 @pytest.mark.parametrize(("count", "size"), [(2, 8), (3, 8), (8, 8)])
@@ -103,7 +104,7 @@ def test_minibatches_are_a_partition(count: int, size: int) -> None:
     parts = made(minibatches=count)
 
     def order(update: int, epoch: int) -> list[list[int]]:
-        return [rows.tolist() for rows in minibatches(parts, size, update, epoch)]
+        return [rows.tolist() for rows in minibatches(parts, size, update, epoch, torch.device("cpu"))]
 
     cut = order(4, 1)
     assert len(cut) == count
@@ -114,7 +115,17 @@ def test_minibatches_are_a_partition(count: int, size: int) -> None:
 
 
 def test_one_minibatch_is_the_batch_as_it_is() -> None:
-    assert list(minibatches(made(), 8, 0, 0)) == [None]
+    assert minibatches(made(), 8, 0, 0, torch.device("cpu")) == [None]
+
+
+def test_each_epochs_minibatches_are_counted_by_their_rows() -> None:
+    parts = made(minibatches=2)
+    batch = toy.batch(parts)
+    found = cuts(parts, batch, 0)
+    assert [len(epoch) for epoch in found] == [2, 2]
+    for rows, whole in (cut for epoch in found for cut in epoch):
+        assert rows is not None
+        assert whole == counts(batch.rows(rows))
 
 
 def test_micro_batches_are_pieces_in_order() -> None:
@@ -128,7 +139,7 @@ def test_micro_batches_are_pieces_in_order() -> None:
 def test_an_epoch_steps_once_for_each_minibatch_and_tells_means_over_its_tokens() -> None:
     parts, stats = made(minibatches=3), UpdateStats()
     batch = toy.batch(parts)
-    terms = run_epoch(parts, toy.state(parts), batch, toy.plan(0.4), 0, stats)
+    terms = run_epoch(parts, toy.state(parts), batch, toy.plan(0.4), 0, cuts(parts, batch, 0)[0], stats)
     assert (stats.passes, stats.tokens) == (3, 7)
     assert sorted(minibatch.tokens for minibatch in terms) == sorted(toy.LENGTHS)
     assert stats.token_mean("ratio") == pytest.approx(sum(minibatch.sums["ratio"] for minibatch in terms) / 7)
@@ -149,7 +160,8 @@ def test_a_critics_warm_up_leaves_the_policy_alone() -> None:
     for update, still in ((0, True), (1, False)):
         parts = made(critic=toy.critic(warmup_updates=1))
         before = [weight.detach().clone() for weight in moved(parts)]
-        run_epoch(parts, toy.state(parts, update=update), toy.batch(parts), toy.plan(0.4), 0, UpdateStats())
+        state, batch = toy.state(parts, update=update), toy.batch(parts)
+        run_epoch(parts, state, batch, toy.plan(0.4), 0, cuts(parts, batch, update)[0], UpdateStats())
         same = [torch.equal(new, old) for new, old in zip(moved(parts), before, strict=True)]
         assert same == [still, still, False]
 
@@ -159,7 +171,7 @@ def test_what_is_not_finite_moves_no_weight() -> None:
     before = [weight.detach().clone() for weight in moved(parts)]
     batch = replace(toy.batch(parts), returns=torch.full((3, 4), math.inf, dtype=torch.float64))
     with pytest.raises(Diverged, match="value must be finite, got inf at update 6"):
-        step(parts, toy.state(parts, update=6), batch, toy.plan(), True, None, 0)
+        step(parts, toy.state(parts, update=6), batch, counts(batch), toy.plan(), True, None, 0)
     assert all(torch.equal(new, old) for new, old in zip(moved(parts), before, strict=True))
 
 

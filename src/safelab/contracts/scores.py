@@ -44,10 +44,13 @@ class Normaliser(Part, ABC, Generic[S]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shaped:
-    """Rewards as the update sees them, with what was clipped or charged, for the log."""
+    """Rewards as the update sees them, with what was clipped or charged, for the log.
+
+    ``metrics``: numbers, or tensors of one, which a GPU hands over with all others of the row.
+    """
 
     shaped_seq: Float[Tensor, "b"]
-    metrics: Mapping[str, float]
+    metrics: Mapping[str, float | Tensor]
 
 
 class Shaping(ABC, Generic[S]):

@@ -59,10 +59,10 @@ def _log_mean_of_others(
     found, place = groups(group_seq), places(group_seq)
     rows = (found.index_seq, place)
     size = int(found.size_seq.max())
-    weights = log_weight.new_full((found.count, size), -math.inf).index_put(rows, log_weight)
-    ratios = ratio_seq.new_zeros(found.count, size).index_put(rows, ratio_seq)
-    itself = torch.eye(size, dtype=torch.bool, device=weights.device)
-    table = weights.unsqueeze(1).masked_fill(itself, -math.inf)[rows]
+    weights = log_weight.new_full((len(place), size), -math.inf).index_put(rows, log_weight)
+    ratios = ratio_seq.new_zeros(len(place), size).index_put(rows, ratio_seq)
+    itself = torch.arange(size, device=place.device) == place.unsqueeze(1)
+    table = weights[found.index_seq].masked_fill(itself, -math.inf)
     alone = found.size_seq == 1
     shift = table.amax(dim=1).masked_fill(alone, 0.0)
     mean = (torch.exp(table - shift.unsqueeze(1)) * ratios[found.index_seq]).sum(dim=1) / (found.size_seq - 1).clamp(

@@ -15,17 +15,19 @@ from safelab.maths.wide import wide
 
 @dataclass(frozen=True, slots=True)
 class Groups:
-    """``index_seq``: which group each response belongs to, from 0. ``size_seq``: how many its group has."""
+    """``index_seq``: a number of each response's group, less than there are rows. ``size_seq``: how many it has."""
 
     index_seq: Int[Tensor, "b"]
     size_seq: Int[Tensor, "b"]
-    count: int
 
 
 def groups(group_seq: Int[Tensor, "b"]) -> Groups:
     """The groups that equal ids make."""
-    ids, index_seq, sizes = torch.unique(group_seq, return_inverse=True, return_counts=True)
-    return Groups(index_seq=index_seq, size_seq=sizes[index_seq], count=len(ids))
+    # A group's number is the place where it begins in order: how many groups there are need not be known for that,
+    # and ``torch.unique`` would have to ask the device.
+    ordered = group_seq.sort().values
+    index_seq = torch.searchsorted(ordered, group_seq)
+    return Groups(index_seq=index_seq, size_seq=torch.searchsorted(ordered, group_seq, right=True) - index_seq)
 
 
 def places(group_seq: Int[Tensor, "b"]) -> Int[Tensor, "b"]:
@@ -33,8 +35,7 @@ def places(group_seq: Int[Tensor, "b"]) -> Int[Tensor, "b"]:
     index_seq = groups(group_seq).index_seq
     order = torch.argsort(index_seq, stable=True)
     counted = torch.arange(len(order), device=order.device)
-    starts = torch.searchsorted(index_seq[order], index_seq[order])
-    return torch.empty_like(order).index_put((order,), counted - starts)
+    return torch.empty_like(order).index_put((order,), counted - index_seq[order])
 
 
 def group_sum(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
@@ -76,9 +77,8 @@ def leave_one_out(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Flo
 
 def group_max(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
     """Greatest of each response's group, at each response."""
-    found = groups(group_seq)
-    greatest = torch.full((found.count,), -torch.inf, dtype=x_seq.dtype, device=x_seq.device)
-    return greatest.scatter_reduce(0, found.index_seq, x_seq, "amax")[found.index_seq]
+    index_seq = groups(group_seq).index_seq
+    return torch.full_like(x_seq, -torch.inf).scatter_reduce(0, index_seq, x_seq, "amax")[index_seq]
 
 
 def group_softmax(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:
@@ -94,8 +94,8 @@ def _centred(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float64[
 
 
 def _wide_sum(wide_seq: Float64[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float64[Tensor, "b"]:
-    found = groups(group_seq.to(wide_seq.device))
-    return wide_seq.new_zeros(found.count).index_add(0, found.index_seq, wide_seq)[found.index_seq]
+    index_seq = groups(group_seq.to(wide_seq.device)).index_seq
+    return torch.zeros_like(wide_seq).index_add(0, index_seq, wide_seq)[index_seq]
 
 
 def _wide_mean(wide_seq: Float64[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float64[Tensor, "b"]:

@@ -18,7 +18,7 @@ from safelab.maths.wide import wide
 
 def masked_sum(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
     """Sum of ``x`` where ``mask`` is True, over all axes."""
-    return _only(x, mask).sum()
+    return only(x, mask).sum()
 
 
 def masked_mean(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, ""]:
@@ -49,27 +49,28 @@ def masked_whiten(
     """
     centred, mean, mask = _centred(x, mask)
     white = centred * torch.rsqrt(_variance(centred, mask) + eps)
-    return _only(white if shift_mean else white + mean, mask).to(x)
+    return only(white if shift_mean else white + mean, mask).to(x)
 
 
 def sequence_mean(x: Float[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b"]:
     """Mean of each row over its positions that count."""
-    return _only(x, mask).sum(dim=1) / mask.sum(dim=1)
+    return only(x, mask).sum(dim=1) / mask.sum(dim=1)
 
 
-def _only(x: Tensor, mask: Tensor) -> Tensor:
+def only(x: Float[Tensor, "*shape"], mask: Bool[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """``x`` where ``mask`` is True, 0 elsewhere."""
     # A product with the mask would let a NaN or an infinity through.
     return torch.where(mask, x, torch.zeros_like(x))
 
 
 def _centred(x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """``x - mean`` where ``mask`` is True (0 elsewhere) and the mean, both in float64, and the mask beside them."""
-    wide_x = wide(_only(x, mask))
+    wide_x = wide(only(x, mask))
     mask = mask.to(wide_x.device)
     # Rounded, a mean of equal numbers can lie beside them in float64, too: it is put back between least and greatest.
     least, greatest = wide_x.masked_fill(~mask, math.inf).min(), wide_x.masked_fill(~mask, -math.inf).max()
     mean = torch.minimum(torch.maximum(masked_mean(wide_x, mask), least), greatest)
-    return _only(wide_x - mean, mask), mean, mask
+    return only(wide_x - mean, mask), mean, mask
 
 
 def _variance(centred: Tensor, mask: Tensor) -> Tensor:

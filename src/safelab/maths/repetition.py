@@ -15,7 +15,7 @@ def repeated_bigram_share(ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) ->
         mask: True for response tokens.
     """
     valid = mask[:, 1:] & mask[:, :-1]
-    pairs = ids[:, :-1].long() * (int(ids.max()) + 1) + ids[:, 1:].long()
+    pairs = ids[:, :-1].long() * (ids.max() + 1) + ids[:, 1:].long()
     # Padding becomes numbers that no pair has and that differ from each other, so it never counts as a repetition.
     filler = -1 - torch.arange(pairs.shape[1], device=ids.device).expand_as(pairs)
     ordered = torch.where(valid, pairs, filler).sort(dim=1).values

@@ -20,13 +20,14 @@ from safelab.training.update import (
     check_batch,
     check_plan,
     check_weights,
+    cuts,
     micro_batches,
     pass_means,
     reuses_pass,
     run_epoch,
     weights_of,
 )
-from safelab.types import Pass, Plan, Rollout, Signals, TrainBatch
+from safelab.types import Pass, Plan, Signals, TrainBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +81,7 @@ def train_update(parts: Components, state: TrainState) -> Step:
         check_first_pass(stats)
 
     plan = planned(parts, state) if parts.controller.step_every == "epoch" else plan
-    state = replace(state, shaping=shaping, counters=advance(state.counters, rollout))
+    state = replace(state, shaping=shaping, counters=advance(state.counters, len(rollout.responses), stats))
     row = metric_row(parts, state, scored, batch, plan, signals, shaped, stats, clock)
     detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.rollout.batch_size)
     return Step(
@@ -111,8 +112,8 @@ def optimise(
     """
     stats = UpdateStats()
     before: list[Tensor] = [] if parts.controller.preview_max_kl is None else weights_of(state.policy)
-    for epoch in range(parts.optimizer.epochs):
-        passed = run_epoch(parts, state, batch, plan, epoch, stats, first_pass if epoch == 0 else None)
+    for epoch, cut in enumerate(cuts(parts, batch, state.counters.update)):
+        passed = run_epoch(parts, state, batch, plan, epoch, cut, stats, first_pass if epoch == 0 else None)
         terms = passed[-1]
         if parts.controller.step_every == "epoch":
             # As released: the same reward and entropy again, with the KL of this epoch's own pass.
@@ -129,14 +130,13 @@ def optimise(
     return state, stats
 
 
-def advance(counters: Counters, rollout: Rollout) -> Counters:
+def advance(counters: Counters, episodes: int, stats: UpdateStats) -> Counters:
     """One update later."""
-    count = len(rollout.responses)
     return Counters(
         update=counters.update + 1,
         cursor=counters.cursor,
-        episodes=counters.episodes + count,
-        tokens=counters.tokens + int(rollout.mask.sum()),
+        episodes=counters.episodes + episodes,
+        tokens=counters.tokens + stats.rollout_tokens,
     )
 
 

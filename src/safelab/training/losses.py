@@ -1,9 +1,10 @@
 """The loss of a micro-batch: policy + value + KL route - entropy, each a sum over a count of the whole minibatch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from safelab.contracts.answers import check_tensor, check_type
@@ -15,13 +16,20 @@ from safelab.types import Counts, Current, Pass, Plan, PolicyLoss, TokenStats, T
 
 
 def counts(batch: TrainBatch) -> Counts:
-    """Sequences, valid tokens, all response columns, and values of a minibatch."""
-    return Counts(
-        sequences=len(batch),
-        tokens=int(batch.mask.sum()),
-        columns=batch.mask.numel(),
-        values=int(batch.value_mask.sum()),
-    )
+    """Sequences, valid tokens, all response columns, and values of a batch."""
+    return counts_of_each(batch, [None])[0]
+
+
+def counts_of_each(batch: TrainBatch, minibatches: Sequence[Int[Tensor, "_"] | None]) -> list[Counts]:
+    """The same of each minibatch, by its rows (None stands for all), with one wait for the device."""
+    held = torch.stack([batch.mask.sum(dim=1), batch.value_mask.sum(dim=1)])
+    chosen = [held if rows is None else held[:, rows] for rows in minibatches]
+    sums = torch.stack([rows.sum(dim=1) for rows in chosen]).tolist()
+    width = batch.mask.shape[1]
+    return [
+        Counts(sequences=rows.shape[1], tokens=tokens, columns=rows.shape[1] * width, values=values)
+        for rows, (tokens, values) in zip(chosen, sums, strict=True)
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +115,7 @@ def loss_terms(
             kl=kl.detach(),
             entropy=entropy.detach(),
             ratio_sum=masked_sum(ratio_tok, batch.mask),
-            ratio_max=ratio_tok[batch.mask].max(),
+            ratio_max=ratio_tok.masked_fill(~batch.mask, -torch.inf).max(),
             clipped_sum=masked_sum(clipped_tok.float(), batch.mask),
             # Tokens of the old policy: k3 of log(old / new) estimates KL(old || new) without bias.
             kl_old_k3_sum=masked_sum(k3(-log_ratio_tok), batch.mask),

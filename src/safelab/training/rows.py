@@ -10,6 +10,7 @@ from torch import Tensor
 
 from safelab.contracts import Shaped
 from safelab.maths.divergence import k3
+from safelab.maths.fetched import fetched
 from safelab.maths.masked import masked_mean
 from safelab.maths.wide import wide
 from safelab.training.clock import Clock
@@ -32,7 +33,7 @@ def metric_row(
 ) -> dict[str, Any]:
     """The row, without the crash flags, which are read off it."""
     counters = state.counters
-    return {
+    row = {
         "update": counters.update - 1,
         "episodes": counters.episodes,
         "tokens": counters.tokens,
@@ -46,39 +47,40 @@ def metric_row(
         **controller_metrics(plan, stats, parts.controller.preview_max_kl is not None),
         **response_metrics(scored.rollout),
         **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
-        **time_metrics(parts, int(scored.rollout.mask.sum()), clock),
+        **time_metrics(parts, stats.rollout_tokens, clock),
     }
+    return fetched(row)
 
 
-def reward_metrics(scored: Scored) -> dict[str, float]:
+def reward_metrics(scored: Scored) -> dict[str, Tensor]:
     """The reward model's score before any shaping, and the held-out score."""
     reward = scored.reward_seq
     metrics = {
-        "reward/mean": float(reward.mean()),
-        "reward/std": float(wide(reward).std()),
-        "reward/min": float(reward.min()),
-        "reward/max": float(reward.max()),
+        "reward/mean": reward.mean(),
+        "reward/std": wide(reward).std(),
+        "reward/min": reward.min(),
+        "reward/max": reward.max(),
     }
-    return metrics if scored.gold_seq is None else {**metrics, "reward/gold_mean": float(scored.gold_seq.mean())}
+    return metrics if scored.gold_seq is None else {**metrics, "reward/gold_mean": scored.gold_seq.mean()}
 
 
-def kl_ref_metrics(scored: Scored, signals: Signals) -> dict[str, float | None]:
+def kl_ref_metrics(scored: Scored, signals: Signals) -> dict[str, Tensor | float | None]:
     """KL to the reference at the rollout."""
     k3_tok = k3(scored.logp_old_tok - scored.logp_ref_tok)
     return {
         "kl/ref_token_exact": signals.kl_ref_token_exact,
         "kl/ref_token_k1": signals.kl_ref_token_k1,
-        "kl/ref_token_k3": float(masked_mean(k3_tok, scored.rollout.mask)),
+        "kl/ref_token_k3": masked_mean(k3_tok, scored.rollout.mask),
         "kl/ref_seq_k1": signals.kl_ref_seq_k1,
     }
 
 
-def kl_metrics(scored: Scored, signals: Signals, stats: UpdateStats) -> dict[str, float | None]:
+def kl_metrics(scored: Scored, signals: Signals, stats: UpdateStats) -> dict[str, Tensor | float | None]:
     """KL to the reference at the rollout; KL from the policy that wrote it, over the update's passes."""
-    mask, metrics = scored.rollout.mask, {}
+    mask, metrics = scored.rollout.mask, dict[str, Tensor]()
     if scored.rollout.logp_rollout_tok is not None:
         # Tokens of the sampling policy: k3 of log(sampling / old) estimates KL(sampling || old) without bias.
-        metrics["kl/rollout_token_k3"] = float(masked_mean(k3(scored.logp_rollout_tok - scored.logp_old_tok), mask))
+        metrics["kl/rollout_token_k3"] = masked_mean(k3(scored.logp_rollout_tok - scored.logp_old_tok), mask)
     return {**metrics, **kl_ref_metrics(scored, signals), "kl/old_token_k3": stats.token_mean("kl_old_k3")}
 
 
@@ -102,23 +104,32 @@ def objective_metrics(stats: UpdateStats) -> dict[str, float]:
 
 def critic_metrics(parts: Components, batch: TrainBatch, stats: UpdateStats) -> dict[str, float]:
     """How well the values before the update foretold the returns."""
-    mask = batch.value_mask
+    counted = batch.value_mask.nonzero(as_tuple=True)
     # In float64: the deviation of equal returns is exactly 0 there, and explains nothing.
-    value = wide(parts.critic.combine(batch.heads_old)[mask])
-    returns = wide(batch.returns[mask])
-    spread = returns.var()
+    value, returns = wide(parts.critic.combine(batch.heads_old)[counted]), wide(batch.returns[counted])
+    error = value - returns
+    gap = batch.heads_old.amax(dim=-1) - batch.heads_old.amin(dim=-1)
+    found = fetched(
+        {
+            "bias": error.mean(),
+            "error": error.square().mean(),
+            "scale": returns.square().mean(),
+            "unexplained": error.var(),
+            "spread": returns.var(),
+            "gap": masked_mean(gap, batch.value_mask),
+        }
+    )
     metrics = {
         "critic/loss": stats.pass_mean("value"),
-        "critic/bias": float((value - returns).mean()),
+        "critic/bias": found["bias"],
         "critic/grad_norm": stats.pass_mean("critic_grad_norm"),
     }
-    if (scale := returns.square().mean()) > 0:
-        metrics["critic/error_ratio"] = float((value - returns).square().mean() / scale)
-    if spread > 0:
-        metrics["critic/explained_variance"] = float(1 - (returns - value).var() / spread)
+    if found["scale"] > 0:
+        metrics["critic/error_ratio"] = found["error"] / found["scale"]
+    if found["spread"] > 0:
+        metrics["critic/explained_variance"] = 1 - found["unexplained"] / found["spread"]
     if batch.heads_old.shape[-1] > 1:
-        gap: Tensor = batch.heads_old.amax(dim=-1) - batch.heads_old.amin(dim=-1)
-        metrics["critic/head_gap"] = float(masked_mean(gap, mask))
+        metrics["critic/head_gap"] = found["gap"]
     return metrics
 
 
@@ -138,16 +149,16 @@ def controller_metrics(plan: Plan, stats: UpdateStats, previewed: bool) -> dict[
     return {**metrics, "controller/preview_scale": stats.preview_scale} if previewed else metrics
 
 
-def response_metrics(rollout: Rollout) -> dict[str, float]:
+def response_metrics(rollout: Rollout) -> dict[str, Tensor | float]:
     """Length, share that ended, share of distinct responses, share of repeated neighbouring tokens."""
     ids, mask = rollout.ids, rollout.mask
     pairs = mask[:, 1:]
     repeats = (ids[:, 1:] == ids[:, :-1]) & pairs
     return {
-        "response/length_mean": float(rollout.length_seq.float().mean()),
-        "response/eos_rate": float(rollout.ended_seq.float().mean()),
+        "response/length_mean": rollout.length_seq.float().mean(),
+        "response/eos_rate": rollout.ended_seq.float().mean(),
         "response/distinct_rate": len(set(rollout.responses)) / len(rollout.responses),
-        "response/repeat_rate": float(repeats.sum() / pairs.sum().clamp(min=1)),
+        "response/repeat_rate": repeats.sum() / pairs.sum().clamp(min=1),
     }
 
 
@@ -175,20 +186,10 @@ def sample_records(parts: Components, scored: Scored, update: int) -> list[dict[
     last = update == parts.settings.updates - 1
     if options.every == 0 or not (last or update % options.every == 0):
         return []
-    gold = scored.gold_seq if scored.gold_seq is not None else torch.full_like(scored.reward_seq, torch.nan)
-    rollout = scored.rollout
-    columns = zip(
-        rollout.prompts.texts,
-        rollout.responses,
-        scored.reward_seq.tolist(),
-        gold.tolist(),
-        rollout.ended_seq.tolist(),
-        strict=True,
-    )
-    records = [
-        {"prompt": prompt, "response": response, "reward": reward, "gold": value, "ended": ended}
-        for prompt, response, reward, value, ended in columns
+    rollout, gold = scored.rollout, {} if scored.gold_seq is None else {"gold": scored.gold_seq}
+    numbers = {"reward": scored.reward_seq, **gold, "ended": rollout.ended_seq}
+    rows = torch.stack([wide(number_seq) for number_seq in numbers.values()], dim=1)[: options.count].tolist()
+    return [
+        {"prompt": prompt, "response": response, **dict(zip(numbers, row, strict=True)), "ended": bool(row[-1])}
+        for prompt, response, row in zip(rollout.prompts.texts, rollout.responses, rows, strict=False)
     ]
-    if scored.gold_seq is None:
-        records = [{name: value for name, value in record.items() if name != "gold"} for record in records]
-    return records[: options.count]

@@ -15,6 +15,7 @@ from safelab.contracts.answers import check_tensor, check_type
 from safelab.errors import ConfigError, OwnCodeFailed, RewardFailed, RunFailed
 from safelab.foreign import calling, is_users
 from safelab.maths.divergence import k1
+from safelab.maths.fetched import fetched
 from safelab.maths.masked import masked_mean
 from safelab.maths.seeds import row_seeds
 from safelab.training.components import Components
@@ -93,9 +94,10 @@ def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor |
     Raises:
         RewardFailed: one of them raised, or gave something else than one finite number per response; with the batch.
     """
-    prompts, responses, ended_seq = rollout.prompts, rollout.responses, rollout.ended_seq
-    reward_seq = reward_of(parts, prompts.texts, responses, ended_seq, prompts.columns)
-    return reward_seq, _scores_of("evaluator", parts.evaluator, prompts.texts, responses, ended_seq, prompts.columns)
+    prompts, device = rollout.prompts, rollout.ids.device
+    judged = (prompts.texts, rollout.responses, rollout.ended_seq.tolist(), prompts.columns)
+    reward, gold = reward_of(parts, *judged), _scores_of("evaluator", parts.evaluator, *judged)
+    return torch.tensor(reward, device=device), None if gold is None else torch.tensor(gold, device=device)
 
 
 def score_greedy(parts: Components, rollout: Rollout) -> Tensor | None:
@@ -107,24 +109,25 @@ def score_greedy(parts: Components, rollout: Rollout) -> Tensor | None:
     greedy, prompts = rollout.greedy, rollout.prompts
     if greedy is None:
         return None
-    return reward_of(parts, prompts.texts, greedy.responses, greedy.ended_seq, prompts.columns)
+    reward = reward_of(parts, prompts.texts, greedy.responses, greedy.ended_seq.tolist(), prompts.columns)
+    return torch.tensor(reward, device=rollout.ids.device)
 
 
 def reward_of(
     parts: Components,
     prompts: Sequence[str],
     responses: Sequence[str],
-    ended_seq: Bool[Tensor, "b"],
+    ended: Sequence[bool],
     columns: Mapping[str, Sequence[Any]] = MappingProxyType({}),
-) -> Float[Tensor, "b"]:
+) -> list[float]:
     """The reward of each response. ``columns``: what the data says of its prompt besides.
 
     Raises:
         RewardFailed: the reward raised, or gave something else than one finite number per response; with the batch.
     """
-    reward_seq = _scores_of("reward", parts.reward, prompts, responses, ended_seq, columns)
-    assert reward_seq is not None
-    return reward_seq
+    reward = _scores_of("reward", parts.reward, prompts, responses, ended, columns)
+    assert reward is not None
+    return reward
 
 
 def _scores_of(
@@ -132,9 +135,9 @@ def _scores_of(
     part: Any,
     prompts: Sequence[str],
     responses: Sequence[str],
-    ended_seq: Bool[Tensor, "b"],
+    ended: Sequence[bool],
     columns: Mapping[str, Sequence[Any]],
-) -> Float[Tensor, "b"] | None:
+) -> list[float] | None:
     """The score of each response; None where an evaluator has none. What the part does to the process is put back.
 
     Raises:
@@ -143,16 +146,15 @@ def _scores_of(
     who = f"{group} {getattr(part, 'name', type(part).__name__)}"
     try:
         with calling(who, RunFailed):
-            scores = part.score(list(prompts), list(responses), ended_seq.tolist(), **given(part, columns))
+            scores = part.score(list(prompts), list(responses), list(ended), **given(part, columns))
             if scores is None and group == "evaluator":
                 return None
-            checked = checked_scores(who, scores, prompts, OwnCodeFailed if is_users(part) else RunFailed)
+            return checked_scores(who, scores, prompts, OwnCodeFailed if is_users(part) else RunFailed)
     except RunFailed as error:
         cause = error.__cause__
         raised = {} if cause is None else {"traceback": traceback.format_exception(cause)}
         batch = {"prompts": prompts, "responses": responses, **given(part, columns), **raised}
         raise RewardFailed(str(error), batch, own=isinstance(error, OwnCodeFailed)) from (cause or error)
-    return torch.tensor(checked, device=ended_seq.device)
 
 
 def score_tokens(parts: Components, rollout: Rollout, reward_seq: Tensor, gold_seq: Tensor | None) -> Scored:
@@ -253,14 +255,16 @@ def observe(scored: Scored) -> Signals:
     """What the controller sees of a rollout."""
     mask = scored.rollout.mask
     k1_tok = k1(scored.logp_old_tok - scored.logp_ref_tok)
-    return Signals(
-        reward_mean=float(scored.reward_seq.mean()),
-        kl_ref_token_k1=float(masked_mean(k1_tok, mask)),
-        kl_ref_token_exact=float(masked_mean(scored.kl_exact_tok, mask)),
-        kl_ref_seq_k1=float((k1_tok * mask).sum(dim=1).mean()),
-        entropy_token=float(masked_mean(scored.entropy_old_tok, mask)),
-        n_sequences=len(mask),
+    seen = fetched(
+        {
+            "reward_mean": scored.reward_seq.mean(),
+            "kl_ref_token_k1": masked_mean(k1_tok, mask),
+            "kl_ref_token_exact": masked_mean(scored.kl_exact_tok, mask),
+            "kl_ref_seq_k1": (k1_tok * mask).sum(dim=1).mean(),
+            "entropy_token": masked_mean(scored.entropy_old_tok, mask),
+        }
     )
+    return Signals(**seen, n_sequences=len(mask))
 
 
 def token_rewards(route: Route, plan: Plan, scored: Scored) -> Float[Tensor, "b t"]:

@@ -1,23 +1,27 @@
 """Moves the weights: epochs over one rollout, minibatches, accumulation, gradient limits, the preview's cap."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from safelab.errors import Diverged
 from safelab.maths.divergence import k3
-from safelab.maths.masked import masked_mean
+from safelab.maths.fetched import fetched
+from safelab.maths.masked import masked_mean, only
 from safelab.maths.seeds import derive_seed, generator
 from safelab.maths.wide import wide
 from safelab.training.components import Components
-from safelab.training.losses import Terms, counts, loss_terms
+from safelab.training.losses import Terms, counts_of_each, loss_terms
 from safelab.training.pieces import rollout_pieces, slices
 from safelab.training.state import TrainState
 from safelab.types import Counts, Pass, Plan, Rollout, TrainBatch
+
+Cut = tuple[Int[Tensor, "_"] | None, Counts]
+"""A minibatch's rows, where None stands for the whole batch as it is, and what it counts."""
 
 
 @dataclass(slots=True)
@@ -42,6 +46,11 @@ class UpdateStats:
         self.ratio_max = max(self.ratio_max, terms.ratio_max)
         for name, value in terms.sums.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
+
+    @property
+    def rollout_tokens(self) -> int:
+        """Response tokens of the rollout, all of which each epoch sees once."""
+        return self.tokens // self.epochs
 
     def token_mean(self, name: str) -> float:
         """Mean over the response tokens of all passes."""
@@ -77,20 +86,22 @@ def run_epoch(
     batch: TrainBatch,
     plan: Plan,
     epoch: int,
+    cut: Sequence[Cut],
     stats: UpdateStats,
     seen: Pass | None = None,
 ) -> list[MinibatchTerms]:
     """One pass over the batch: an optimiser step per minibatch. Returns each one's terms.
 
-    ``seen``: the forward pass over the whole batch, if it was made already (see ``reuses_pass``).
+    ``cut``: the minibatches, of ``cuts``. ``seen``: the forward pass over the whole batch, if it was made already (see
+    ``reuses_pass``).
     """
     train_policy = state.counters.update >= parts.critic.warmup_updates
     terms = []
     update = state.counters.update
-    for number, rows in enumerate(minibatches(parts, len(batch), update, epoch)):
-        minibatch = batch if rows is None else batch.rows(rows.to(batch.ids.device))
+    for number, (rows, whole) in enumerate(cut):
+        minibatch = batch if rows is None else batch.rows(rows)
         seed = derive_seed(parts.settings.seed, "objective", update, epoch, number)
-        terms.append(step(parts, state, minibatch, plan, train_policy, seen, seed))
+        terms.append(step(parts, state, minibatch, whole, plan, train_policy, seen, seed))
         stats.add(terms[-1])
     return terms
 
@@ -100,31 +111,41 @@ def reuses_pass(parts: Components, rollout: Rollout) -> bool:
     return parts.optimizer.minibatches == 1 and rollout_pieces(parts, rollout) == [None]
 
 
-def minibatches(parts: Components, size: int, update: int, epoch: int) -> Iterator[Int[Tensor, "n"] | None]:
+def cuts(parts: Components, batch: TrainBatch, update: int) -> list[list[Cut]]:
+    """The minibatches of each epoch of an update; waits once for the device, and no epoch does again."""
+    of_epochs = [
+        minibatches(parts, len(batch), update, epoch, batch.ids.device) for epoch in range(parts.optimizer.epochs)
+    ]
+    told = iter(counts_of_each(batch, [rows for epoch in of_epochs for rows in epoch]))
+    return [[(rows, next(told)) for rows in epoch] for epoch in of_epochs]
+
+
+def minibatches(
+    parts: Components, size: int, update: int, epoch: int, device: torch.device
+) -> Sequence[Int[Tensor, "_"] | None]:
     """Rows of each minibatch, shuffled by seed, update and epoch; None stands for the whole batch as it is."""
     if parts.optimizer.minibatches == 1:
-        yield None
-        return
+        return [None]
     order = torch.randperm(size, generator=generator(parts.settings.seed, "minibatches", update, epoch))
-    yield from order.tensor_split(parts.optimizer.minibatches)
+    return order.to(device).tensor_split(parts.optimizer.minibatches)
 
 
 def step(
     parts: Components,
     state: TrainState,
     minibatch: TrainBatch,
+    whole: Counts,
     plan: Plan,
     train_policy: bool,
     seen: Pass | None,
     seed: int,
 ) -> MinibatchTerms:
-    """Backward pass of a minibatch, piece by piece, and one step of both optimisers.
+    """Backward pass of a minibatch, piece by piece, and one step of both optimisers; waits once for the device.
 
     Raises:
         Diverged: a loss or a gradient is not finite; no weight has moved then.
     """
     optimizers = state.optimizers
-    whole = counts(minibatch)
     pieces = []
     for piece in micro_batches(parts, minibatch):
         terms = loss_terms(
@@ -139,10 +160,9 @@ def step(
         )
         terms.total.backward()  # type: ignore[no-untyped-call]
         pieces.append(terms)
-    norms = {
-        "policy_grad_norm": limit_gradient(state.policy, optimizers.policy_max_grad_norm),
-        "critic_grad_norm": limit_gradient(state.critic, optimizers.critic_max_grad_norm),
-    }
+    norms = {"policy_grad_norm": limit_gradient(state.policy, optimizers.policy_max_grad_norm)}
+    if optimizers.critic is not None:
+        norms["critic_grad_norm"] = limit_gradient(state.critic, optimizers.critic_max_grad_norm)
     measured = gather(pieces, whole, norms)
     # In the order in which one makes the next, so that the first is the cause.
     for name in dict.fromkeys(("policy", "value", *pieces[0].weighted, *norms)):
@@ -194,19 +214,16 @@ def check_batch(batch: TrainBatch, shaped_seq: Tensor, update: int) -> None:
         Diverged: something is not; the first is named, each before those that are made of it.
     """
     measured = {
-        "the policy's log-probability": (batch.logp_old_tok[batch.mask], "look at the policy's weights"),
-        "the reference's log-probability": (
-            batch.logp_ref_tok[batch.mask],
-            "look at the reference's weights",
-        ),
+        "the policy's log-probability": (only(batch.logp_old_tok, batch.mask), "look at the policy's weights"),
+        "the reference's log-probability": (only(batch.logp_ref_tok, batch.mask), "look at the reference's weights"),
         "the critic's value": (batch.heads_old, "look at the critic"),
         "the shaped reward": (shaped_seq, "look at the shaping"),
-        "the advantage": (batch.advantage_tok[batch.mask], "look at the advantage"),
-        "the critic's target": (batch.returns[batch.value_mask], "look at the advantage, which makes it"),
+        "the advantage": (only(batch.advantage_tok, batch.mask), "look at the advantage"),
+        "the critic's target": (only(batch.returns, batch.value_mask), "look at the advantage, which makes it"),
     }
-    sums = torch.stack([wide(value.detach()).sum() for value, _ in measured.values()]).tolist()
-    for (name, (_, remedy)), value in zip(measured.items(), sums, strict=True):
-        refuse_non_finite(name, value, update, remedy)
+    sums = fetched({name: wide(value).sum() for name, (value, _) in measured.items()})
+    for name, (_, remedy) in measured.items():
+        refuse_non_finite(name, sums[name], update, remedy)
 
 
 def check_weights(parts: Components, state: TrainState) -> None:
@@ -220,8 +237,9 @@ def check_weights(parts: Components, state: TrainState) -> None:
         "critic's weights": [*state.critic.parameters()],
         "critic's target": [] if parts.critic.target is None else [*parts.critic.target.parameters()],
     }
-    for name, weights in trained.items():
-        refuse_non_finite(f"the norm of the {name}", float(nn.utils.get_total_norm(weights)), state.counters.update)
+    norms = fetched({name: nn.utils.get_total_norm(weights) for name, weights in trained.items() if weights})
+    for name, norm in norms.items():
+        refuse_non_finite(f"the norm of the {name}", norm, state.counters.update)
 
 
 def micro_batches(parts: Components, minibatch: TrainBatch) -> Iterator[TrainBatch]:
@@ -231,27 +249,24 @@ def micro_batches(parts: Components, minibatch: TrainBatch) -> Iterator[TrainBat
         yield minibatch if rows is None else minibatch.rows(rows)
 
 
-def limit_gradient(module: nn.Module, max_norm: float | None) -> float:
+def limit_gradient(module: nn.Module, max_norm: float | None) -> Float[Tensor, ""]:
     """The gradient's norm over all weights, and the gradient scaled down to ``max_norm`` if it is longer."""
-    weights = list(module.parameters())
-    if not weights:
-        return 0.0
-    return float(nn.utils.clip_grad_norm_(weights, math.inf if max_norm is None else max_norm))
+    return nn.utils.clip_grad_norm_(module.parameters(), math.inf if max_norm is None else max_norm)
 
 
-def gather(pieces: list[Terms], whole: Counts, norms: dict[str, float]) -> MinibatchTerms:
-    """The pieces' sums; one transfer from the device for all of them."""
+def gather(pieces: list[Terms], whole: Counts, norms: dict[str, Tensor]) -> MinibatchTerms:
+    """The pieces' sums and the norms; one transfer from the device for all of them."""
     fixed = ("policy", "value", "kl", "entropy", "ratio_sum", "clipped_sum", "kl_old_k3_sum", "kl_ref_k1_sum")
     own = tuple(pieces[0].objective)
     rows = [
         [*(getattr(piece, name) for name in fixed), *(piece.objective[name].to(piece.policy) for name in own)]
         for piece in pieces
     ]
-    added = torch.stack([torch.stack(row) for row in rows]).sum(dim=0).tolist()
+    added = torch.stack([torch.stack(row) for row in rows]).sum(dim=0)
     names = [*(name.removesuffix("_sum") for name in fixed), *(f"objective/{name}" for name in own)]
-    sums = dict(zip(names, added, strict=True))
-    ratio_max = max(float(piece.ratio_max) for piece in pieces)
-    return MinibatchTerms(tokens=whole.tokens, ratio_max=ratio_max, sums={**sums, **norms})
+    ratio_max = torch.stack([piece.ratio_max for piece in pieces]).max()
+    sums = fetched({"ratio_max": ratio_max, **dict(zip(names, added, strict=True)), **norms})
+    return MinibatchTerms(tokens=whole.tokens, ratio_max=sums.pop("ratio_max"), sums=sums)
 
 
 def weights_of(module: nn.Module) -> list[Tensor]:

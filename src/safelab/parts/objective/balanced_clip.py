@@ -57,8 +57,11 @@ class BalancedClip(StatelessObjective):
         log_ratio_tok = self.log_ratio(current, batch)
         ratio_tok = clamp_log_ratio(log_ratio_tok.detach()).exp()
         prob_tok = self.anchor_logp(batch).exp()
-        valid = batch.mask
-        found = balanced_bounds(self.search(), ratio_tok[valid], batch.advantage_tok[valid], prob_tok[valid])
+        # On the CPU: each step of the search asks whether it is the last, and a GPU would be waited for every time.
+        valid = batch.mask.cpu()
+        tokens = torch.stack([ratio_tok, batch.advantage_tok, prob_tok]).cpu()
+        ratio, advantage, prob = (of_tok[valid] for of_tok in tokens)
+        found = balanced_bounds(self.search(), ratio, advantage, prob)
         bounded = (log_ratio_tok, batch.advantage_tok, 1 - found.low, found.high - 1, self.dual_clip)
         return PolicyLoss(
             loss_tok=ppo_clip_tok(*bounded),

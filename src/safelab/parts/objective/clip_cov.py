@@ -55,8 +55,9 @@ class ClipCov(StatelessObjective):
 
     def _drawn(self, candidates: Bool[Tensor, "b t"], batch: TrainBatch, seed: int) -> Bool[Tensor, "b t"]:
         """``share`` of the response tokens (at least one), drawn among ``candidates`` by the seed of the pass."""
-        count = max(1, int(self.share * int(batch.mask.sum())))
-        places = candidates.flatten().nonzero().squeeze(1).cpu()
+        mask, found = torch.stack([batch.mask, candidates]).cpu()
+        count = max(1, int(self.share * int(mask.sum())))
+        places = found.flatten().nonzero().squeeze(1)
         order = torch.randperm(len(places), generator=torch.Generator().manual_seed(seed))
         drawn = torch.zeros(candidates.numel(), dtype=torch.bool)
         drawn[places[order[:count]]] = True

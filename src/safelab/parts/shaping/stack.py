@@ -61,9 +61,9 @@ class ShapingStack(Shaping[ShapingState]):
         after, scaled_seq = self.normaliser.step(state.normaliser, reward_seq - charge_seq)
         shaped_seq = self._clipped(scaled_seq)
         metrics = {
-            "reward/charge_mean": float(charge_seq.mean()),
-            "reward/shaped_mean": float(shaped_seq.mean()),
-            "reward/clip_fraction": float((shaped_seq != scaled_seq).float().mean()),
+            "reward/charge_mean": charge_seq.mean(),
+            "reward/shaped_mean": shaped_seq.mean(),
+            "reward/clip_fraction": (shaped_seq != scaled_seq).float().mean(),
         }
         return ShapingState(normaliser=after), Shaped(shaped_seq=shaped_seq, metrics=self._present(metrics))
 
@@ -79,7 +79,7 @@ class ShapingStack(Shaping[ShapingState]):
         bound = self.options.clip
         return reward_seq if bound is None else torch.clamp(reward_seq, -bound, bound)
 
-    def _present(self, metrics: Mapping[str, float]) -> dict[str, float]:
+    def _present(self, metrics: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Only what this stack does: a metric that a run does not have is absent."""
         charges = self.options.missing_end_penalty > 0 or self.options.repetition_penalty > 0
         clips = self.options.clip is not None

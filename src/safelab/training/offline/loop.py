@@ -10,7 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from safelab.crash.detectors import detect_step
+from safelab.maths.fetched import fetched
 from safelab.training import stages
 from safelab.training.clock import Clock
 from safelab.training.components import Components
@@ -61,18 +65,20 @@ def offline_update(parts: Components, state: TrainState) -> Step:
         check_same_start(terms[0].log_ratio, pieces(parts, batch)[0], START_TOLERANCE)
 
     counters = advance(parts, state.counters, None if scored is None else scored.rollout)
-    row = {
-        "update": update,
-        "episodes": counters.episodes,
-        "tokens": counters.tokens,
-        "pairs": counters.update * source.batch_size,
-        **({} if scored is None else written_metrics(scored)),
-        **preference_metrics(parts, terms, batch),
-        "policy/grad_norm": norm,
-        "policy/lr": float(state.optimizers.policy.param_groups[0]["lr"]),
-        **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
-        **time_metrics(parts, int(batch.mask.sum()) + counters.tokens - state.counters.tokens, clock),
-    }
+    row = fetched(
+        {
+            "update": update,
+            "episodes": counters.episodes,
+            "tokens": counters.tokens,
+            "pairs": counters.update * source.batch_size,
+            **({} if scored is None else written_metrics(scored)),
+            **preference_metrics(parts, terms, batch),
+            "policy/grad_norm": norm,
+            "policy/lr": float(state.optimizers.policy.param_groups[0]["lr"]),
+            **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
+            **time_metrics(parts, int(batch.mask.sum()) + counters.tokens - state.counters.tokens, clock),
+        }
+    )
     detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.rollout.batch_size)
     return Step(
         state=replace(state, detectors=detectors, counters=counters),
@@ -105,11 +111,13 @@ def learn(parts: Components, state: TrainState, batch: PairBatch) -> tuple[list[
         terms.append(pair_terms(parts, piece, len(batch)))
         terms[-1].loss.backward()  # type: ignore[no-untyped-call]
     norm = limit_gradient(state.policy, optimizers.policy_max_grad_norm)
-    refuse_non_finite("preference_loss", sum(float(term.loss.detach()) for term in terms), state.counters.update)
-    refuse_non_finite("policy_grad_norm", norm, state.counters.update)
+    loss = torch.stack([term.loss for term in terms]).sum()
+    measured = fetched({"preference_loss": loss, "policy_grad_norm": norm})
+    for name, value in measured.items():
+        refuse_non_finite(name, value, state.counters.update)
     optimizers.policy.step()
     check_weights(parts, state)
-    return terms, norm
+    return terms, measured["policy_grad_norm"]
 
 
 def advance(parts: Components, counters: Counters, rollout: Rollout | None) -> Counters:
@@ -123,7 +131,7 @@ def advance(parts: Components, counters: Counters, rollout: Rollout | None) -> C
     )
 
 
-def written_metrics(scored: Scored) -> dict[str, float | None]:
+def written_metrics(scored: Scored) -> dict[str, Tensor | float | None]:
     """What an online row says of a rollout, under the same names."""
     signals = stages.observe(scored)
     return {

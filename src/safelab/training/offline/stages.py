@@ -65,7 +65,7 @@ def make_pairs(parts: Components, pairs: Sequence[Pair]) -> PairBatch:
         logp_ref = torch.cat([answer_logp(parts.policy.reference, piece) for piece in pieces(parts, batch)])
     batch = replace(batch, logp_ref=logp_ref)
     if preference.needs_reward:
-        reward_seq = stages.reward_of(parts, both, texts, torch.tensor(ended, device=ids.device))
+        reward_seq = torch.tensor(stages.reward_of(parts, both, texts, ended), device=ids.device)
         batch = replace(batch, reward=reward_seq.view(-1, 2))
     return replace(batch, weight=preference.weigh(batch))
 
@@ -108,22 +108,22 @@ def check_same_start(log_ratio: Float[Tensor, "b a"], batch: PairBatch, toleranc
         )
 
 
-def preference_metrics(parts: Components, terms: Sequence[PairTerms], batch: PairBatch) -> dict[str, float]:
+def preference_metrics(parts: Components, terms: Sequence[PairTerms], batch: PairBatch) -> dict[str, Tensor]:
     """What the one pass of an update shows of its pairs; see docs/metrics.md."""
     _, preference = offline_parts(parts)
     logp = torch.cat([piece.logp for piece in terms])
     log_ratio = torch.cat([piece.log_ratio for piece in terms])
     implied = preference.implied_reward(preference.as_read(log_ratio, batch))
     metrics = {
-        "preference/loss": float(torch.stack([piece.loss.detach() for piece in terms]).sum()),
-        "preference/accuracy": float((margin(log_ratio) > 0).float().mean()),
-        "preference/margin": float(margin(implied).mean()),
-        "preference/chosen_reward": float(implied[:, 0].mean()),
-        "preference/rejected_reward": float(implied[:, 1].mean()),
-        "preference/chosen_logp": float(logp[:, 0].mean()),
-        "preference/rejected_logp": float(logp[:, 1].mean()),
-        "preference/clip_fraction": float(preference.clipped_pair(log_ratio).float().mean()),
+        "preference/loss": torch.stack([piece.loss.detach() for piece in terms]).sum(),
+        "preference/accuracy": (margin(log_ratio) > 0).float().mean(),
+        "preference/margin": margin(implied).mean(),
+        "preference/chosen_reward": implied[:, 0].mean(),
+        "preference/rejected_reward": implied[:, 1].mean(),
+        "preference/chosen_logp": logp[:, 0].mean(),
+        "preference/rejected_logp": logp[:, 1].mean(),
+        "preference/clip_fraction": preference.clipped_pair(log_ratio).float().mean(),
     }
     if batch.weight is None:
         return metrics
-    return {**metrics, "preference/weight_share": float(effective_share(batch.weight))}
+    return {**metrics, "preference/weight_share": effective_share(batch.weight)}
