@@ -104,6 +104,7 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
     # A cache of fixed size has room for the longest prompt that there may be.
     grows = config["rollout"].get("decoding", "dynamic") == "dynamic"
     room = (prompt if grows else policy["max_prompt_tokens"]) + written
+    cache = cached_per_token(shape) * module.dtype.itemsize * table["responses per update"] * room
     rows = table["responses per forward pass"]
     chunk = min(rows * response, tokens_per_chunk(rows * response, shape.vocab_size))
     try:
@@ -126,9 +127,7 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
         averages=2 * (size_of(trained) if config["optimizer"]["name"] != "adamw_8bit" else count_of(trained)),
         gradients=size_of(trained),
         head_gradients=size_of(weight for weight in head if weight.requires_grad),
-        cache=0
-        if elsewhere
-        else cached_per_token(shape) * module.dtype.itemsize * table["responses per update"] * room,
+        cache=0 if elsewhere else cache,
         # Float32 values that live for each logit of a piece, see ``policy._vocabulary``: fewer without an exact KL.
         logits=(6 if exact else 5) * 4 * chunk * shape.vocab_size,
         activations=kept,

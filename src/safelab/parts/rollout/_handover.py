@@ -121,8 +121,8 @@ class AdapterFolder:
         base = adapter.base_model_name_or_path
         if base_of(Source("policy.path", base, "of whole weights", "give one")) is not None:
             raise ConfigError(
-                f"policy.path must be whole weights with rollout=vllm and LoRA, as vLLM loads them by itself, "
-                f"got {base!r}, an adapter: use rollout=hf, or merge it (merge_and_unload), save that, and give its directory"
+                f"policy.path must be whole weights with rollout=vllm and LoRA, as vLLM loads them by itself, got "
+                f"{base!r}, an adapter: use rollout=hf, or merge it (merge_and_unload), save that, and give its folder"
             )
         if adapter.r > RANKS[-1]:
             raise ConfigError(f"policy.adapter.rank must be <= {RANKS[-1]} with rollout=vllm, got {adapter.r}")
