@@ -23,6 +23,9 @@ NOISE = 0.05
 TAGS = frozenset({"weights", "kv_cache"})
 UUID = "GPU-of-a-test"
 
+SHARED: dict[int, torch.Tensor] = {}
+"""The trainer's memory, as an engine reads it by its handles."""
+
 
 @dataclass
 class SamplingParams:
@@ -113,9 +116,10 @@ class TrainerEngine:
             shapes=[list(weight.shape) for _, weight in pairs],
         )
         self.client.start_weight_update()
-        # A tensor in CPU memory is its own handle here.
-        self.client.update_weights({**asdict(info), "ipc_handles": [{UUID: weight.detach()} for _, weight in pairs]})
+        SHARED.update({id(weight): weight.detach() for _, weight in pairs})
+        self.client.update_weights({**asdict(info), "ipc_handles": [{UUID: (id(weight),)} for _, weight in pairs]})
         self.client.finish_weight_update()
+        SHARED.clear()
 
 
 class WeightTransferTrainerFactory:
@@ -208,7 +212,7 @@ class LLM:
         assert info.ipc_handles_pickled is not None
         assert self.environment.get("VLLM_ALLOW_INSECURE_SERIALIZATION") == "1", "Refusing to deserialize"
         handles = pickle.loads(base64.b64decode(info.ipc_handles_pickled))
-        weights = dict(zip(info.names, (handle[UUID] for handle in handles), strict=True))
+        weights = dict(zip(info.names, (SHARED[handle[UUID][0]] for handle in handles), strict=True))
         assert set(weights) == self.names
         assert [list(weight.shape) for weight in weights.values()] == info.shapes
         assert {str(weight.dtype) for weight in weights.values()} == {f"torch.{self.settings['dtype']}"}

@@ -4,13 +4,13 @@ Read in vLLM's source from 0.29 to 0.32. An adapter can only be given to it as a
 """
 
 import copy
-import pickle
 import shutil
 import weakref
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from types import MappingProxyType
@@ -101,8 +101,8 @@ class Receiver:
         self._llm.start_weight_update()
 
     def update_weights(self, update_info: dict[str, Any]) -> None:
-        """The weights, as handles on the trainer's memory, which go to the engine's process pickled."""
-        handles = b64encode(pickle.dumps(update_info["ipc_handles"])).decode("ascii")
+        """The weights, as handles on the trainer's memory, written as one writes to a process of one's own."""
+        handles = b64encode(ForkingPickler.dumps(update_info["ipc_handles"])).decode("ascii")
         plain = {name: value for name, value in update_info.items() if name != "ipc_handles"}
         self._llm.update_weights({"update_info": {**plain, "ipc_handles_pickled": handles}})
 

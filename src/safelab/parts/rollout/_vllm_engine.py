@@ -90,7 +90,7 @@ class VllmEngine:
     def _refresh(self) -> None:
         """Wake up, and have the present weights: these first, while there is still room beside them."""
         if self._sleeps:
-            if torch.cuda.is_initialized():
+            if torch.cuda.is_available():
                 torch.cuda.empty_cache()  # what the trainer's allocator keeps of freed memory, the engine could not get
             self._llm.wake_up(tags=["weights"])
         self._handover.send(self._llm)
