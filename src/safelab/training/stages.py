@@ -304,7 +304,7 @@ def make_batch(
     check_tensor("advantage", parts.advantage, "advantage_tok", estimates.advantage_tok, shape)
     if estimates.returns is not None:
         check_tensor("advantage", parts.advantage, "returns", estimates.returns, tuple(values.shape))
-    weights = weights_of(parts, scored)
+    weights = correction_weights(parts, scored)
     return TrainBatch(
         prompt_ids=rollout.prompts.ids,
         prompt_mask=rollout.prompts.mask,
@@ -326,7 +326,7 @@ def make_batch(
     )
 
 
-def weights_of(parts: Components, scored: Scored) -> Weights | None:
+def correction_weights(parts: Components, scored: Scored) -> Weights | None:
     """What the correction makes of a rollout whose sampler is not the policy about to be trained."""
     mask, sampled = scored.rollout.mask, scored.rollout.logp_rollout_tok
     if sampled is None:
