@@ -162,7 +162,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainBatch:
-    """One update's training data, flat over sequences: the only thing that is cut into minibatches."""
+    """One update's training data, flat over sequences: the only thing that is cut into minibatches.
+
+    ``weight_tok``: multiplies the objective's loss of a token, where a correction says so; ``corrected_tok``: where it
+    bounds the ratio. Both are None where nothing is to correct.
+    """
 
     prompt_ids: Int[Tensor, "b p"]
     prompt_mask: Bool[Tensor, "b p"]
@@ -178,6 +182,8 @@ class TrainBatch:
     returns: Float[Tensor, "b v"]
     value_mask: Bool[Tensor, "b v"]
     logp_vocab_old: Float[Tensor, "b t vocab"] | None = None
+    weight_tok: Float[Tensor, "b t"] | None = None
+    corrected_tok: Bool[Tensor, "b t"] | None = None
 
     @property
     def advantage_seq(self) -> Float[Tensor, "b"]:

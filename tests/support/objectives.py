@@ -84,3 +84,12 @@ def token_gradient(made: Any, logp: torch.Tensor, batch: TrainBatch | None = Non
     leaf = logp.clone().requires_grad_(True)
     told(made, current(leaf), batch).loss_tok[batch.mask].sum().backward()
     return leaf.grad[batch.mask]
+
+
+def corrected_losses(correction: Any) -> tuple[float, float]:
+    """The loss -w A of the two responses by ``token_mean`` and by ``sequence_mean``: NEW is *old*, OLD the sampler."""
+    batch = golden_batch(logp_old_tok=NEW, logp_rollout_tok=OLD)
+    weight_tok = correction.weigh(NEW - OLD, MASK).weight_tok
+    answer = PolicyLoss(loss_tok=-weight_tok * ADVANTAGE)
+    by_token, by_sequence = (float(reduced(answer, batch, name)) for name in ("token_mean", "sequence_mean"))
+    return by_token, by_sequence

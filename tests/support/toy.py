@@ -119,6 +119,7 @@ def parts(**given: Any) -> Components:
         "objective": objective(),
         "controller": controller(),
         "aggregation": component("aggregation", "token_mean"),
+        "correction": component("correction", "none"),
         "optimizer": SimpleNamespace(minibatches=1, micro_batch_size=None, micro_batch_tokens=None),
         "advantage": SimpleNamespace(needs=frozenset()),
         **given,

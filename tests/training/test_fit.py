@@ -36,6 +36,8 @@ from support.runs import parts_of, small
         (["algorithm=dar", "advantage=greedy_baseline"], "advantage must give one number per response"),
         (["algorithm=reinforce_pp", "objective=weighted_sft"], "got 'global_whiten': choose group_norm"),
         (["algorithm=reinforce_pp", "advantage.baseline=group_mean"], "must be at least 2, got 1"),
+        (["algorithm=grpo", "correction=truncate"], "correction must be none with objective.anchor=rollout, whose"),
+        (["algorithm=dpo", "correction=mask"], "correction must be none with preference=dpo, which learns from no"),
         (["algorithm=r2vpo", "optimizer.epochs=1"], "optimizer.epochs must be at least 2, got 1 with one minibatch"),
         (["algorithm=r2vpo", "optimizer.epochs=1", "rollout.staleness=1", "objective.anchor=old"], "every ratio is 1"),
         (["algorithm=grpo", "rollout.batch_size=10"], "a multiple of samples_per_prompt, got 10 and 4"),

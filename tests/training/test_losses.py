@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,6 +57,49 @@ def test_every_term_is_a_mean_over_tokens() -> None:
     close(found.entropy, entropy)
     close(found.total, policy + 0.7 * np.mean(errors) - 0.05 * entropy)
     assert set(found.weighted) == {"policy", "value", "entropy"}
+
+
+def test_a_weight_multiplies_the_policys_loss_of_its_token_and_nothing_else() -> None:
+    """Against a loop over tokens, its gradient by central differences in two of the policy's weights; float64."""
+    parts, batch = made()
+    weight_tok = (0.5 * toy.noise(*batch.mask.shape, seed=77)).exp()
+    weighted = replace(batch, weight_tok=weight_tok, corrected_tok=batch.mask)
+    plain, found = terms_of(parts, batch), terms_of(parts, weighted)
+    old, advantage, weights = batch.logp_old_tok.numpy(), batch.advantage_tok.numpy(), parts.policy.module
+
+    def expected() -> float:
+        return mean(
+            batch,
+            lambda row, column, logp: (
+                -weight_tok[row, column].item() * advantage[row, column] * math.exp(logp - old[row, column])
+            ),
+            weights,
+        )
+
+    close(found.policy, expected())
+    for name in ("value", "kl", "entropy", "ratio_sum", "clipped_sum", "kl_old_k3_sum"):
+        assert getattr(found, name) == getattr(plain, name), name
+    assert found.objective["square"] == plain.objective["square"]
+    slope = torch.autograd.grad(found.weighted["policy"], weights.out)[0]
+    for place in ((0, 1), (2, 3)):
+        ends = []
+        for step in (1e-6, -2e-6):
+            with torch.no_grad():
+                weights.out[place] += step
+            ends.append(expected())
+        with torch.no_grad():
+            weights.out[place] += 1e-6
+        assert slope[place].item() == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-8)
+
+
+def test_weights_of_1_change_no_bit() -> None:
+    parts, batch = made()
+    ones = torch.ones_like(batch.logp_old_tok)
+    weighted = replace(batch, weight_tok=ones, corrected_tok=torch.zeros_like(batch.mask))
+    pair = [terms_of(parts, each).total for each in (batch, weighted)]
+    assert pair[0] == pair[1]
+    slopes = [gradient(total, parts.policy.module) for total in pair]
+    assert torch.equal(*slopes)
 
 
 def test_what_a_pass_shows_are_sums_over_tokens() -> None:

@@ -58,6 +58,45 @@ def test_the_anchor_decides_where_a_stale_ratio_starts(tmp_path: Path) -> None:
         assert torch.allclose(weight[batch.mask], torch.full_like(weight[batch.mask], expected), atol=1e-4)
 
 
+STALE = ("algorithm=cispo", "optimizer.lr=1e-2", "rollout.staleness=2", "objective.anchor=old", "updates=6")
+
+
+def test_a_correction_weighs_stale_tokens_as_the_two_policies_say(tmp_path: Path) -> None:
+    parts = parts_of(small(tmp_path, *STALE, "correction=truncate", "correction.cap=1.01"))
+    state = initial_state(parts)
+    for _ in range(4):
+        state = train_update(parts, state).state
+    state, rollout = stages.next_rollout(parts, state)
+    scored = stages.score_tokens(parts, rollout, *stages.score_rewards(parts, rollout))
+    batch = stages.make_batch(parts, scored, scored.reward_seq, parts.controller.plan(state.controller))
+    ratio_tok = (scored.logp_old_tok - rollout.logp_rollout_tok).exp()
+    assert torch.allclose(batch.weight_tok[batch.mask], ratio_tok.clamp(max=1.01)[batch.mask])
+    assert torch.equal(batch.corrected_tok[batch.mask], (ratio_tok > 1.01)[batch.mask])
+    assert 0 < batch.corrected_tok[batch.mask].sum() < batch.mask.sum()
+    half = batch.rows(torch.tensor([5, 2]))
+    assert torch.equal(half.weight_tok, batch.weight_tok[[5, 2]])
+
+
+def test_a_corrected_run_says_what_it_corrected_and_differs_once_policies_do(tmp_path: Path) -> None:
+    plain = trained(small(tmp_path, *STALE))[2]
+    corrected = trained(small(tmp_path, *STALE, "correction=truncate", "correction.cap=1.01"))[2]
+    for row in corrected:
+        assert 0.0 <= row["correction/corrected_share"] <= 1.0
+        assert row["kl/rollout_token_abs"] >= 0.0
+    assert corrected[0]["correction/corrected_share"] == 0.0  # the starting policy's own, but for rounding
+    assert corrected[4]["correction/corrected_share"] > 0.0
+    assert corrected[4]["kl/rollout_token_abs"] > 0.01
+    assert [row["reward/mean"] for row in plain][:3] == [row["reward/mean"] for row in corrected][:3]
+    assert plain[-1]["policy/loss"] != corrected[-1]["policy/loss"]
+    assert not any("correction/weight_mean" in row for row in plain)
+
+
+def test_a_fresh_rollout_has_nothing_to_correct(tmp_path: Path) -> None:
+    settings = ("algorithm=cispo", "objective.anchor=old")
+    plain, asked = (trained(small(tmp_path, *settings, *more))[2] for more in ((), ("correction=mask",)))
+    assert numbers(plain) == numbers(asked)
+
+
 @pytest.mark.parametrize("algorithm", ["ppo_matched", "r2vpo", "remax", "bapo"])
 def test_a_resumed_stale_run_is_the_uninterrupted_one(algorithm: str, tmp_path: Path) -> None:
     settings = [f"algorithm={algorithm}", "optimizer.lr=1e-2", "rollout.staleness=2", "checkpoint.every=1"]

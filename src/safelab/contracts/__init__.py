@@ -26,6 +26,7 @@ from safelab.contracts.controller import (
     Term,
     Threshold,
 )
+from safelab.contracts.correction import Correction, Weights
 from safelab.contracts.critic import Critic
 from safelab.contracts.losses import Aggregation, Anchor, EntropyPositions, Objective, Preference, StatelessObjective
 from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler, Tally
@@ -47,6 +48,7 @@ CONTRACT_OF: Mapping[str, type] = {
     "controller/preview": Preview,
     "controller/route": Route,
     "controller/threshold": Threshold,
+    "correction": Correction,
     "critic": Critic,
     "data": PromptSource,
     "evaluator": Evaluator,
@@ -77,6 +79,7 @@ __all__ = [
     "Coefficient",
     "Context",
     "Controller",
+    "Correction",
     "Critic",
     "Decoding",
     "Empty",
@@ -114,6 +117,7 @@ __all__ = [
     "Term",
     "Threshold",
     "Tracker",
+    "Weights",
     "checked_scores",
     "drawn_columns",
     "drawn_pairs",

@@ -7,6 +7,7 @@ from safelab.contracts import (
     AdvantageEstimator,
     Aggregation,
     Controller,
+    Correction,
     Critic,
     Evaluator,
     Guard,
@@ -47,6 +48,7 @@ class Components:
     controller: Controller[Any]
     advantage: AdvantageEstimator
     objective: Objective[Any]
+    correction: Correction
     aggregation: Aggregation
     preference: Preference | None
     optimizer: OptimizerFactory

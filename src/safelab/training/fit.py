@@ -14,7 +14,8 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
         return [*pair_misfits(config), *_rollback(config)]
-    return [*_needs(config), *_batch_and_minibatches(config), *_group_mean_of_one(config), *_rollback(config)]
+    rules = (_needs, _batch_and_minibatches, _correction, _group_mean_of_one, _rollback)
+    return [line for rule in rules for line in rule(config)]
 
 
 def check_length(config: Mapping[str, Any], positions: int | None) -> None:
@@ -202,6 +203,16 @@ def _batch_and_minibatches(config: Mapping[str, Any]) -> list[str]:
     if isinstance(size, int) and isinstance(pieces, int) and pieces > size:
         return [f"optimizer.minibatches must be at most rollout.batch_size, got {pieces} for {size} responses"]
     return []
+
+
+def _correction(config: Mapping[str, Any]) -> list[str]:
+    name = config["correction"]["name"]
+    if name == "none" or config["objective"].get("anchor") != "rollout":
+        return []
+    return [
+        f"correction must be none with objective.anchor=rollout, whose ratio to the sampler is the correction, got "
+        f"{name}: the sampler's probabilities would count twice; add objective.anchor=old"
+    ]
 
 
 def _rollback(config: Mapping[str, Any]) -> list[str]:

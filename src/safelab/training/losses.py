@@ -1,7 +1,7 @@
 """The loss of a micro-batch: policy + value + KL route - entropy, each a sum over a count of the whole minibatch."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -125,7 +125,7 @@ def loss_terms(
 
 
 def objective_loss(parts: Components, state: State, now: Current, batch: TrainBatch) -> PolicyLoss:
-    """What the objective answers.
+    """What the objective answers, each token's loss times its weight where a correction gives one.
 
     Raises:
         ConfigError: it is no loss per token with a gradient.
@@ -138,7 +138,7 @@ def objective_loss(parts: Components, state: State, now: Current, batch: TrainBa
         check_tensor("objective", made, "clipped_tok", told.clipped_tok, shape)
     for name, metric_tok in told.metrics_tok.items():
         check_tensor("objective", made, f"metrics_tok[{name!r}]", metric_tok, shape)
-    return told
+    return told if batch.weight_tok is None else replace(told, loss_tok=batch.weight_tok * told.loss_tok)
 
 
 def current(parts: Components, hidden: Tensor, stats: TokenStats, ids: Tensor, seed: int) -> Current:

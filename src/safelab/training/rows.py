@@ -40,6 +40,7 @@ def metric_row(
         **reward_metrics(scored),
         **shaped.metrics,
         **kl_metrics(scored, signals, stats),
+        **correction_metrics(batch),
         **policy_metrics(state, signals, stats),
         **objective_metrics(stats),
         **({} if parts.optimizer.target_kl is None else {"policy/epochs": stats.epochs}),
@@ -80,8 +81,20 @@ def kl_metrics(scored: Scored, signals: Signals, stats: UpdateStats) -> dict[str
     mask, metrics = scored.rollout.mask, dict[str, Tensor]()
     if scored.rollout.logp_rollout_tok is not None:
         # Tokens of the sampling policy: k3 of log(sampling / old) estimates KL(sampling || old) without bias.
-        metrics["kl/rollout_token_k3"] = masked_mean(k3(scored.logp_rollout_tok - scored.logp_old_tok), mask)
+        log_ratio_tok = scored.logp_rollout_tok - scored.logp_old_tok
+        metrics["kl/rollout_token_k3"] = masked_mean(k3(log_ratio_tok), mask)
+        metrics["kl/rollout_token_abs"] = masked_mean(log_ratio_tok.abs(), mask)
     return {**metrics, **kl_ref_metrics(scored, signals), "kl/old_token_k3": stats.token_mean("kl_old_k3")}
+
+
+def correction_metrics(batch: TrainBatch) -> dict[str, float]:
+    """What the correction made of the tokens, where it had something to correct."""
+    if batch.weight_tok is None or batch.corrected_tok is None:
+        return {}
+    return {
+        "correction/weight_mean": float(masked_mean(batch.weight_tok, batch.mask)),
+        "correction/corrected_share": float(masked_mean(batch.corrected_tok.float(), batch.mask)),
+    }
 
 
 def policy_metrics(state: TrainState, signals: Signals, stats: UpdateStats) -> dict[str, float]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Advantages, Evidence, Route, checked_scores, drawn_columns, drawn_prompts, given
+from safelab.contracts import Advantages, Evidence, Route, Weights, checked_scores, drawn_columns, drawn_prompts, given
 from safelab.contracts.answers import check_tensor, check_type
 from safelab.errors import ConfigError, OwnCodeFailed, RewardFailed, RunFailed
 from safelab.foreign import calling, is_users
@@ -303,6 +303,7 @@ def make_batch(
     check_tensor("advantage", parts.advantage, "advantage_tok", estimates.advantage_tok, shape)
     if estimates.returns is not None:
         check_tensor("advantage", parts.advantage, "returns", estimates.returns, tuple(values.shape))
+    weights = correction_weights(parts, scored)
     return TrainBatch(
         prompt_ids=rollout.prompts.ids,
         prompt_mask=rollout.prompts.mask,
@@ -318,4 +319,20 @@ def make_batch(
         returns=values if estimates.returns is None else estimates.returns,
         value_mask=rollout.mask if parts.critic.grain == "token" else torch.ones_like(values, dtype=torch.bool),
         logp_vocab_old=scored.logp_vocab_old,
+        # A weight that is no number would make the gradient of padding one that is none.
+        weight_tok=None if weights is None else weights.weight_tok.masked_fill(~rollout.mask, 1.0),
+        corrected_tok=None if weights is None else weights.corrected_tok,
     )
+
+
+def correction_weights(parts: Components, scored: Scored) -> Weights | None:
+    """What the correction makes of a rollout whose sampler is not the policy about to be trained."""
+    mask, sampled = scored.rollout.mask, scored.rollout.logp_rollout_tok
+    if sampled is None:
+        return None  # one policy, and its own tokens: each weight would be 1
+    weights = parts.correction.weigh(scored.logp_old_tok - sampled, mask)
+    if weights is not None:
+        check_type("correction", parts.correction, "weigh", weights, Weights)
+        check_tensor("correction", parts.correction, "weight_tok", weights.weight_tok, tuple(mask.shape))
+        check_tensor("correction", parts.correction, "corrected_tok", weights.corrected_tok, tuple(mask.shape))
+    return weights

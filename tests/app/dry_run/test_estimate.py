@@ -63,6 +63,24 @@ def test_the_papers_run_has_the_published_counts_and_the_command_makes_nothing(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(("asked", "said"), [
+    ([], "30% of the GPU, while it writes; its weights 0.92"),
+    (["rollout.sleep=false", "rollout.memory_share=0.45"],
+     "45% of the GPU, all the time (rollout.sleep=false); its weights 0.92"),
+])  # fmt: skip
+def test_another_engine_is_told_beside_the_peak_and_takes_the_cache_out_of_it(
+    asked: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of 494,032,768 parameters in bfloat16, as the model's card has them."""
+    command = ["train", "policy=qwen2_5_0_5b", "world=small", f"output_dir={tmp_path}", "dry_run=true"]
+    assert main([*command, "rollout=vllm", *asked]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"  {'the engine, beside that peak'.ljust(34)} {said}" in lines
+    assert f"  {'key-value cache (sampling)'.ljust(34)} 0.00" in lines
+    assert main([*command, "rollout=hf"]) == 0
+    assert "the engine" not in capsys.readouterr().out
+
+
 def test_the_batch_table_is_what_a_run_does(tmp_path: Path) -> None:
     config = small(tmp_path, "optimizer.minibatches=4", "optimizer.micro_batch_size=1", "optimizer.epochs=2")
     table = batches(config)

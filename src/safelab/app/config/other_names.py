@@ -126,6 +126,13 @@ ELSEWHERE = {
     "flash_attn": "policy=local policy.attention",
     "gradient_checkpointing": "policy=local policy.gradient_checkpointing",
     "use_vllm": "rollout=vllm",
+    "vllm_gpu_memory_utilization": "rollout=vllm rollout.memory_share",
+    "gpu_memory_utilization": "rollout=vllm rollout.memory_share",
+    "vllm_enable_sleep_mode": "rollout=vllm rollout.sleep",
+    "vllm_importance_sampling_correction": "objective.anchor=old correction=truncate",
+    "vllm_importance_sampling_cap": "correction=truncate correction.cap",
+    "rollout_is": "objective.anchor=old correction=truncate",
+    "rollout_is_threshold": "correction=truncate correction.cap",
     # what is written down
     "run_name": "arm",
     "name": "arm",

@@ -86,10 +86,18 @@ def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> i
     }
     for name, size in parts.items():
         print(f"  {name.ljust(34)} {size / GIB:.2f}")
+    if found.engine:
+        print(f"  {'the engine, beside that peak'.ljust(34)} {engine_said(config['rollout'], found.engine)}")
     print(f"({MORE_ON_A_CPU})")
     if said := length_note(config, trained_at(shape), longest.prompt):
         print(f"\nnote: {said}")
     return 0
+
+
+def engine_said(rollout: Mapping[str, Any], weights: int) -> str:
+    """What vLLM takes of the GPU: the share that it is given, whatever the model needs."""
+    while_it_writes = ", while it writes" if rollout["sleep"] else ", all the time (rollout.sleep=false)"
+    return f"{rollout['memory_share']:.0%} of the GPU{while_it_writes}; its weights {weights / GIB:.2f}"
 
 
 def but_for(first: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:

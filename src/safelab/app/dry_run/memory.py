@@ -22,7 +22,8 @@ class Need:
 
     ``held`` is there from the first step to the last: weights and the optimiser's averages. Of the rest ``peak`` takes
     what is there at once: sampling has its cache, a backward pass activations, logits and the gradients made so far,
-    an optimiser step all gradients and as much again for its own arithmetic (``foreach``).
+    an optimiser step all gradients and as much again for its own arithmetic (``foreach``). ``engine``: the weights that
+    another engine keeps for itself, which are in none of the others; its cache takes what it is given besides.
     """
 
     parameters: int
@@ -37,6 +38,7 @@ class Need:
     recomputed: int
     layers: int
     pieces: int
+    engine: int
 
     @property
     def held(self) -> int:
@@ -102,6 +104,7 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
     # A cache of fixed size has room for the longest prompt that there may be.
     grows = config["rollout"].get("decoding", "dynamic") == "dynamic"
     room = (prompt if grows else policy["max_prompt_tokens"]) + written
+    cache = cached_per_token(shape) * module.dtype.itemsize * table["responses per update"] * room
     rows = table["responses per forward pass"]
     chunk = min(rows * response, tokens_per_chunk(rows * response, shape.vocab_size))
     try:
@@ -114,6 +117,7 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
     # A controller of the user's own may have no route.
     route = route_class(config["controller"].get("route"))
     exact = route is not None and route.needs_exact
+    elsewhere = config["rollout"]["name"] == "vllm"  # which has weights and a cache of its own
     head = adapted.inner.get_output_embeddings().parameters()
     return Need(
         parameters=parameters,
@@ -123,12 +127,13 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
         averages=2 * (size_of(trained) if config["optimizer"]["name"] != "adamw_8bit" else count_of(trained)),
         gradients=size_of(trained),
         head_gradients=size_of(weight for weight in head if weight.requires_grad),
-        cache=cached_per_token(shape) * module.dtype.itemsize * table["responses per update"] * room,
+        cache=0 if elsewhere else cache,
         # Float32 values that live for each logit of a piece, see ``policy._vocabulary``: fewer without an exact KL.
         logits=(6 if exact else 5) * 4 * chunk * shape.vocab_size,
         activations=kept,
         recomputed=recomputed,
         layers=shape.num_hidden_layers,
+        engine=parameters * module.dtype.itemsize if elsewhere else 0,
         pieces=-(-(table.get("responses per minibatch") or 2 * table["pairs per update"]) // rows),
     )
 

@@ -6,7 +6,7 @@ A reward has no bounds that could be known here: it is whatever a reward model s
 SHARES = frozenset(
     {
         "response/eos_rate", "response/distinct_rate", "response/repeat_rate",
-        "policy/clip_fraction", "reward/clip_fraction",
+        "policy/clip_fraction", "reward/clip_fraction", "correction/corrected_share",
         "preference/accuracy", "preference/clip_fraction", "preference/weight_share",
         "objective/weight_clipped", "objective/blocked_gain", "objective/group_share", "objective/drawn",
         "objective/pulled", "controller/active", "controller/preview_scale",
@@ -17,6 +17,7 @@ SHARES = frozenset(
 NOT_NEGATIVE = frozenset(
     {
         "kl/ref_token_exact", "kl/ref_token_k3", "kl/old_token_k3", "kl/rollout_token_k3",
+        "kl/rollout_token_abs", "correction/weight_mean",
         "policy/entropy_token", "policy/ratio_mean", "policy/ratio_max", "policy/grad_norm", "policy/lr",
         "policy/epochs",
         "objective/divergence", "objective/ratio_variance", "objective/multiplier", "objective/prefix_ratio",

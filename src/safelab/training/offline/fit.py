@@ -51,6 +51,8 @@ def _unheard(config: Mapping[str, Any], preference: str) -> Iterator[str]:
             f"rollout.staleness must be 0 with preference={preference}, which learns from no rollout, "
             f"got {config['rollout']['staleness']}"
         )
+    if (correction := config["correction"]["name"]) != "none":
+        yield f"correction must be none with preference={preference}, which learns from no rollout, got {correction}"
     if config["objective"].get("entropy_coef"):
         yield (
             f"objective.entropy_coef must be 0 with preference={preference}, which has no such term, "

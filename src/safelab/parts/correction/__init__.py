@@ -1,0 +1,1 @@
+"""``correction``: weights for tokens that another policy sampled than the one before the update."""

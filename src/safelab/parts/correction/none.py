@@ -1,0 +1,14 @@
+"""No correction: tokens count alike, whoever sampled them."""
+
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from safelab.contracts import Correction, Weights
+
+
+class NoCorrection(Correction):
+    """Nothing to choose."""
+
+    def weigh(self, log_ratio_tok: Float[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Weights | None:
+        """None."""
+        return None
