@@ -70,8 +70,8 @@ class CausalModel(ABC):
         raise NotImplementedError(f"{type(self).__name__} tells no raw logits")
 
 
-Decoding = Literal["dynamic", "static", "compiled"]
-"""The key-value cache of sampling: it grows, or has a fixed size, or that and a compiled step."""
+Decoding = Literal["dynamic", "static", "captured", "compiled"]
+"""The key-value cache of sampling: it grows, or has a fixed size; then a step may be a captured graph, or compiled."""
 
 
 class Policy(ABC):

@@ -8,8 +8,9 @@ Ref: Hu et al. 2021, arXiv 2106.09685, section 4.1.
 """
 
 import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field
@@ -91,19 +92,46 @@ def compute_in_half(adapted: Any) -> None:
     ``peft`` would compute them in float32, on whose products a GPU takes ten times as long; and the sum that they go
     into is rounded to half precision all the same.
     """
-    from peft.tuners.lora import LoraLayer
-    from torch import nn
-    from torch.nn.functional import linear
-
-    class Cast(nn.Linear):
-        def forward(self, x: Any) -> Any:
-            return linear(x, self.weight.to(x.dtype))
+    from peft.tuners.lora import Linear
 
     for layer in adapted.modules():
-        if isinstance(layer, LoraLayer):
-            layer.cast_input_dtype_enabled = False
-            for part in (*layer.lora_A.values(), *layer.lora_B.values()):
-                part.__class__ = Cast
+        if isinstance(layer, Linear):
+            layer.forward = partial(_updated, layer)
+
+
+def _updated(layer: Any, x: Any) -> Any:
+    """W x + (alpha / rank) B A x, the sum within the last product."""
+    from torch import addmm
+    from torch.nn.functional import linear
+
+    plain = layer.base_layer(x)
+    if layer.disable_adapters:
+        return plain
+    a, b = (weights["default"].weight.to(x.dtype) for weights in (layer.lora_A, layer.lora_B))
+    low = linear(x, a).flatten(0, -2)
+    return addmm(plain.flatten(0, -2), low, b.t(), alpha=layer.scaling["default"]).view_as(plain)
+
+
+def without_updates(adapted: Any) -> Callable[[], AbstractContextManager[None]]:
+    """What to enter around a pass of the model as it was.
+
+    ``peft``'s own way looks for its layers anew and touches every weight, which takes longer than a small model's pass.
+    """
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [part for part in adapted.modules() if isinstance(part, BaseTunerLayer)]
+
+    @contextmanager
+    def off() -> Iterator[None]:
+        for layer in layers:
+            layer._disable_adapters = True
+        try:
+            yield
+        finally:
+            for layer in layers:
+                layer._disable_adapters = False
+
+    return off
 
 
 def linear_layers(module: Any) -> set[str]:

@@ -14,7 +14,6 @@ Ref: Dao 2023, arXiv 2307.08691.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from inspect import signature
 from typing import Any
 
@@ -92,7 +91,7 @@ def rounded(length: int) -> int:
 
 def has_flash(device: torch.device, dtype: torch.dtype) -> bool:
     """Whether torch has attention for rows of unequal length there."""
-    return device.type == "cuda" and dtype in (torch.bfloat16, torch.float16) and flash() is not None
+    return device.type == "cuda" and dtype in (torch.bfloat16, torch.float16) and FLASH is not None
 
 
 def attention(
@@ -133,11 +132,10 @@ def attention(
         return by_blocks(q, k, v, blocks, scaling, window)[None], None
     if kept is not None:
         k, v = k.index_select(0, kept), v.index_select(0, kept)
-    made = flash()
-    assert made is not None
+    assert FLASH is not None
     # As torch counts, the window is what is seen besides a token itself.
     bounds = (-1 if window is None else window - 1, 0)
-    output = made(
+    output = FLASH(
         q, k, v, cu_seq_lens_q, cu_seq_lens_k, max_length_q, max_length_k, scale=scaling, window_size=bounds
     )  # fmt: skip
     return output[None], None
@@ -160,8 +158,7 @@ def one_token(
     return output.reshape(batch, 1, -1, value.shape[-1])
 
 
-@lru_cache(maxsize=1)
-def flash() -> Callable[..., Any] | None:
+def _flash() -> Callable[..., Any] | None:
     """Torch's attention for rows of unequal length, which has fewer heads for keys where the model has; from 2.10 on.
 
     A query sees the keys up to its own, both counted from the row's end: what a prefix needs.
@@ -179,6 +176,9 @@ def flash() -> Callable[..., Any] | None:
         return varlen_attn(*tensors, **named, enable_gqa=True)
 
     return grouped
+
+
+FLASH = _flash()
 
 
 # A graph of its own for every number of blocks would be compiled again and again.

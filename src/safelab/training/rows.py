@@ -87,13 +87,13 @@ def kl_metrics(scored: Scored, signals: Signals, stats: UpdateStats) -> dict[str
     return {**metrics, **kl_ref_metrics(scored, signals), "kl/old_token_k3": stats.token_mean("kl_old_k3")}
 
 
-def correction_metrics(batch: TrainBatch) -> dict[str, float]:
+def correction_metrics(batch: TrainBatch) -> dict[str, Tensor]:
     """What the correction made of the tokens, where it had something to correct."""
     if batch.weight_tok is None or batch.corrected_tok is None:
         return {}
     return {
-        "correction/weight_mean": float(masked_mean(batch.weight_tok, batch.mask)),
-        "correction/corrected_share": float(masked_mean(batch.corrected_tok.float(), batch.mask)),
+        "correction/weight_mean": masked_mean(batch.weight_tok, batch.mask),
+        "correction/corrected_share": masked_mean(batch.corrected_tok.float(), batch.mask),
     }
 
 

@@ -29,7 +29,7 @@ ALL = [*PLAIN, "MistralConfig", "Gemma3TextConfig", "MixtralConfig", "BloomConfi
 
 def policy(name: str, path: Path) -> Any:
     options = {
-        "name": "causal_lm", "path": str(write(name, path)), "dtype": "float32", "compile": False,
+        "name": "causal_lm", "path": str(write(name, path)), "dtype": "float32", "compile": False, "packing": "auto",
         "attention": "eager" if name in EAGER else "sdpa", "gradient_checkpointing": False, "prompt_template": "plain",
         "max_prompt_tokens": 16, "sampling_temperature": 1.0, "adapter": {"name": "none", "reference_dtype": None},
     }  # fmt: skip
@@ -164,7 +164,7 @@ def test_pieces_cost_least() -> None:
 
 
 def test_a_reserved_cache_grows_for_more_rows_only(tmp_path: Path) -> None:
-    memory = Reserved(policy("LlamaConfig", tmp_path).module, 12, compiled=False)
+    memory = Reserved(policy("LlamaConfig", tmp_path).module, 12, "static")
 
     def keys(rows: int) -> int:
         mask = torch.ones(rows, 12, dtype=torch.long)

@@ -99,15 +99,15 @@ class CausalPolicy(Policy):
         ending = self._ending(ids).long()
         return ids, ending.cumsum(dim=1) - ending == 0
 
-    def _reserve(self, room: int, compiled: bool) -> Reserved:
+    def _reserve(self, room: int, decoding: Decoding) -> Reserved:
         check_fixed_cache(self._adapted.inner, self.texts.tokenizer)
-        return Reserved(self._adapted.inner, room, compiled)
+        return Reserved(self._adapted.inner, room, decoding)
 
     def _memory(self, decoding: Decoding, max_new_tokens: int) -> Memory:
         """The cache to decode with."""
         if decoding == "dynamic":
             return Growing(self._adapted.inner)
-        return self._reserved(room=self.texts.max_prompt_tokens + max_new_tokens, compiled=decoding == "compiled")
+        return self._reserved(room=self.texts.max_prompt_tokens + max_new_tokens, decoding=decoding)
 
     def ended(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b"]:
         """Whether an end token is among the response tokens."""

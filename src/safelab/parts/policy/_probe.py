@@ -131,7 +131,7 @@ def check_fixed_cache(module: Any, tokenizer: Any) -> None:
     """
     batch = batch_for(module, tokenizer)
     try:
-        found = error_of(cached_logits(Reserved(module, LONG + WRITTEN, False), batch), plain_logits(module, batch))
+        found = error_of(cached_logits(Reserved(module, LONG + WRITTEN, "static"), batch), plain_logits(module, batch))
     except torch.OutOfMemoryError:
         raise
     except FAULTS as error:

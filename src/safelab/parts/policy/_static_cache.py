@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from safelab.contracts import Decoding
+from safelab.parts.policy._capturing import Captured
 from safelab.parts.policy._decoding import LEAST_ROWS
 from safelab.parts.policy._prefill import forward, pieces_of, read_in_pieces
 
@@ -27,16 +29,20 @@ class Reserved:
     Args:
         module: a causal model of ``transformers``.
         room: columns of the longest prompt and response together, so that the shape depends on no batch.
-        compiled: whether the pass of a single token is compiled; on a GPU also captured as a graph.
+        decoding: how the pass of a single token is made: as it is (``static``), recorded as a graph on a GPU
+            (``captured``), or compiled, and on a GPU then recorded too (``compiled``).
     """
 
-    def __init__(self, module: Any, room: int, compiled: bool) -> None:
+    def __init__(self, module: Any, room: int, decoding: Decoding) -> None:
         self.module = module
         self.room = room
+        self.decoding = decoding
         self._rows = 0
         self._caches: dict[int, Any] = {}
         self.one_token: Any = forward
-        if compiled:
+        if decoding == "captured":
+            self.one_token = Captured()
+        if decoding == "compiled":
             # "reduce-overhead" is what captures CUDA graphs; the cache's addresses are marked as fixed for it.
             mode = "reduce-overhead" if module.device.type == "cuda" else "default"
             self.one_token = torch.compile(forward, mode=mode, dynamic=False)
@@ -83,7 +89,7 @@ class ReservedReading:
         """Logits after the next columns."""
         if stop == ids.shape[1]:
             return self._prompts(ids, positions)
-        if self._reserved.one_token is not forward:
+        if self._reserved.decoding == "compiled":
             torch.compiler.cudagraph_mark_step_begin()  # type: ignore[no-untyped-call]
         # Contiguous: a slice's strides tell how wide the prompts are, and each width would be compiled anew.
         now = positions.contiguous()

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import torch
 
+import safelab
 from safelab.errors import ConfigError, DataError, OutputFailed, OwnCodeFailed, SafelabError
 from safelab.foreign import passed_through, told
 from safelab.runlog.fingerprints import changed_inputs, taken, text_of
@@ -32,7 +33,7 @@ from safelab.training.lifecycle.told import lost_lines, plain_chat
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
 
-LIBRARIES = ("safelab", "torch", "transformers", "peft", "hydra-core", "omegaconf", "numpy")
+LIBRARIES = ("torch", "transformers", "peft", "hydra-core", "omegaconf", "numpy")
 
 MAY_CHANGE = (*HOW_RECORDED, "updates")
 """Keys that a run may go on with changed: none of them moves a number of the rows that are there."""
@@ -272,7 +273,8 @@ def fresh_info(parts: Components, overrides: Sequence[str], command: str) -> Run
 
 def versions() -> dict[str, str]:
     """Of Python and of the libraries that make the numbers."""
-    return {"python": platform.python_version(), **{name: version(name) for name in LIBRARIES}}
+    here = {"python": platform.python_version(), "safelab": safelab.__version__}
+    return {**here, **{name: version(name) for name in LIBRARIES}}
 
 
 def went_on_with(info: RunInfo, update: int) -> list[dict[str, Any]]:

@@ -4,16 +4,15 @@ One copy of the weights serves both, so a policy costs its own memory and little
 there: ``pretrained.lora``.
 """
 
-from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from safelab.contracts import Adapted, Adapter
 from safelab.pretrained.adapters import WEIGHTS
-from safelab.pretrained.lora import with_lora
+from safelab.pretrained.lora import with_lora, without_updates
 
 
 class Lora(Adapter):
@@ -40,9 +39,6 @@ class Lora(Adapter):
         )  # fmt: skip
         adapted.eval()
 
-        def off() -> AbstractContextManager[None]:
-            return cast(AbstractContextManager[None], adapted.disable_adapter())
-
         def restore(directory: Path) -> None:
             from peft import set_peft_model_state_dict
             from safetensors.torch import load_file
@@ -53,7 +49,7 @@ class Lora(Adapter):
             trained=adapted,
             inner=module,
             reference=module,
-            as_reference=off,
+            as_reference=without_updates(adapted),
             # The embedding never trains; to find that out, peft looks for a config.json that a merged base lacks.
             save=partial(adapted.save_pretrained, save_embedding_layers=False),
             restore=restore,
