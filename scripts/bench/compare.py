@@ -1,7 +1,7 @@
 """What became slower by more than a tenth: update, decoding and memory against the stored ``baseline.json``.
 
     make bench
-    .venv/bin/python -m scripts.bench.compare [--rounds 11] [--setting NAME ...] [--write]
+    .venv/bin/python -m scripts.bench.compare [--rounds 9] [--setting NAME ...] [--write]
 
 Times do not travel from machine to machine, so every measure is a ratio to the floor in the same run: ``update`` and
 ``decoding`` on ``scripts.bench.update``'s settings over ``scripts.bench.floor``; ``memory``, the most that the
@@ -10,8 +10,9 @@ thread, and the processor's time of each process, so that a machine that others 
 
 Noise: a ratio is the median over rounds, with an interval that holds the true median with 95 %. A measure is "slower"
 only if the whole interval lies above 1.1 times the baseline's median, and then the exit code is 1; "slower?" says that
-the median does and the interval does not: repeat it on a calmer machine, or with more rounds. ``--write`` stores what
-was measured as the new baseline in place of comparing.
+the median does and the interval does not: repeat it on a calmer machine, or with more rounds. (Of fewer than six rounds
+the interval is their whole range, which holds the true median less often: 75 % with three.) ``--write`` stores what was
+measured as the new baseline in place of comparing.
 """
 
 import argparse
@@ -38,7 +39,7 @@ WORK = {"update, ppo": ("ppo", "floor"), "update, safe": ("safe", "floor"), "dec
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, then compare or write; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--setting", action="append", choices=[*update.settings(), "memory"], help="only these")
     parser.add_argument("--write", action="store_true", help="store a new baseline")
     flags = parser.parse_args(arguments)

@@ -14,6 +14,7 @@ checkout, in the same run. On a machine that is never calm: ``--clock cpu --thre
 
 import argparse
 import random
+import statistics
 import string
 import subprocess
 import sys
@@ -253,7 +254,7 @@ def compare(bench: Bench, rounds: int, trl: Path | None, against: Path | None) -
     how = f"{rounds} rounds, threads: {bench.threads}, clock: {bench.clock}"
     print(f"{bench.setting}: {how}; milliseconds of an update; ratios: median [quartiles]")
     for kind, values in times.items():
-        print(f"  {kind:18} median {sorted(values)[len(values) // 2]:7.1f}  least {min(values):7.1f}")
+        print(f"  {kind:18} median {statistics.median(values):7.1f}  least {min(values):7.1f}")
     for kind, other in pairs:
         print(f"  {kind} / {other}: {ratio_of(times[kind], times[other])}")
 
@@ -304,7 +305,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         make_setting(directory, setting)
         against = flags.against.absolute() if flags.against else None
         bench = Bench(directory=directory, setting=flags.setting, threads=flags.threads, clock=flags.clock)
-        compare(bench, flags.rounds, flags.trl, against)
+        compare(bench, flags.rounds, flags.trl.absolute() if flags.trl else None, against)
 
 
 if __name__ == "__main__":
