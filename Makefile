@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make demo` and `make test` set themselves up. CI runs `make check` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test tutorials check audit docs format clean
+.PHONY: help setup demo quick test tutorials bench check audit docs format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -43,6 +43,9 @@ test: setup  ## run all tests but two long tutorials
 
 tutorials: setup  ## run every tutorial and notebook as it stands, the long ones too
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or long" tests/docs
+
+bench: setup  ## say what became over 10 % slower than the stored baseline, in some minutes
+	$(BIN)/python -m scripts.bench.compare
 
 check: setup  ## lint, formatting, types, who may import whom
 	$(BIN)/ruff check $(CODE)

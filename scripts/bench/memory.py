@@ -1,12 +1,14 @@
 """What `dry_run` foretells of memory against what a run takes, and how the peak grows with the micro-batch.
 
     .venv/bin/python -m scripts.bench.memory [--case NAME ...] [--micro-batches] [--plain-malloc]
+    .venv/bin/python -m scripts.bench.memory --ragged
     .venv/bin/python -m scripts.bench.memory --model FOLDER [--plain-malloc]
 
 Random weights on a CPU, two updates per case in a process of its own. "measured" is what torch's allocator held at
 most (its own reports to the profiler) and the weights; "resident" is the growth of the process's resident set with the
 weights, which has what libraries and malloc keep besides; malloc is told to give back what is freed, unless it is
-plain. No reward model: the reward counts characters. ``--model``: a chat model of yours with LoRA in place of a case.
+plain. No reward model: the reward counts characters. ``--ragged``: prompts of HH-RLHF's lengths, and as many tokens in
+prompts of one length. ``--model``: a chat model of yours with LoRA in place of a case.
 """
 
 import argparse
@@ -26,7 +28,7 @@ MIB = 2**20
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """A model's shape and how an update is cut."""
+    """A model's shape and how an update is cut; ``lengths``: of the prompts, one batch, else they end at ``prompt``."""
 
     family: str
     width: int
@@ -36,6 +38,7 @@ class Case:
     batch: int = 8
     prompt: int = 64
     response: int = 64
+    lengths: tuple[int, ...] = ()
 
 
 LORA = ("policy/adapter=lora", "policy.adapter.rank=16")
@@ -54,6 +57,22 @@ CASES = {
         overrides=(*LORA, "policy.gradient_checkpointing=true"),
     ),
 }  # fmt: skip
+
+
+def ragged_cases() -> dict[str, Case]:
+    """HH-RLHF's prompt lengths, and the same number of tokens at one length (the last prompt has what remains)."""
+    from scripts.bench.update import settings
+
+    prompts = settings()["ragged"].prompts
+    each = sum(prompts) // len(prompts)
+    even = (*(each,) * (len(prompts) - 1), sum(prompts) - each * (len(prompts) - 1))
+    return {
+        name: Case(
+            family="qwen2", width=128, layers=4, vocabulary=4096, overrides=(), batch=len(prompts), prompt=max(rows),
+            lengths=rows,
+        )
+        for name, rows in (("ragged", prompts), ("even, the same tokens", even))
+    }  # fmt: skip
 
 
 OF_A_FOLDER = "local"
@@ -75,11 +94,13 @@ def make_model(directory: Path, case: Case) -> None:
         return
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
     from scripts.bench.update import save_prompts, save_tokenizer
 
     kinds = {"qwen2": (Qwen2Config, Qwen2ForCausalLM), "llama": (LlamaConfig, LlamaForCausalLM)}
     config, model = kinds[case.family]
+    disable_progress_bar()
     torch.manual_seed(0)
     model(
         config(
@@ -89,6 +110,9 @@ def make_model(directory: Path, case: Case) -> None:
         )
     ).save_pretrained(directory)  # fmt: skip
     save_tokenizer(directory, case.vocabulary)
+    if case.lengths:
+        save_prompts(directory, list(case.lengths))
+        return
     # Of several lengths, so that there is padding, and one in four of the longest, so that every batch has one.
     save_prompts(directory, [case.prompt, case.prompt - 5, case.prompt - 10, case.prompt - 15] * 64)
 
@@ -146,15 +170,15 @@ def status(name: str) -> int:
     raise SystemExit(f"/proc/self/status has no {name}")
 
 
-def in_a_process(case: Case, plain: bool = False) -> dict[str, float]:
-    """``measure`` both ways, each in a process of its own; its malloc gives back what is freed, unless it is plain."""
+def in_a_process(case: Case, plain: bool = False, ways: Sequence[str] = ("resident", "measured")) -> dict[str, float]:
+    """``measure`` each way in a process of its own, whose malloc gives back what is freed, unless it is plain."""
     with TemporaryDirectory() as folder:
         directory = Path(folder)
         make_model(directory, case)
         giving = {} if plain else {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "0"}
-        environment = {**os.environ, **giving}
+        environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **giving}
         found: dict[str, float] = {}
-        for how in ("resident", "measured"):
+        for how in ways:
             told = [json.dumps(asdict(case)), "--how", how]
             command = [sys.executable, "-m", "scripts.bench.memory", "--serve", str(directory), "--case", *told]
             done = subprocess.run(
@@ -180,6 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--case", action="append", help="only these of: " + "; ".join(CASES))
     parser.add_argument("--micro-batches", action="store_true", help="the peak over the micro-batch instead")
+    parser.add_argument("--ragged", action="store_true", help="prompts of many lengths beside prompts of one")
     parser.add_argument("--model", type=Path, help="the folder of a chat model instead")
     parser.add_argument("--plain-malloc", action="store_true", help="malloc may keep what is freed")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
@@ -187,7 +212,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     flags = parser.parse_args(arguments)
     if flags.serve:
         fields = json.loads(flags.case[0])
-        print(json.dumps(measure(flags.serve, Case(**{**fields, "overrides": tuple(fields["overrides"])}), flags.how)))
+        told = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
+        print(json.dumps(measure(flags.serve, Case(**told), flags.how)))
         return
     print("| case | parameters | foretold, MiB | measured, MiB | ratio | resident, MiB |\n|---|---|---|---|---|---|")
     if flags.micro_batches:
@@ -196,7 +222,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             case = Case(family="qwen2", width=384, layers=8, vocabulary=16384, overrides=overrides)
             show(f"qwen2 20M, LoRA, micro-batch {size}", in_a_process(case))
         return
-    cases = {"chat model, LoRA": chat_model(flags.model.absolute())} if flags.model else CASES
+    cases = ragged_cases() if flags.ragged else CASES
+    if flags.model:
+        cases = {"chat model, LoRA": chat_model(flags.model.absolute())}
     for name in flags.case or cases:
         show(name, in_a_process(cases[name], flags.plain_malloc))
 

@@ -15,8 +15,8 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 class OneAtATime(TrainerCallback):
     """Waits for a line before each update and says how long the last one took."""
 
-    def __init__(self) -> None:
-        self.started = 0.0
+    def __init__(self, clock) -> None:
+        self.clock, self.started = clock, 0.0
 
     def on_train_begin(self, args, state, control, **more):
         """Before the first update."""
@@ -24,14 +24,14 @@ class OneAtATime(TrainerCallback):
 
     def on_step_end(self, args, state, control, **more):
         """After each."""
-        print(f"ms {1e3 * (time.perf_counter() - self.started)}", flush=True)
+        print(f"ms {1e3 * (self.clock() - self.started)}", flush=True)
         self.wait()
 
     def wait(self) -> None:
         """Until a line comes; end with the input."""
         if not sys.stdin.readline().strip():
             sys.exit(0)
-        self.started = time.perf_counter()
+        self.started = self.clock()
 
 
 def main() -> None:
@@ -41,7 +41,7 @@ def main() -> None:
         from trl.experimental.ppo import PPOConfig, PPOTrainer
     except ImportError as error:
         sys.exit(f"trl_worker needs TRL 1.12 ({error}); update.py --trl DIR makes an environment that has it")
-    directory, batch, response, epochs, threads, collect = sys.argv[1:7]
+    directory, batch, response, epochs, threads, collect, clock = sys.argv[1:8]
     torch.set_num_threads(int(threads))
     if collect == "no":
         gc.collect = lambda *arguments: 0
@@ -64,7 +64,7 @@ def main() -> None:
         args=arguments, processing_class=tokenizer, model=policy,
         ref_model=reference, reward_model=reward, value_model=value,
         train_dataset=Dataset.from_list(rows), eval_dataset=Dataset.from_list(rows[: int(batch)]),
-        callbacks=[OneAtATime()],
+        callbacks=[OneAtATime(time.process_time if clock == "cpu" else time.perf_counter)],
     )  # fmt: skip
     sys.stdout.flush()
     trainer.train()

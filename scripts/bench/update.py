@@ -1,41 +1,106 @@
 """Time of one update: safelab's arms, the parts that an update cannot do without, TRL 1.12, and how it scales.
 
-    .venv/bin/python -m scripts.bench.update [--rounds 15] [--threads 2] [--trl DIR] [--scaling]
+    .venv/bin/python -m scripts.bench.update [--setting even] [--rounds 15] [--threads 2] [--trl DIR] [--against TREE]
+    .venv/bin/python -m scripts.bench.update --scaling
 
-A random Qwen2 of 4 layers, width 128, vocabulary 512; batch 16, prompt 16, response 32, 2 epochs. All workers live at
-once and take turns, one update each, in an order that changes every round; a ratio is the median of the rounds' ratios,
-so that a machine that others use too disturbs all alike. ``--trl DIR`` installs TRL 1.12 into an environment there.
+A random Qwen2 of 4 layers, width 128, vocabulary 512; batch 16, 2 epochs. Settings: ``even``, prompts of 16 tokens and
+responses of 32; ``ragged``, HH-RLHF's prompt lengths up to 256 tokens and responses of 64; ``answers``, the same
+prompts and HH-RLHF's answer lengths up to 64. Every batch of a setting has the same lengths. All workers live at once
+and take turns, one update each, in an order that changes every round; a ratio is the median of the rounds' ratios, so
+that a machine that others use too disturbs all alike. ``--trl DIR`` installs TRL 1.12 into an environment there; TRL
+writes every response in full, so it is no part of ``answers``. ``--against TREE``: the same arms by the code of another
+checkout, in the same run. On a machine that is never calm: ``--clock cpu --threads 1``, the processor's time.
 """
 
 import argparse
 import random
-import statistics
 import string
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import log
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-ROOT = Path(__file__).resolve().parents[2]
-VOCABULARY, WIDTH, LAYERS = 512, 128, 4
+from scripts.bench import lengths
+from scripts.bench.answers import SHARE, Answers
+from scripts.bench.floor import EPOCHS, Floor
+from scripts.bench.turns import CLOCKS, ROOT, Worker, ratio_of, take_turns, timed
+
+VOCABULARY, WIDTH, LAYERS, BATCH = 512, 128, 4, 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """Tokens of each prompt of a batch, and of each response; ``ends``: whether responses end before the longest."""
+
+    prompts: tuple[int, ...]
+    answers: tuple[int, ...]
+    ends: bool = False
+
+    @property
+    def overrides(self) -> tuple[str, ...]:
+        """Of a run with these lengths."""
+        longest = max(self.prompts), max(self.answers)
+        return f"policy.max_prompt_tokens={longest[0]}", f"rollout.max_new_tokens={longest[1]}"
+
+
+def settings() -> dict[str, Setting]:
+    """By name. The order within a batch is drawn once."""
+    rows = lengths.read()
+    prompts = lengths.typical([prompt for prompt, _ in rows if prompt <= 256], BATCH)
+    answers = lengths.typical([min(answer, 64) for _, answer in rows], BATCH)
+    random.Random(0).shuffle(prompts)
+    random.Random(1).shuffle(answers)
+    return {
+        "even": Setting(prompts=(16,) * BATCH, answers=(32,) * BATCH),
+        "ragged": Setting(prompts=tuple(prompts), answers=(64,) * BATCH),
+        "answers": Setting(prompts=tuple(prompts), answers=tuple(answers), ends=True),
+    }
 
 
 def make_model(directory: Path, prompt: int) -> None:
-    """Random weights, a tokenizer of as many words, and prompts of one length."""
+    """Random weights, a tokenizer of as many words, and prompts of one length; no response ends by itself."""
+    save_model(directory, ends=False)
+    save_tokenizer(directory, VOCABULARY)
+    save_prompts(directory, [prompt] * 512)
+
+
+def make_setting(directory: Path, setting: Setting) -> None:
+    """The same with one batch of prompts, so that every update reads all of them and does the same work."""
+    save_model(directory, setting.ends)
+    save_tokenizer(directory, VOCABULARY)
+    save_prompts(directory, list(setting.prompts))
+
+
+def save_model(directory: Path, ends: bool) -> None:
+    """Random weights that never draw padding, and the end token never or everywhere with about ``SHARE``.
+
+    Every token's embedding has the same large first number; after the last norm it is still about the same, so the
+    head's first column adds a constant to a token's logit.
+    """
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     torch.manual_seed(0)
-    Qwen2ForCausalLM(
+    model = Qwen2ForCausalLM(
         Qwen2Config(
             vocab_size=VOCABULARY, hidden_size=WIDTH, intermediate_size=4 * WIDTH, num_hidden_layers=LAYERS,
             num_attention_heads=4, num_key_value_heads=4, pad_token_id=0, eos_token_id=1, bos_token_id=None,
         )
-    ).save_pretrained(directory)  # fmt: skip
-    save_tokenizer(directory, VOCABULARY)
-    save_prompts(directory, [prompt] * 512)
+    )  # fmt: skip
+    with torch.no_grad():
+        head = model.get_output_embeddings().weight
+        model.get_input_embeddings().weight[:, 0] = 0.5
+        head[:, 0], head[:2] = 0, 0
+        seen = model.model(torch.arange(2, VOCABULARY).unsqueeze(0)).last_hidden_state[0, :, 0].mean()
+        head[:2, 0] = -40 / seen
+        if ends:
+            head[1, 0] = log(VOCABULARY * SHARE / (1 - SHARE)) / seen
+    model.save_pretrained(directory)
 
 
 def save_tokenizer(directory: Path, vocabulary: int) -> None:
@@ -95,91 +160,45 @@ def parts_of(config: dict):
     return build(config, context_for(config, lambda text: None))
 
 
-def updates_of(directory: Path, *overrides: str) -> Callable[[], float]:
-    """A function that makes one update and returns its milliseconds."""
+def updates_of(directory: Path, *overrides: str, answers: tuple[int, ...] = ()) -> Callable[[], object]:
+    """A function that makes one update; ``answers``: where its responses end."""
     from safelab.training.loop import train_loop, train_update
     from safelab.training.state import initial_state
 
     parts = parts_of(config_for(directory, "updates=1000000", *overrides))
+    if answers:
+        parts = replace(parts, rollout=Answers(parts.rollout, answers))
     steps = train_loop(parts, initial_state(parts), train_update)
     next(steps)  # update 0 audits itself
-    return lambda: timed(lambda: next(steps))
+    return lambda: next(steps)
 
 
-def floor_of(directory: Path) -> Callable[[], float]:
-    """The parts that no update of this kind can do without, each as bare as torch and transformers allow."""
-    import torch
-    from transformers import AutoModelForCausalLM, DynamicCache
+def decoding_of(directory: Path, setting: Setting) -> Callable[[], object]:
+    """A function that makes one rollout."""
+    from safelab.maths.seeds import row_seeds
 
-    model = AutoModelForCausalLM.from_pretrained(directory, trust_remote_code=False).eval()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, foreach=True)
-    prompts = torch.randint(2, VOCABULARY, (16, 16))
-
-    @torch.no_grad()
-    def decode():
-        cache, ids, last = DynamicCache(config=model.config), [prompts], prompts
-        for _ in range(32):
-            logits = model(input_ids=last, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[:, -1]
-            last = torch.multinomial(torch.softmax(logits.float(), dim=-1), 1)
-            ids.append(last)
-        return torch.cat(ids, dim=1)
-
-    def logp(ids):
-        logits = model(input_ids=ids[:, :-1], use_cache=False).logits[:, 15:]
-        return torch.log_softmax(logits.float(), dim=-1).gather(-1, ids[:, 16:, None])
-
-    def once():
-        ids = decode()
-        with torch.no_grad():
-            logp(ids)
-        for _ in range(2):
-            optimizer.zero_grad(set_to_none=True)
-            (-logp(ids).mean()).backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-
-    once()
-    return lambda: timed(once)
+    parts = parts_of(config_for(directory, *setting.overrides))
+    sampler = Answers(parts.rollout, setting.answers) if setting.ends else parts.rollout
+    prompts, seeds = parts.policy.encode(parts.data.prompts(0, BATCH), range(BATCH)), row_seeds(0, rows=BATCH)
+    return lambda: sampler.sample(parts.policy, prompts, seeds)
 
 
-def timed(work: Callable[[], object]) -> float:
-    """Milliseconds of one call."""
-    start = time.perf_counter()
-    work()
-    return 1e3 * (time.perf_counter() - start)
-
-
-class Worker:
-    """A process that makes one update for each line; the other side of ``serve`` and of ``trl_worker.py``."""
-
-    def __init__(self, *command: str) -> None:
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=ROOT
-        )
-
-    def __call__(self) -> float:
-        """Milliseconds of one update."""
-        self.process.stdin.write("go\n")
-        self.process.stdin.flush()
-        for line in self.process.stdout:
-            if line.startswith("ms "):
-                return float(line.split()[1])
-        raise SystemExit(f"a worker ended: {' '.join(self.process.args)}")
-
-    def close(self) -> None:
-        """End it."""
-        self.process.stdin.close()
-        self.process.wait()
-
-
-def serve(directory: Path, threads: int, kind: str) -> None:
-    """Be a worker."""
+def serve(directory: Path, threads: int, name: str, kind: str, clock: str) -> None:
+    """Be a worker: ``floor``, ``floor_decoding`` or ``decoding`` alone, or an algorithm preset."""
     import torch
 
     torch.set_num_threads(threads)
-    update = floor_of(directory) if kind == "floor" else updates_of(directory, f"algorithm={kind}")
+    setting = settings()[name]
+    if kind.startswith("floor"):
+        floor = Floor(directory, setting.prompts, setting.answers)
+        work: Callable[[], object] = floor.update if kind == "floor" else floor.decode
+    elif kind == "decoding":
+        work = decoding_of(directory, setting)
+    else:
+        answers = setting.answers if setting.ends else ()
+        work = updates_of(directory, f"algorithm={kind}", *setting.overrides, answers=answers)
     while sys.stdin.readline().strip():
-        print(f"ms {update()}", flush=True)
+        print(f"ms {timed(work, CLOCKS[clock])}", flush=True)
 
 
 def trl_python(directory: Path) -> str:
@@ -187,47 +206,56 @@ def trl_python(directory: Path) -> str:
     python = directory / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(directory)], check=True)
-        # torch is pinned to this project's, so that both sides run the same kernels.
+        # torch and transformers are pinned to this project's, so that both sides run the same kernels and model.
         import torch
+        import transformers
 
-        pinned = f"torch=={torch.__version__.split('+')[0]}"
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "trl==1.12.0", pinned], check=True)
+        pinned = f"torch=={torch.__version__.split('+')[0]}", f"transformers=={transformers.__version__}"
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "trl==1.12.0", *pinned], check=True)
     return str(python)
 
 
-def compare(directory: Path, rounds: int, threads: int, trl: Path | None) -> None:
-    """The table of medians and the ratios to ``ppo_matched``."""
-    served = ["--serve", str(directory), "--threads", str(threads), "--kind"]
-    mine = [sys.executable, "-m", "scripts.bench.update", *served]
-    workers = {kind: Worker(*mine, kind) for kind in ("floor", "ppo", "ppo_matched", "safe")}
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """What all workers of a run share: the model's folder, the setting's name, threads, and the clock."""
+
+    directory: Path
+    setting: str
+    threads: int
+    clock: str
+
+    def worker(self, kind: str, tree: Path = ROOT) -> Worker:
+        """``serve`` in a process of its own, by the code of ``tree``."""
+        told = ["--serve", str(self.directory), "--setting", self.setting, "--kind", kind]
+        told += ["--threads", str(self.threads), "--clock", self.clock]
+        return Worker(sys.executable, "-m", "scripts.bench.update", *told, tree=tree)
+
+    def trl(self, python: str, collect: str) -> Worker:
+        """TRL, with its collections (``yes``) or without (``no``)."""
+        script, response = Path(__file__).with_name("trl_worker.py"), max(settings()[self.setting].answers)
+        told = (self.directory, BATCH, response, EPOCHS, self.threads, collect, self.clock)
+        return Worker(python, str(script), *map(str, told))
+
+
+def compare(bench: Bench, rounds: int, trl: Path | None, against: Path | None) -> None:
+    """The table of medians and the ratios."""
+    kinds = ("ppo", "ppo_matched", "safe")
+    workers = {kind: bench.worker(kind) for kind in ("floor", *kinds)}
+    pairs = [("ppo", "floor"), ("safe", "floor"), ("safe", "ppo_matched")]
+    if against is not None:
+        workers |= {f"{kind} there": bench.worker(kind, against) for kind in kinds}
+        pairs += [("ppo there", "floor"), *((f"{kind} there", kind) for kind in kinds)]
     if trl is not None:
-        worker = str(Path(__file__).with_name("trl_worker.py"))
-        theirs = [trl_python(trl), worker, str(directory), "16", "32", "2", str(threads)]
-        workers |= {"trl": Worker(*theirs, "yes"), "trl without gc": Worker(*theirs, "no")}
-    for worker in workers.values():
-        for _ in range(2):
-            worker()
-    times: dict[str, list[float]] = {name: [] for name in workers}
-    order = list(workers)
-    for number in range(rounds):
-        random.Random(number).shuffle(order)
-        for name in order:
-            times[name].append(workers[name]())
-    for worker in workers.values():
-        worker.close()
-
-    def ratio(name: str, other: str) -> str:
-        each = sorted(a / b for a, b in zip(times[name], times[other], strict=True))
-        quarter = len(each) // 4
-        return f"{statistics.median(each):.3f} [{each[quarter]:.3f}, {each[-1 - quarter]:.3f}]"
-
-    print(f"{rounds} rounds, {threads} threads; milliseconds of an update; ratios: median [quartiles] of the rounds")
-    for name, values in times.items():
-        print(f"  {name:16} median {statistics.median(values):7.1f}  least {min(values):7.1f}")
-    pairs = [("ppo", "floor"), ("safe", "floor"), ("safe", "ppo_matched"), ("trl", "ppo"), ("trl without gc", "ppo")]
-    for name, other in pairs:
-        if name in times:
-            print(f"  {name} / {other}: {ratio(name, other)}")
+        python = trl_python(trl)
+        workers |= {"trl": bench.trl(python, "yes"), "trl without gc": bench.trl(python, "no")}
+        pairs += [("trl", "ppo"), ("trl without gc", "ppo")]
+    times = take_turns(workers, rounds)
+    how = f"{rounds} rounds, threads: {bench.threads}, clock: {bench.clock}"
+    print(f"{bench.setting}: {how}; milliseconds of an update; ratios: median [quartiles]")
+    for kind, values in times.items():
+        print(f"  {kind:18} median {sorted(values)[len(values) // 2]:7.1f}  least {min(values):7.1f}")
+    for kind, other in pairs:
+        print(f"  {kind} / {other}: {ratio_of(times[kind], times[other])}")
 
 
 def scaling(directory: Path, rounds: int) -> None:
@@ -240,30 +268,43 @@ def scaling(directory: Path, rounds: int) -> None:
         update = updates_of(
             directory, f"rollout.batch_size={batch}", f"rollout.max_new_tokens={response}", "algorithm=safe"
         )
-        taken = min(update() for _ in range(rounds))  # what others do on the machine only adds
+        taken = min(timed(update) for _ in range(rounds))  # what others do on the machine only adds
         print(f"{batch:5}  {response:8}  {taken:9.1f}  {1e3 * taken / (batch * response):8.1f}")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse and run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--setting", choices=settings(), default="even")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--clock", choices=CLOCKS, default="wall")
     parser.add_argument("--trl", type=Path)
+    parser.add_argument("--against", type=Path)
     parser.add_argument("--scaling", action="store_true")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--kind", help=argparse.SUPPRESS)
     flags = parser.parse_args(arguments)
     if flags.serve:
-        serve(flags.serve, flags.threads, flags.kind)
+        serve(flags.serve, flags.threads, flags.setting, flags.kind, flags.clock)
         return
+    setting = settings()[flags.setting]
+    if flags.clock == "cpu" and flags.threads != 1:
+        parser.error(f"--threads must be 1 with --clock cpu, got {flags.threads}: threads that wait are busy too")
+    if flags.trl and setting.ends:
+        parser.error(f"--trl cannot be measured with --setting {flags.setting}: TRL writes every response in full")
+    if flags.against and not (flags.against / "src" / "safelab").is_dir():
+        parser.error(f"--against must be a checkout of this project, got {flags.against}, which has no src/safelab")
     with TemporaryDirectory() as folder:
         directory = Path(folder)
-        make_model(directory, prompt=16)
         if flags.scaling:
+            make_model(directory, prompt=16)
             scaling(directory, flags.rounds)
-        else:
-            compare(directory, flags.rounds, flags.threads, flags.trl)
+            return
+        make_setting(directory, setting)
+        against = flags.against.absolute() if flags.against else None
+        bench = Bench(directory=directory, setting=flags.setting, threads=flags.threads, clock=flags.clock)
+        compare(bench, flags.rounds, flags.trl, against)
 
 
 if __name__ == "__main__":

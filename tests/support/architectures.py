@@ -33,6 +33,15 @@ OWN: dict[str, dict[str, Any]] = {
         **LLAMA, "attn_layer_period": 2, "attn_layer_offset": 1, "mamba_d_state": 8, "num_experts": 2,
         "use_mamba_kernels": False,
     },
+    "DeepseekV3Config": {
+        **LLAMA, "num_key_value_heads": 4, "kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 8,
+        "qk_nope_head_dim": 8, "v_head_dim": 12, "first_k_dense_replace": 2,
+    },
+    "Qwen3NextConfig": {
+        **LLAMA, "head_dim": 8, "linear_num_value_heads": 4, "linear_num_key_heads": 2, "linear_key_head_dim": 8,
+        "linear_value_head_dim": 8, "layer_types": ["linear_attention", "full_attention"], "num_experts": 2,
+        "num_experts_per_tok": 1, "moe_intermediate_size": 32, "shared_expert_intermediate_size": 32,
+    },
     "RwkvConfig": {"attention_hidden_size": 32, "context_length": 64},
     "BartConfig": {
         "d_model": 32, "decoder_layers": 2, "decoder_attention_heads": 4, "decoder_ffn_dim": 64, "encoder_layers": 1,

@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM, Gemma3Config, Gemma3ForConditiona
 
 from safelab.errors import ConfigError
 from safelab.parts.policy import _probe
+from safelab.parts.policy._growing_cache import GrowingReading
 from safelab.parts.policy.causal_lm import CausalLm
 from safelab.pretrained.ways import TOLERATED, error_of
 from support.architectures import SIZES, WORDS, tokenizer, write
@@ -69,13 +70,19 @@ def test_a_model_that_padding_or_its_head_makes_another_is_refused(name: str, sa
 
 
 def test_a_lost_cache_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Forgetful(_probe.Growing):
-        def begin(self, mask):
-            return lambda ids, positions, stop: self.module(input_ids=ids).logits[:, -1]
+    def without(reading, ids, positions, stop):
+        return reading._module(input_ids=ids).logits[:, -1]
 
-    monkeypatch.setattr(_probe, "Growing", Forgetful)
+    monkeypatch.setattr(GrowingReading, "__call__", without)
     with pytest.raises(ConfigError, match="must say with its cache, token by token, what it says without"):
         policy(write("LlamaConfig", tmp_path))
+
+
+def test_a_cache_whose_rows_do_not_move_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Of a recurrent model, whose states are no keys and values.
+    monkeypatch.setattr(GrowingReading, "keep", lambda reading, rows: None)
+    with pytest.raises(ConfigError, match="must say with its cache, token by token, what it says without"):
+        policy(write("MambaConfig", tmp_path), attention="eager")
 
 
 @pytest.mark.slow

@@ -3,6 +3,7 @@
 import io
 import sys
 from contextlib import redirect_stdout
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -46,6 +47,16 @@ def test_the_micro_batches_are_taken_in_turn(monkeypatch, capsys) -> None:
     memory.main(["--micro-batches"])
     assert asked == [f"optimizer.micro_batch_size={size}" for size in (1, 2, 4, 8)]
     assert "| qwen2 20M, LoRA, micro-batch 8 | 1 | 6 | 4 | 1.50 | 5 |" in capsys.readouterr().out
+
+
+def test_ragged_prompts_stand_beside_as_many_tokens_of_one_length(tmp_path) -> None:
+    ragged, even = memory.ragged_cases().values()
+    assert sum(ragged.lengths) == sum(even.lengths)
+    assert len(set(ragged.lengths)) > 8
+    assert len(set(even.lengths[:-1])) == 1
+    assert (ragged.prompt, even.prompt) == (max(ragged.lengths), max(even.lengths))
+    memory.make_model(tmp_path, replace(ragged, width=16, layers=1, vocabulary=512))
+    assert [len(line) for line in (tmp_path / "prompts.txt").read_text().splitlines()] == list(ragged.lengths)
 
 
 def test_a_line_that_the_kernel_does_not_know_is_told() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import sys
+import time
 
 import pytest
 from scripts.bench.trl_worker import OneAtATime, main
@@ -18,7 +19,7 @@ def test_without_trl_it_says_in_one_message_what_it_needs(monkeypatch: pytest.Mo
 
 def test_it_waits_for_a_line_before_each_update_and_ends_with_the_input(monkeypatch, capsys) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("go\ngo\n"))
-    turns = OneAtATime()
+    turns = OneAtATime(time.perf_counter)
     turns.on_train_begin(None, None, None)
     turns.on_step_end(None, None, None)
     assert float(capsys.readouterr().out.removeprefix("ms ")) >= 0

@@ -11,7 +11,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 
 from safelab.contracts import Adapted, Decoding, Policy
-from safelab.parts.policy._decoding import Growing, Memory, sample
+from safelab.parts.policy._decoding import Memory, sample
+from safelab.parts.policy._growing_cache import Growing
 from safelab.parts.policy._probe import check_fixed_cache
 from safelab.parts.policy._reading import CausalReader
 from safelab.parts.policy._static_cache import Reserved
@@ -87,6 +88,7 @@ class CausalPolicy(Policy):
             self._memory(decoding, max_new_tokens),
             prompts.ids,
             prompts.mask,
+            alike=alike(prompts),
             max_new_tokens=max_new_tokens,
             sampling_temperature=self._temperature,
             ends=self.ends,
@@ -122,6 +124,13 @@ class CausalPolicy(Policy):
     def restore(self, directory: Path) -> None:
         """The weights of a directory that ``save`` wrote."""
         self._adapted.restore(directory)
+
+
+def alike(prompts: PromptBatch) -> list[int]:
+    """For each row the first row of its group with the same prompt."""
+    firsts: dict[tuple[int, str], int] = {}
+    rows = zip(prompts.group_seq.tolist(), prompts.texts, strict=True)
+    return [firsts.setdefault(prompt, row) for row, prompt in enumerate(rows)]
 
 
 def plain_sampling(texts: Texts, ends: Sequence[int], sampling_temperature: float) -> Any:

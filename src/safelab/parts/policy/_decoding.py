@@ -1,75 +1,58 @@
 """Plain sampling with a key-value cache: what ``generate`` does with its processors off, without its set-up per token.
 
-    x_i = F_i^-1(u_i),  F_i the cumulative sum of softmax(logits_i / T),  u_i uniform on [0, 1)
-
-until each row gave an end token or ``max_new_tokens`` are there. Each row has its own u, drawn on the CPU from a seed
-of its own. So a response depends on its prompt, the weights and that seed; not on the rows beside it, on how many of
-them still run, on the device or the number of processes, but for the rounding of the logits.
+Each row has numbers of its own, drawn on the CPU from a seed of its own, see ``_drawing``. So a response depends on its
+prompt, the weights and that seed; not on the rows beside it, on how many of them still run, on the device or the number
+of processes, but for the rounding of the logits. Rows that have ended therefore leave the batch.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from inspect import signature
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float, Float64, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from safelab.errors import Diverged
-from safelab.maths.wide import device_of_float64, wide
+from safelab.maths.wide import device_of_float64
+from safelab.parts.policy._drawing import drawn, uniforms
 
-Read = Callable[[Int[Tensor, "b n"], Int[Tensor, "b n"], int], Float[Tensor, "b vocab"]]
-"""``read(ids, positions, stop)``: logits after the next ``n`` columns, the last of which is column ``stop - 1``."""
+LEAST_ROWS = 8
+"""A batch gets no smaller: a step of fewer rows takes as long, since reading the weights takes its time."""
+
+TOKENS_BETWEEN_QUESTIONS = {"cpu": 1}
+"""Tokens after which the host asks which rows have ended, by kind of device; ``OTHERWISE`` on one that runs ahead of
+the host, which would wait for the answer."""
+
+OTHERWISE = 8
+
+
+@runtime_checkable
+class Reading(Protocol):
+    """How a model reads one rollout. ``movable``: whether rows can leave."""
+
+    movable: bool
+
+    def __call__(self, ids: Int[Tensor, "b n"], positions: Int[Tensor, "b n"], stop: int) -> Float[Tensor, "b vocab"]:
+        """Logits after the next ``n`` columns, the last of which is column ``stop - 1``."""
+
+    def rows_for(self, live: int) -> int:
+        """With how many rows to go on where ``live`` have not ended."""
+
+    def keep(self, rows: Int[Tensor, "k"]) -> None:
+        """Go on with these rows, numbered as they are now."""
 
 
 @runtime_checkable
 class Memory(Protocol):
     """Keys and values of what was read so far."""
 
-    def begin(self, mask: Int[Tensor, "b s"]) -> Read:
-        """How a model reads a new rollout; ``mask`` covers the prompt's columns and all that may be written."""
+    def begin(self, mask: Int[Tensor, "b s"], alike: Sequence[int] | None = None) -> Reading:
+        """How a model reads a new rollout.
 
-
-@dataclass(frozen=True, slots=True)
-class Growing:
-    """``Memory`` that grows with each token: nothing is reserved, and attention reads no more than there is.
-
-    The cache of a recurrent model holds its states instead, and has another name; padding is kept out of them when
-    they are made, so such a model is given the mask of the new columns alone.
-    """
-
-    module: Any
-
-    def begin(self, mask: Int[Tensor, "b s"]) -> Read:
-        """Reading with an empty cache."""
-        from transformers import DynamicCache
-
-        cache = DynamicCache(config=self.module.config)
-        if "cache_params" in signature(self.module.forward).parameters:
-            return partial(self._read_on, mask, cache)
-        return partial(self._read, mask, cache)
-
-    def _read(self, mask: Tensor, cache: Any, ids: Tensor, positions: Tensor, stop: int) -> Tensor:
-        """One forward pass over the new columns."""
-        output = self.module(
-            input_ids=ids,
-            attention_mask=mask[:, :stop],
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        logits: Tensor = output.logits[:, -1]
-        return logits
-
-    def _read_on(self, mask: Tensor, cache: Any, ids: Tensor, positions: Tensor, stop: int) -> Tensor:
-        """The same for a recurrent model, which has no positions."""
-        new = mask[:, stop - ids.shape[1] : stop]
-        output = self.module(input_ids=ids, attention_mask=new, cache_params=cache, use_cache=True, logits_to_keep=1)
-        logits: Tensor = output.logits[:, -1]
-        return logits
+        Args:
+            mask: covers the prompt's columns and all that may be written.
+            alike: for each row the first row with the same prompt; None where nobody knows.
+        """
 
 
 @torch.no_grad()
@@ -78,6 +61,7 @@ def sample(
     prompt_ids: Int[Tensor, "b p"],
     prompt_mask: Bool[Tensor, "b p"],
     *,
+    alike: Sequence[int] | None,
     max_new_tokens: int,
     sampling_temperature: float,
     ends: Sequence[int],
@@ -92,51 +76,87 @@ def sample(
         Diverged: a probability is not finite.
     """
     device = prompt_ids.device
-    noise = None if seeds is None else uniforms(seeds, max_new_tokens).to(device_of_float64(device))
-    width = prompt_ids.shape[1]
-    mask = torch.ones(len(prompt_ids), width + max_new_tokens, dtype=torch.long, device=device)
+    batch, width = prompt_ids.shape
+    mask = torch.ones(batch, width + max_new_tokens, dtype=torch.long, device=device)
     mask[:, :width] = prompt_mask
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
-    read = memory.begin(mask)
-    columns: list[Tensor] = []
-    ended = torch.zeros(len(prompt_ids), dtype=torch.bool, device=device)
-    finite = torch.ones((), dtype=torch.bool, device=device)
-    stops = torch.tensor(ends, device=device)
+    noise = None if seeds is None else uniforms(seeds, max_new_tokens).to(device_of_float64(device))
+    read = memory.begin(mask, alike)
+    written = Written(batch, ends, pad, device)
+    tops: list[Tensor] = []
+    asking = TOKENS_BETWEEN_QUESTIONS.get(device.type, OTHERWISE)
     step_ids, start = prompt_ids, 0
-    for stop in range(width, width + max_new_tokens):
+    for count in range(1, max_new_tokens + 1):
+        stop = start + step_ids.shape[1]
         logits = read(step_ids, positions[:, start:stop], stop)
-        finite &= logits.amax(dim=-1).isfinite().all()  # NaN passes through a maximum; -inf is a token ruled out
+        top = logits.amax(dim=-1)  # NaN passes through a maximum; -inf is a token ruled out
+        tops.append(top)
         if noise is None:
             tokens = logits.argmax(dim=-1)
         else:
-            tokens = drawn(logits, sampling_temperature, noise[:, len(columns)])
-        tokens = torch.where(ended, pad, tokens)
-        columns.append(tokens)
-        ended = ended | torch.isin(tokens, stops)
-        if bool(ended.all()):
-            break
+            tokens = drawn(logits, top, sampling_temperature, noise[:, count - 1])
+        written.add(tokens)
         step_ids, start = tokens.unsqueeze(1), stop
+        if count % asking and count < max_new_tokens:
+            continue
+        live = written.ask()
+        if not live:
+            break
+        wanted = read.rows_for(live)
+        if wanted < len(tokens) and count < max_new_tokens:
+            rows = written.leave(wanted)
+            read.keep(rows)
+            positions, step_ids = positions[rows], step_ids[rows]
+            noise = None if noise is None else noise[rows.to(noise.device)]
     # Asked once, at the end: a question at each token would hold up the device.
-    if not bool(finite):
+    if not bool(torch.cat(tops).isfinite().all()):
         raise Diverged("the policy's probabilities must be finite, got NaN while it wrote; its weights are no good")
-    return torch.stack(columns, dim=1)
+    return written.all()
 
 
-def uniforms(seeds: Sequence[int], count: int) -> Float64[Tensor, "b t"]:
-    """``count`` numbers in [0, 1) for each seed; fewer of them are the first of more."""
-    rows = [torch.rand(count, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
-    return torch.stack(rows)
+class Written:
+    """What each row has written, though rows leave.
 
-
-def drawn(
-    logits: Float[Tensor, "b vocab"], sampling_temperature: float, uniform_seq: Float64[Tensor, "b"]
-) -> Int[Tensor, "b"]:
-    """The first token whose cumulative probability exceeds the row's number; computed in float64.
-
-    float32 would be too coarse: over 100,000 tokens its cumulative sum is off by more than a rare token's probability.
+    Args:
+        batch: rows at the beginning.
+        ends: tokens that end a row; what it writes after one is ``pad``.
+        pad: the token of what a row did not write.
+        device: where the tokens are.
     """
-    cumulative = torch.softmax(wide(logits) / sampling_temperature, dim=-1).cumsum(dim=-1)
-    # Times the sum itself, which rounding leaves a little beside one: so the last token with a probability is the last.
-    found = torch.searchsorted(cumulative, (uniform_seq * cumulative[:, -1]).unsqueeze(1), right=True).squeeze(1)
-    # Only rows of NaN lie outside; what they give is never used.
-    return found.clamp(max=logits.shape[-1] - 1).to(logits.device)
+
+    def __init__(self, batch: int, ends: Sequence[int], pad: int, device: torch.device) -> None:
+        self._pad = pad
+        self._stops = torch.tensor(ends, device=device)
+        self._all = torch.empty(batch, 0, dtype=torch.long, device=device)
+        self._rows = list(range(batch))
+        self._ended = [False] * batch
+        self._new: list[Tensor] = []
+
+    def add(self, tokens: Int[Tensor, "k"]) -> None:
+        """The next token of each row that is still there."""
+        self._new.append(tokens)
+
+    def ask(self) -> int:
+        """How many rows have not ended. The host waits for the device."""
+        new = torch.stack(self._new, dim=1)
+        self._new.clear()
+        answers = torch.isin(new, self._stops).any(dim=1).tolist()
+        self._ended = [before or now for before, now in zip(self._ended, answers, strict=True)]
+        columns = torch.full((len(self._all), new.shape[1]), self._pad, device=new.device)
+        columns[torch.tensor(self._rows, device=new.device)] = new
+        self._all = torch.cat([self._all, columns], dim=1)
+        return self._ended.count(False)
+
+    def leave(self, wanted: int) -> Int[Tensor, "k"]:
+        """The rows that stay, numbered as they were: all that have not ended, and others up to ``wanted``."""
+        order = sorted(range(len(self._rows)), key=self._ended.__getitem__)
+        stay = sorted(order[:wanted])
+        self._rows = [self._rows[place] for place in stay]
+        self._ended = [self._ended[place] for place in stay]
+        return torch.tensor(stay, device=self._all.device)
+
+    def all(self) -> Int[Tensor, "b t"]:
+        """Every row's tokens, ``pad`` after its end, without columns in which no row has any."""
+        ending = torch.isin(self._all, self._stops).long()
+        inside = ending.cumsum(dim=1) - ending == 0
+        return self._all.masked_fill(~inside, self._pad)[:, : int(inside.sum(dim=1).max())]

@@ -20,7 +20,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from safelab.errors import ConfigError
-from safelab.parts.policy._decoding import Growing, Memory
+from safelab.parts.policy._decoding import Memory
+from safelab.parts.policy._growing_cache import Growing
 from safelab.parts.policy._reading import CausalReader
 from safelab.parts.policy._static_cache import Reserved
 from safelab.pretrained.load import FAULTS, reason_of
@@ -138,8 +139,14 @@ def uncached_logits(module: Any, batch: Batch) -> Float[Tensor, "b t vocab"]:
 
 
 def cached_logits(memory: Memory, batch: Batch) -> Float[Tensor, "b t vocab"]:
-    """As a rollout reads: the prompts, then a column at a time."""
+    """As a rollout reads: the prompts, then a column at a time; where rows may leave, they change places before."""
     read = memory.begin(batch.mask)
+    order = torch.arange(2, device=batch.ids.device)
     bounds = [0, *range(LONG, LONG + WRITTEN + 1)]
-    steps = [read(batch.ids[:, start:stop], batch.positions[:, start:stop], stop) for start, stop in pairwise(bounds)]
+    steps = []
+    for start, stop in pairwise(bounds):
+        steps.append(read(batch.ids[order, start:stop], batch.positions[order, start:stop], stop)[order])
+        if stop == LONG and read.movable:
+            order = order.flip(0)
+            read.keep(order)
     return torch.stack(steps, dim=1).float()
