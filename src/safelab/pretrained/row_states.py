@@ -53,7 +53,7 @@ class RowReader:
         hidden = read_stream(backbone(self.module), ids, layout, self.way, self.module.dtype)
         counts = [len(rest) + 1 for rest in rests]
         read = np.concatenate([places[:count] for places, count in zip(layout.outputs, counts, strict=True)])
-        found = dict(zip(order, hidden[torch.from_numpy(read).to(device)].split(counts), strict=True))
+        found = dict(zip(order, torch.split(hidden[torch.from_numpy(read).to(device)], counts), strict=True))
         return [found[row] for row in range(len(rows))]
 
     def last_logits(self, texts: Sequence[Tokens], groups: Sequence[Hashable]) -> Float[Tensor, "b k"]:

@@ -41,11 +41,11 @@ def reader_of(module: Any, tokenizer: Any, *, learns: bool = False) -> RowReader
     try:
         if not head_is_plain(module, module.device) or (learns and is_random(module, tokenizer)):
             return None
+        way = way_of(module, tokenizer)
     except torch.OutOfMemoryError:
         raise
     except FAULTS:
         return None
-    way = way_of(module, tokenizer)
     return None if way == "padded" else RowReader(module, way)
 
 
