@@ -101,15 +101,15 @@ def texts(
     return [chat_text(tokenizer, chat, prompt, key, template, opened=False) for prompt, chat in chats]
 
 
-def tokenise(template: Template, tokenizer: Any, shown: Sequence[str], max_tokens: int) -> Any:
-    """Texts as a padded batch of tensors, on the side that the tokenizer cuts and pads."""
-    return tokenizer(
-        list(shown),
-        return_tensors="pt",
-        padding=True,
-        truncation=True,
-        max_length=max_tokens,
-        # A chat template has written the special tokens already.
-        add_special_tokens=template == "plain",
-        return_token_type_ids=False,
-    )
+def tokenise(template: Template, tokenizer: Any, shown: Sequence[str], max_tokens: int) -> list[list[int]]:
+    """The tokens of each text, cut on the side that the tokenizer cuts."""
+    # A chat template has written the special tokens already.
+    special = template == "plain"
+    found = tokenizer(list(shown), truncation=True, max_length=max_tokens, add_special_tokens=special)
+    ids: list[list[int]] = found["input_ids"]
+    return ids
+
+
+def padded(tokenizer: Any, rows: Sequence[Sequence[int]]) -> Any:
+    """Rows of tokens as a batch of tensors with its mask, on the side that the tokenizer pads."""
+    return tokenizer.pad({"input_ids": list(rows)}, return_tensors="pt")

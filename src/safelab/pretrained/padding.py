@@ -6,6 +6,7 @@ import torch
 
 from safelab.errors import ConfigError
 from safelab.pretrained.load import FAULTS, reason_of
+from safelab.pretrained.ordinary import ordinary_tokens
 
 LONG, SHORT = 9, 3
 """Tokens of the two texts of the batch."""
@@ -21,9 +22,7 @@ def check_padding(key: str, path: str, model: Any, tokenizer: Any) -> None:
     Raises:
         ConfigError: it changes, is no number, or cannot be had.
     """
-    special = set(tokenizer.all_special_ids)
-    plain = [number for number in sorted(tokenizer.get_vocab().values()) if number not in special]
-    texts = [plain[(7 * place + 3) * len(plain) // 97 % len(plain)] for place in range(LONG + SHORT)]
+    texts = ordinary_tokens(tokenizer, LONG + SHORT)
     ids = torch.full((2, LONG), tokenizer.pad_token_id)
     ids[0], ids[1, :SHORT] = torch.tensor(texts[:LONG]), torch.tensor(texts[LONG:])
     mask = torch.ones_like(ids)

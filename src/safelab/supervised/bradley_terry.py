@@ -13,9 +13,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from safelab.corpus.dialogue import Template, texts, tokenise
+from safelab.corpus.dialogue import Template, padded, texts, tokenise
 from safelab.maths.preference import accuracy, logistic_loss, margin_of_halves
 from safelab.maths.shares import wilson
+from safelab.pretrained.row_states import RowReader
 from safelab.supervised.rows import cut
 from safelab.types import Pair
 
@@ -27,12 +28,16 @@ def bradley_terry_loss(z_margin: Float[Tensor, "b"]) -> Float[Tensor, "b"]:
 
 @dataclass(frozen=True, slots=True)
 class BradleyTerry:
-    """``supervised.PairLesson``: a classifier with one output learns to score the better answer higher."""
+    """``supervised.PairLesson``: a classifier with one output learns to score the better answer higher.
+
+    ``reader``: reads it without padding, None where it is read padded.
+    """
 
     model: Any
     tokenizer: Any
     max_tokens: int
     template: Template
+    reader: RowReader | None
 
     def read(self, pair: Pair) -> None:
         """Refuse a pair whose prompt the chat template refuses."""
@@ -51,8 +56,12 @@ class BradleyTerry:
         prompts = [pair.prompt for pair in pairs]
         answers = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
         shown = texts(self.template, self.tokenizer, prompts + prompts, answers, "template")
-        inputs = tokenise(self.template, self.tokenizer, shown, self.max_tokens).to(self.model.device)
-        return margin_of_halves(self.model(**inputs).logits[:, 0].float())
+        rows = tokenise(self.template, self.tokenizer, shown, self.max_tokens)
+        if self.reader is None:
+            logits = self.model(**padded(self.tokenizer, rows).to(self.model.device)).logits
+        else:
+            logits = self.reader.last_logits(rows, groups=prompts + prompts)
+        return margin_of_halves(logits[:, 0].float())
 
     @torch.no_grad()
     def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:

@@ -14,6 +14,8 @@ from safelab.pretrained.limits import check_reach
 from safelab.pretrained.load import Source, tokenizer_of
 from safelab.pretrained.lora import Task, with_lora
 from safelab.pretrained.recomputing import recomputed_layers
+from safelab.pretrained.row_states import RowReader
+from safelab.pretrained.ways import reader_of
 from safelab.pretrained.whole import check_rows, check_text_only
 from safelab.supervised.bradley_terry import BradleyTerry
 from safelab.supervised.options import SupervisedOptions
@@ -35,7 +37,8 @@ def load_sft(options: SupervisedOptions, device: torch.device) -> Sft:
     model = merged(AutoModelForCausalLM, source, dtype=getattr(torch, options.dtype))
     _checked(model, tokenizer, options)
     reading = _reading(model, tokenizer, options)
-    return Sft(_learning(model, options, "CAUSAL_LM", device), reading)
+    reader = _reader(model, tokenizer, options, device)
+    return Sft(_learning(model, options, "CAUSAL_LM", device), reading, reader)
 
 
 def load_reward_model(options: SupervisedOptions, device: torch.device) -> BradleyTerry:
@@ -63,8 +66,9 @@ def load_reward_model(options: SupervisedOptions, device: torch.device) -> Bradl
         raise ConfigError(f"model must have a tokenizer with a padding or an end token, got {options.model!r}")
     _checked(model, tokenizer, options)
     model.config.pad_token_id = tokenizer.pad_token_id
+    reader = _reader(model, tokenizer, options, device)
     learner = _learning(model, options, "SEQ_CLS", device)
-    return BradleyTerry(learner, tokenizer, options.max_tokens, options.template)
+    return BradleyTerry(learner, tokenizer, options.max_tokens, options.template, reader)
 
 
 def load_value_model(options: SupervisedOptions, device: torch.device) -> TokenValue:
@@ -86,7 +90,8 @@ def load_value_model(options: SupervisedOptions, device: torch.device) -> TokenV
         if isinstance(module, torch.nn.Dropout) and not name.startswith(f"{model.base_model_prefix}."):
             module.p = 0.0  # the head's own: the policy that it is a copy of has none, and micro-batches move no number
     reading = _reading(model, tokenizer, options)
-    return TokenValue(_learning(model, options, "TOKEN_CLS", device), reading)
+    reader = _reader(model, tokenizer, options, device)
+    return TokenValue(_learning(model, options, "TOKEN_CLS", device), reading, reader)
 
 
 def _source(options: SupervisedOptions) -> Source:
@@ -106,6 +111,11 @@ def _reading(model: Any, tokenizer: Any, options: SupervisedOptions) -> Reading:
     if tokenizer.eos_token_id is None:
         raise ConfigError(f"model must have a tokenizer with an end token, got {options.model!r}; set eos_token in it")
     return Reading(tokenizer, options.template, options.max_tokens, end_tokens(model, tokenizer))
+
+
+def _reader(model: Any, tokenizer: Any, options: SupervisedOptions, device: torch.device) -> RowReader | None:
+    """What reads the model without padding, before an adapter stands beside its layers."""
+    return reader_of(model.to(device), tokenizer, learns=True) if options.packing == "auto" else None
 
 
 def _learning(model: Any, options: SupervisedOptions, task: Task, device: torch.device) -> Any:

@@ -31,6 +31,7 @@ class PairOptions(Options):
 class SupervisedOptions(Options):
     """``model``: where from. ``output``: where to. Batches count pairs; ``micro_batch_size`` moves no number.
 
+    ``packing``: whether passes leave padding out where the model can be read so; it changes time and memory only.
     ``template``: how prompt and answer become the text that is read; see ``corpus.dialogue``. ``adapter``: LoRA, or
     None where every weight learns.
     """
@@ -44,6 +45,7 @@ class SupervisedOptions(Options):
     template: Template
     adapter: Annotated[LoraOptions | None, BeforeValidator(_none_is_none)]
     dtype: Literal["float32", "bfloat16"]
+    packing: Literal["auto", "none"]
     gradient_checkpointing: bool
     max_tokens: Annotated[int, Field(ge=2)]
     lr: Annotated[float, Field(gt=0)]

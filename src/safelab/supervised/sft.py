@@ -15,6 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from safelab.pretrained.row_states import RowReader
 from safelab.supervised.rows import Reading, Row, cut, ids_of, pad_right
 from safelab.types import Pair
 
@@ -31,6 +32,13 @@ def answer_loss_sum(model: Any, rows: Sequence[Row]) -> Float[Tensor, ""]:
     )
 
 
+def read_answer_loss_sum(reader: RowReader, rows: Sequence[Row]) -> Float[Tensor, ""]:
+    """The same without padding; the head maps the states that predict the answers only."""
+    states = torch.cat([each[:-1] for each in reader.states(rows)])
+    answers = torch.tensor([token for row in rows for token in row.answer], device=states.device)
+    return functional.cross_entropy(reader.head(states).float(), answers, reduction="sum")
+
+
 def answer_labels(rows: Sequence[Row]) -> Int[Tensor, "b s"]:
     """The token numbers of ``ids_of``, but ``IGNORED`` where there is no answer."""
     return pad_right([[IGNORED] * len(row.prompt) + row.answer for row in rows], IGNORED)
@@ -43,10 +51,14 @@ def answer_count(rows: Sequence[Row]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Sft:
-    """``supervised.PairLesson``: the model learns the better answers."""
+    """``supervised.PairLesson``: the model learns the better answers.
+
+    ``reader``: reads it without padding, None where it is read padded.
+    """
 
     model: Any
     reading: Reading
+    reader: RowReader | None
 
     @property
     def tokenizer(self) -> Any:
@@ -63,7 +75,8 @@ class Sft:
 
     def loss_sum(self, pairs: Sequence[Pair]) -> Float[Tensor, ""]:
         """Negative log-probability of the better answers, in nats."""
-        return answer_loss_sum(self.model, self._rows(pairs))
+        rows = self._rows(pairs)
+        return answer_loss_sum(self.model, rows) if self.reader is None else read_answer_loss_sum(self.reader, rows)
 
     @torch.no_grad()
     def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:

@@ -17,10 +17,12 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from safelab.maths.masked import masked_sum, sequence_mean
 from safelab.maths.preference import accuracy, margin_of_halves
 from safelab.maths.shares import wilson
+from safelab.pretrained.row_states import RowReader
 from safelab.supervised.rows import Reading, Row, cut, ids_of
 from safelab.types import Pair
 
@@ -36,6 +38,15 @@ def state_values(model: Any, rows: Sequence[Row]) -> tuple[Float[Tensor, "b s"],
     return values, states.to(values.device)
 
 
+def read_state_values(reader: RowReader, rows: Sequence[Row]) -> tuple[Float[Tensor, "b t1"], Bool[Tensor, "b t1"]]:
+    """The same without padding, of the states of the answers only."""
+    states = reader.states(rows)
+    counts = [len(each) for each in states]
+    values = reader.head(torch.cat(states))[:, 0].float().split(counts)
+    column = torch.arange(max(counts), device=values[0].device)
+    return pad_sequence(values, batch_first=True), column < torch.tensor(counts, device=column.device)[:, None]
+
+
 def state_count(rows: Sequence[Row]) -> int:
     """States of the answers."""
     return sum(len(row.answer) + 1 for row in rows)
@@ -43,7 +54,13 @@ def state_count(rows: Sequence[Row]) -> int:
 
 def value_loss_sum(model: Any, rows: Sequence[Row], labels: Sequence[float]) -> Float[Tensor, ""]:
     """0.5 (V - y)^2, summed over the states of answers with these labels."""
-    values, states = state_values(model, rows)
+    return squares_sum(*state_values(model, rows), labels)
+
+
+def squares_sum(
+    values: Float[Tensor, "b s"], states: Bool[Tensor, "b s"], labels: Sequence[float]
+) -> Float[Tensor, ""]:
+    """The same of values that are there already."""
     label = torch.tensor(labels, device=values.device).unsqueeze(1)
     return masked_sum(0.5 * (values - label).square(), states)
 
@@ -56,10 +73,14 @@ def last_value(values: Float[Tensor, "b s"], states: Bool[Tensor, "b s"]) -> Flo
 
 @dataclass(frozen=True, slots=True)
 class TokenValue:
-    """``supervised.PairLesson``: a token classifier with one output."""
+    """``supervised.PairLesson``: a token classifier with one output.
+
+    ``reader``: reads it without padding, None where it is read padded.
+    """
 
     model: Any
     reading: Reading
+    reader: RowReader | None
 
     @property
     def tokenizer(self) -> Any:
@@ -76,11 +97,12 @@ class TokenValue:
 
     def loss_sum(self, pairs: Sequence[Pair]) -> Float[Tensor, ""]:
         """0.5 (V - y)^2, summed over states."""
-        return value_loss_sum(self.model, self._rows(pairs), [1.0] * len(pairs) + [-1.0] * len(pairs))
+        return squares_sum(*self.values(pairs), [1.0] * len(pairs) + [-1.0] * len(pairs))
 
     def values(self, pairs: Sequence[Pair]) -> tuple[Float[Tensor, "b2 s"], Bool[Tensor, "b2 s"]]:
-        """V after every token, first of the better answers, then of the worse; and which of them are states."""
-        return state_values(self.model, self._rows(pairs))
+        """V after tokens, first of the better answers, then of the worse; and which of them are an answer's states."""
+        rows = self._rows(pairs)
+        return state_values(self.model, rows) if self.reader is None else read_state_values(self.reader, rows)
 
     @torch.no_grad()
     def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:
@@ -94,7 +116,7 @@ class TokenValue:
             values, states = self.values(piece)
             last.append(margin_of_halves(last_value(values, states)))
             mean.append(margin_of_halves(sequence_mean(values, states)))
-            loss += float(self.loss_sum(piece))
+            loss += float(squares_sum(values, states, [1.0] * len(piece) + [-1.0] * len(piece)))
         share = accuracy(torch.cat(last))
         low, high = wilson(share, len(pairs))
         return {

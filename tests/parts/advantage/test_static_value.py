@@ -103,8 +103,10 @@ def rollout(width: int, columns: int) -> Rollout:
     return Rollout(prompts=batch, ids=out, mask=kept, ended_seq=torch.ones(2, dtype=torch.bool), responses=("", ""))
 
 
-def test_values_are_those_of_one_sequence_at_a_time() -> None:
-    model = load_value_model(str(value_model_directory()), "float32", None, context(POLICY))
+@pytest.mark.parametrize("packing", [True, False])
+def test_values_are_those_of_one_sequence_at_a_time(packing: bool) -> None:
+    model = load_value_model(str(value_model_directory()), "float32", None, context(POLICY), packing=packing)
+    assert (model._reader is not None) is packing
     plain = AutoModelForTokenClassification.from_pretrained(value_model_directory()).eval()
     found = model.values(rollout(3, 3))
     for row, (prompt, response) in enumerate([([3, 4, 5], [9, 3, 1]), ([6], [10, 1])]):

@@ -14,6 +14,7 @@ from safelab.errors import ConfigError
 from safelab.parts.policy import _probe
 from safelab.parts.policy._growing_cache import GrowingReading
 from safelab.parts.policy.causal_lm import CausalLm
+from safelab.pretrained.ways import TOLERATED, error_of
 from support.architectures import SIZES, WORDS, tokenizer, write
 from support.models import context
 
@@ -90,10 +91,10 @@ def test_bfloat16_rounds_less_than_is_tolerated_and_a_fault_is_seen_in_it(name: 
     module = policy(write(name, tmp_path), dtype="bfloat16").module
     batch = _probe.batch_for(module, tokenizer())
     with torch.no_grad():
-        plain, padded = _probe.plain_logits(module, batch), _probe.uncached_logits(module, batch, "padded")
+        plain, padded = _probe.plain_logits(module, batch), _probe.uncached_logits(module, batch)
         moved = module(input_ids=batch.ids, use_cache=False).logits[:, -6:].float()  # no mask: padding is read as text
-    assert _probe.error_of(padded, plain) < 0.1 * _probe.TOLERATED[torch.bfloat16]
-    assert _probe.error_of(moved[1:], plain[1:]) > 2 * _probe.TOLERATED[torch.bfloat16]
+    assert error_of(padded, plain) < 0.1 * TOLERATED[torch.bfloat16]
+    assert error_of(moved[1:], plain[1:]) > 2 * TOLERATED[torch.bfloat16]
 
 
 def test_a_cache_of_fixed_size_that_the_model_has_none_of(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """ArmoRM on a small random checkpoint of its layout, against its formula written out."""
 
 import json
+from dataclasses import replace
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -87,7 +88,10 @@ def by_hand(words: str) -> float:
 def test_it_is_its_formula_in_any_batch() -> None:
     prompts, responses = ["a b", "c", "a a b"], ["yes", "no yes no", "no"]
     expected = [by_hand(f"<turn> <user> {p} <turn> <assistant> {r}") for p, r in zip(prompts, responses, strict=True)]
-    assert reward().score(prompts, responses, [True] * 3) == pytest.approx(expected, abs=1e-4)
+    made = reward()
+    assert made.reader.way == "stream"
+    assert made.score(prompts, responses, [True] * 3) == pytest.approx(expected, abs=1e-4)
+    assert replace(made, reader=None).score(prompts, responses, [True] * 3) == pytest.approx(expected, abs=1e-4)
     assert reward(batch_size=2).score(prompts, responses, [True] * 3) == pytest.approx(expected, abs=1e-4)
 
 

@@ -11,12 +11,15 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import (
+    AutoModelForSequenceClassification,
     BertConfig,
     BertForSequenceClassification,
+    GPT2Config,
     LlamaConfig,
     LlamaForCausalLM,
     LlamaForSequenceClassification,
     PreTrainedTokenizerFast,
+    Qwen2Config,
 )
 
 from safelab.corpus.dialogue import hh_messages, texts
@@ -33,6 +36,7 @@ SMALL: dict[str, Any] = {
     "intermediate_size": 32,
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
+    "num_key_value_heads": 2,
 }
 
 
@@ -50,8 +54,9 @@ def classifier(kind: str, labels: int = 1) -> Path:
         torch.manual_seed(3)
         if kind == "bert":
             model = BertForSequenceClassification(BertConfig(**SMALL, num_labels=labels, pad_token_id=0))
-        elif kind == "llama":
-            model = LlamaForSequenceClassification(LlamaConfig(**SMALL, num_labels=labels, pad_token_id=0))
+        elif kind != "causal":
+            config = {"llama": LlamaConfig, "qwen2": Qwen2Config, "gpt2": GPT2Config}[kind]
+            model = AutoModelForSequenceClassification.from_config(config(**SMALL, num_labels=labels, pad_token_id=0))
         else:
             model = LlamaForCausalLM(LlamaConfig(**SMALL, pad_token_id=0))
         for weight in model.parameters():
@@ -71,7 +76,33 @@ ENDED = [True] * 4
 PAIRS = list(zip(PROMPTS, RESPONSES, strict=True))
 
 
-@pytest.mark.parametrize("kind", ["llama", "bert"])
+KINDS = {"llama": "stream", "qwen2": "stream", "gpt2": "stream", "bert": None}
+"""Architectures, and how each is read without padding."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_scores_are_those_of_each_text_by_itself(kind: str) -> None:
+    made = reward(classifier(kind), max_tokens=512)
+    assert (made.reader and made.reader.way) == KINDS[kind]
+    model = AutoModelForSequenceClassification.from_pretrained(classifier(kind)).eval()
+    texts = ["a b yes", "c no no no", "a x y yes no", "b b b yes", "b b b no x", "a yes"]
+    prompts = ["a b ", "c ", "a ", "b b b ", "b b b ", "a "]
+    responses = [text.removeprefix(prompt) for text, prompt in zip(texts, prompts, strict=True)]
+    with torch.no_grad():
+        alone = [model(input_ids=torch.tensor([made.tokenizer(text)["input_ids"]])).logits.item() for text in texts]
+    assert made.score(prompts, responses, [True] * 6) == pytest.approx(alone, abs=1e-5)
+    half = reward(classifier(kind), max_tokens=512, dtype="bfloat16")
+    assert half.score(prompts, responses, [True] * 6) == pytest.approx(alone, abs=0.1 * max(map(abs, alone)))
+
+
+def test_a_stream_holds_no_padding_and_what_texts_of_one_prompt_share_once() -> None:
+    made, read = reward(classifier("llama")), []
+    made.model.get_input_embeddings().register_forward_pre_hook(lambda _, given: read.append(given[0].numel()))
+    made.score(["a b c ", "a b c ", "x "], ["yes", "no no", "y y y y"], [True] * 3)
+    assert read == [3 + 1 + 2 + 5]
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_batches_change_no_number(kind: str) -> None:
     # 512 are the positions of this BERT.
     whole = reward(classifier(kind), max_tokens=512).score(PROMPTS, RESPONSES, ENDED)

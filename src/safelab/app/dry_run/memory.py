@@ -164,7 +164,7 @@ def activations(module: Any, rows: int, tokens: int, checkpointing: bool) -> tup
     """
     import torch
 
-    from safelab.parts.policy._reading import backbone
+    from safelab.pretrained.heads import backbone
 
     ids = torch.zeros(rows, tokens, dtype=torch.long, device="meta")
     # Given whole, for the making of a mask reads values, which the meta device has none of.

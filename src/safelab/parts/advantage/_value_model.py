@@ -1,20 +1,28 @@
 """A frozen value model: one number after every token, from a token classifier that reads the policy's own tokens."""
 
+from itertools import compress
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn.functional import pad
 
 from safelab.contracts import Context, Policy
 from safelab.errors import ConfigError
 from safelab.pretrained.adapters import classifier, with_tokenizer
 from safelab.pretrained.load import Source, tokenizer_of
+from safelab.pretrained.row_states import RowReader
+from safelab.pretrained.ways import reader_of
+from safelab.supervised.rows import Row
+from safelab.supervised.token_value import read_state_values
 from safelab.types import Rollout, flat_sequences
 
 
-def load_value_model(path: str, dtype: str, micro_batch_size: int | None, context: Context) -> "ValueModel":
-    """What ``safelab value-model`` or the embedded world made.
+def load_value_model(
+    path: str, dtype: str, micro_batch_size: int | None, context: Context, *, packing: bool = True
+) -> "ValueModel":
+    """What ``safelab value-model`` or the embedded world made; with ``packing`` read without padding where it can be.
 
     Raises:
         ConfigError: nothing loadable there, more or fewer outputs than one, weights that are missing, or a tokenizer
@@ -29,7 +37,8 @@ def load_value_model(path: str, dtype: str, micro_batch_size: int | None, contex
         raise ConfigError(f"advantage.path must have one output, got {path!r} with {module.config.num_labels}")
     assert context.policy is not None
     check_vocabulary(path, tokenizer, context.policy)
-    return ValueModel(module.to(context.device).eval().requires_grad_(False), micro_batch_size)
+    module = module.to(context.device).eval().requires_grad_(False)
+    return ValueModel(module, micro_batch_size, reader_of(module, tokenizer) if packing else None)
 
 
 def check_vocabulary(path: str, tokenizer: Any, policy: Policy) -> None:
@@ -49,19 +58,28 @@ def check_vocabulary(path: str, tokenizer: Any, policy: Policy) -> None:
 
 
 class ValueModel:
-    """Reads a rollout; nothing of it is trained. ``micro_batch_size``: rows per forward pass, None for all."""
+    """Reads a rollout; nothing of it is trained. ``micro_batch_size``: rows per forward pass, None for all.
 
-    def __init__(self, module: Any, micro_batch_size: int | None) -> None:
+    ``reader``: reads it without padding, None where it is read padded.
+    """
+
+    def __init__(self, module: Any, micro_batch_size: int | None, reader: RowReader | None) -> None:
         self._module = module
+        self._reader = reader
         self._micro_batch_size = micro_batch_size
 
     @torch.no_grad()
     def values(self, rollout: Rollout) -> Float[Tensor, "b t1"]:
-        """V at the prompt's end and after each response column, in float32: t + 1 of them."""
+        """V at the prompt's end and after each response column, in float32: t + 1 of them; on padding any number."""
+        size = self._micro_batch_size or len(rollout.ids)
+        starts = range(0, len(rollout.ids), size)
         prompts = rollout.prompts
+        if self._reader is not None:
+            rows, columns = rows_of(rollout), rollout.ids.shape[1] + 1
+            read = [read_state_values(self._reader, rows[start : start + size])[0] for start in starts]
+            return torch.cat([pad(values, (0, columns - values.shape[1])) for values in read])
         ids, mask = flat_sequences(prompts.ids, prompts.mask, rollout.ids, rollout.mask)
-        size = self._micro_batch_size or len(ids)
-        pieces = [self._values(ids[row : row + size], mask[row : row + size]) for row in range(0, len(ids), size)]
+        pieces = [self._values(ids[start : start + size], mask[start : start + size]) for start in starts]
         return torch.cat(pieces)[:, prompts.ids.shape[1] - 1 :]
 
     def _values(self, ids: Tensor, mask: Tensor) -> Tensor:
@@ -70,3 +88,15 @@ class ValueModel:
         output = self._module(input_ids=ids, attention_mask=mask.long(), position_ids=positions, use_cache=False)
         values: Tensor = output.logits[..., 0].float()
         return values
+
+
+def rows_of(rollout: Rollout) -> list[Row]:
+    """Prompts and responses without their padding."""
+
+    def kept(ids: Int[Tensor, "b _"], mask: Bool[Tensor, "b _"]) -> list[list[int]]:
+        rows = zip(ids.tolist(), mask.tolist(), strict=True)
+        return [[*compress(row, real)] for row, real in rows]
+
+    prompts = rollout.prompts
+    rows = zip(kept(prompts.ids, prompts.mask), kept(rollout.ids, rollout.mask), strict=True)
+    return [Row(prompt, answer) for prompt, answer in rows]

@@ -68,7 +68,9 @@ class StaticValue(AdvantageEstimator):
             ConfigError: no value model of the policy's tokens at ``path``.
         """
         path = self.path or self._embedded(context)
-        return self.reading(load_value_model(path, self.dtype, self.micro_batch_size, context))
+        # The embedded world's is read padded: its rows are nearly even, and published numbers stay to the bit.
+        packing = self.path is not None
+        return self.reading(load_value_model(path, self.dtype, self.micro_batch_size, context, packing=packing))
 
     def reading(self, model: ReadsValues) -> "StaticValue":
         """The same, with the model whose values it reads."""

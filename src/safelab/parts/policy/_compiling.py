@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from safelab.parts.policy._reading import backbone
+from safelab.pretrained.heads import backbone
 
 
 def compile_layers(module: Any) -> None:

@@ -13,13 +13,15 @@ from safelab.errors import ConfigError
 from safelab.parts.policy._causal_policy import CausalPolicy
 from safelab.parts.policy._checkpointing import checkpointing
 from safelab.parts.policy._compiling import compile_layers
-from safelab.parts.policy._probe import probe, read, way_of
-from safelab.parts.policy._reading import CausalReader, head_is_plain
+from safelab.parts.policy._probe import probe, read
+from safelab.parts.policy._reading import CausalReader
 from safelab.parts.policy._texts import Texts
 from safelab.plugins import build_option
 from safelab.pretrained.adapters import merged, with_tokenizer
+from safelab.pretrained.heads import head_is_plain
 from safelab.pretrained.limits import check_reach
 from safelab.pretrained.load import Source, tokenizer_of
+from safelab.pretrained.ways import way_of
 from safelab.pretrained.whole import check_rows, check_text_only
 
 REMEDY = "give a directory with config.json, model.safetensors and a tokenizer"

@@ -25,14 +25,8 @@ from safelab.parts.policy._growing_cache import Growing
 from safelab.parts.policy._reading import CausalReader
 from safelab.parts.policy._static_cache import Reserved
 from safelab.pretrained.load import FAULTS, reason_of
-from safelab.pretrained.packed_attention import NAME, register
-from safelab.pretrained.stream import Way
-
-LONG, SHORT, WRITTEN = 9, 3, 5
-"""Tokens of both prompts, and of what follows each."""
-
-TOLERATED = {torch.float32: 0.01, torch.bfloat16: 0.25}
-"""Error over spread: well above what rounding leaves after many layers, well below what any real fault makes."""
+from safelab.pretrained.ordinary import ordinary_tokens
+from safelab.pretrained.ways import LONG, SHORT, TOLERATED, WRITTEN, error_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +74,7 @@ def probe(module: Any, tokenizer: Any, path: str) -> None:
         raise ConfigError(
             f"policy.path must give finite logits, got {path!r} with NaN or infinity; try policy.dtype=float32"
         )
-    padded, cached = uncached_logits(module, batch, "padded"), cached_logits(Growing(module), batch)
+    padded, cached = uncached_logits(module, batch), cached_logits(Growing(module), batch)
     for must, found in (
         ("read a prompt that is padded on the left as it reads it without padding", error_of(padded[1:], plain[1:])),
         ("say with its cache, token by token, what it says without", error_of(cached, plain)),
@@ -90,36 +84,6 @@ def probe(module: Any, tokenizer: Any, path: str) -> None:
                 f"policy.path must {must}, got {path!r}, a {type(module).__name__}, whose logits move by {found:.1g} "
                 "of what a context changes: batches and responses would be wrong; give a model of another architecture"
             )
-
-
-@torch.no_grad()
-def way_of(module: Any, tokenizer: Any) -> Way:
-    """The cheapest way in which the model reads ragged rows as it reads them plainly, in two or three short passes.
-
-    As a stream where its attention can be replaced, which then stays; else in rows of like length.
-    """
-    batch = batch_for(module, tokenizer)
-    plain = plain_logits(module, batch)
-    if module.config._attn_implementation == "sdpa":
-        register()
-        module.set_attn_implementation(NAME)
-        if reads_as(module, "stream", batch, plain):
-            return "stream"
-        module.set_attn_implementation("sdpa")
-    return "rows" if reads_as(module, "rows", batch, plain) else "padded"
-
-
-def reads_as(module: Any, way: Way, batch: Batch, plain: Float[Tensor, "b t vocab"]) -> bool:
-    """Whether the model can be read that way, and says what it says plainly."""
-    # Twice each row, so that a prompt is shared.
-    twice = Batch(batch.ids.repeat_interleave(2, dim=0), batch.mask.repeat_interleave(2, dim=0))
-    try:
-        found = uncached_logits(module, twice, way)
-    except torch.OutOfMemoryError:
-        raise
-    except FAULTS:
-        return False
-    return error_of(found, plain.repeat_interleave(2, dim=0)) <= TOLERATED[module.dtype]
 
 
 @torch.no_grad()
@@ -148,9 +112,7 @@ def check_fixed_cache(module: Any, tokenizer: Any) -> None:
 
 def batch_for(module: Any, tokenizer: Any) -> Batch:
     """Ordinary tokens of the vocabulary, far apart in it."""
-    special = set(tokenizer.all_special_ids)
-    plain = [number for number in sorted(tokenizer.get_vocab().values()) if number not in special]
-    tokens = [plain[(7 * place + 3) * len(plain) // 193 % len(plain)] for place in range(LONG + SHORT + 2 * WRITTEN)]
+    tokens = ordinary_tokens(tokenizer, LONG + SHORT + 2 * WRITTEN)
     pad = tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id
     first, second = tokens[: LONG + WRITTEN], tokens[LONG + WRITTEN :]
     gap = LONG - SHORT
@@ -166,10 +128,10 @@ def plain_logits(module: Any, batch: Batch) -> Float[Tensor, "b t vocab"]:
     return torch.cat([module(input_ids=row, use_cache=False).logits[:, -WRITTEN - 1 :] for row in rows]).float()
 
 
-def uncached_logits(module: Any, batch: Batch, way: Way) -> Float[Tensor, "b t vocab"]:
+def uncached_logits(module: Any, batch: Batch) -> Float[Tensor, "b t vocab"]:
     """As an update reads: hidden states of the whole batch, then the head."""
     head = module.get_output_embeddings()
-    reader = CausalReader(module, 1.0, way=way)
+    reader = CausalReader(module, 1.0)
     mask = batch.mask.bool()
     hidden = reader.hidden(batch.ids[:, :LONG], mask[:, :LONG], batch.ids[:, LONG:], mask[:, LONG:])
     logits: Tensor = head(hidden).float()
@@ -188,15 +150,3 @@ def cached_logits(memory: Memory, batch: Batch) -> Float[Tensor, "b t vocab"]:
             order = order.flip(0)
             read.keep(order)
     return torch.stack(steps, dim=1).float()
-
-
-def error_of(found: Float[Tensor, "b t vocab"], plain: Float[Tensor, "b t vocab"]) -> float:
-    """The largest over the rows of error / spread."""
-    error = rms(found - plain).median(dim=1).values
-    spread = rms(plain - plain.mean(dim=1, keepdim=True)).median(dim=1).values
-    return float((error / spread).max())
-
-
-def rms(logits: Float[Tensor, "b t vocab"]) -> Float[Tensor, "b t"]:
-    """Over the vocabulary, less the mean, which changes no probability."""
-    return (logits - logits.mean(dim=-1, keepdim=True)).square().mean(dim=-1).sqrt()

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
-from torch import Tensor, nn
+from torch import Tensor
 
 from safelab.contracts import CausalModel, Tally
 from safelab.maths.divergence import entropy
@@ -19,6 +19,7 @@ from safelab.parts.policy._vocabulary import (
     tokens_per_chunk,
     vocabulary_of,
 )
+from safelab.pretrained.heads import backbone
 from safelab.pretrained.layout import layout_of
 from safelab.pretrained.stream import Way, positions_read, read_stream
 from safelab.types import TokenStats, flat_sequences
@@ -131,50 +132,3 @@ class CausalReader(CausalModel):
         with torch.no_grad():
             logp_ref = reference[0].log_probs(reference[1])
         return plain_stats(logp, ids, logp_ref)
-
-
-def backbone(module: Any) -> nn.Module:
-    """The model below the language-model head."""
-    inner: nn.Module = getattr(module, module.base_model_prefix)
-    return inner
-
-
-@torch.no_grad()
-def head_is_plain(module: Any, device: torch.device) -> bool:
-    """Whether logits = head(hidden): models that scale or cap their logits are not read right from hidden states.
-
-    A cap is the identity on small logits, and those of fresh weights are small. So the head is given larger states
-    than the model's own, which make logits of up to ``PROBE_LOGIT``, and the model's logits must be the head's.
-    """
-    ids = torch.tensor([[0, 1, 2]], device=device)
-    head = module.get_output_embeddings()
-    states = backbone(module)(input_ids=ids, use_cache=False).last_hidden_state
-    scale = PROBE_LOGIT / float(head(states).abs().max().clamp(min=1e-3))
-    received, answered = [], []
-
-    def enlarge(_: nn.Module, given: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        received.append(given[0])
-        return (scale * given[0], *given[1:])
-
-    def keep(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
-        answered.append(output)
-
-    hooks = (head.register_forward_pre_hook(enlarge), head.register_forward_hook(keep))
-    try:
-        logits = module(input_ids=ids, use_cache=False).logits
-    finally:
-        for hook in hooks:
-            hook.remove()
-    if len(answered) != 1 or answered[0].shape != logits.shape:
-        return False
-    return _same(received[0], states) and _same(answered[0], logits)
-
-
-PROBE_LOGIT = 1000.0
-"""Far above any cap that is in use (30 to 50)."""
-
-
-def _same(x: Tensor, y: Tensor) -> bool:
-    """Equal but for rounding, which is relative to the largest value."""
-    tolerance = 2e-2 if x.dtype in (torch.bfloat16, torch.float16) else 1e-4
-    return bool((x - y).abs().max() <= tolerance * y.abs().max())

@@ -19,13 +19,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from safelab.contracts import Context, Part, Reward
-from safelab.corpus.dialogue import Template, check_template, texts
+from safelab.corpus.dialogue import Template, check_template, padded, texts
 from safelab.errors import RunFailed
 from safelab.options import PathOrHub
 from safelab.parts.reward._batches import by_length
 from safelab.pretrained.adapters import refuse_adapter
 from safelab.pretrained.limits import check_reach
 from safelab.pretrained.load import Source, tokenizer_of, weights_of
+from safelab.pretrained.row_states import RowReader
+from safelab.pretrained.ways import way_of
 from safelab.pretrained.whole import check_rows
 
 
@@ -59,7 +61,8 @@ class Armorm(Part):
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
         gate_at = tokenizer(self.gate_at, add_special_tokens=False)["input_ids"]
-        return ArmoReward(self, model.to(context.device).eval(), tokenizer, gate_at)
+        way = way_of(model.to(context.device).eval(), tokenizer)
+        return ArmoReward(self, model, tokenizer, gate_at, None if way == "padded" else RowReader(model, way))
 
 
 class Gating(nn.Module):
@@ -113,12 +116,16 @@ def load(source: Source, dtype: torch.dtype) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class ArmoReward(Reward):
-    """The model with its tokenizer, read as ``options`` say; ``gate_at`` as tokens."""
+    """The model with its tokenizer, read as ``options`` say; ``gate_at`` as tokens.
+
+    ``reader``: reads its layers without padding, None where they need some.
+    """
 
     options: Armorm
     model: Any
     tokenizer: Any
     gate_at: list[int]
+    reader: RowReader | None
 
     def check_prompt(self, prompt: str) -> None:
         """Refuse a prompt that the chat template refuses."""
@@ -133,25 +140,28 @@ class ArmoReward(Reward):
         """
         options = self.options
         shown = texts(options.template, self.tokenizer, prompts, responses)
-        return by_length(shown, options.batch_size, self._rewards)
+        found = self.tokenizer(shown, truncation=True, max_length=options.max_tokens, add_special_tokens=False)
+        rows: list[list[int]] = found["input_ids"]
+        if self.reader is None:
+            return by_length(rows, options.batch_size, self._read_padded)
+        pieces = [rows[start : start + options.batch_size] for start in range(0, len(rows), options.batch_size)]
+        return [reward for piece in pieces for reward in self._read(self.reader, piece)]
 
-    def _rewards(self, shown: Sequence[str]) -> list[float]:
-        inputs = self.tokenizer(
-            list(shown),
-            return_tensors="pt",
-            padding=True,
-            truncation=True,
-            max_length=self.options.max_tokens,
-            add_special_tokens=False,
-            return_token_type_ids=False,
-        ).to(self.model.device)
+    def _read(self, reader: RowReader, rows: list[list[int]]) -> list[float]:
+        ends = [self._begin(row) + 1 for row in rows]
+        states = reader.states([(row[:end], row[end:]) for row, end in zip(rows, ends, strict=True)])
+        return self._rewards(torch.stack([each[0] for each in states]), torch.stack([each[-1] for each in states]))
+
+    def _read_padded(self, rows: list[list[int]]) -> list[float]:
+        inputs = padded(self.tokenizer, rows).to(self.model.device)
         hidden = self.model.model(**inputs, use_cache=False).last_hidden_state
-        rows = torch.arange(len(shown), device=hidden.device)
-        last = inputs["attention_mask"].sum(dim=1) - 1
-        begins = torch.tensor([self._begin(ids) for ids in inputs["input_ids"].tolist()], device=hidden.device)
-        objectives = self.model.regression_layer(hidden[rows, last]) @ self.model.reward_transform_matrix
-        gate = self.model.gating(hidden[rows, begins])
-        values: list[float] = (gate * objectives).sum(dim=-1).float().tolist()
+        place = torch.tensor([[self._begin(row), len(row) - 1] for row in rows], device=hidden.device)
+        row = torch.arange(len(rows), device=hidden.device)
+        return self._rewards(hidden[row, place[:, 0]], hidden[row, place[:, 1]])
+
+    def _rewards(self, gate_states: Float[Tensor, "b d"], last_states: Float[Tensor, "b d"]) -> list[float]:
+        objectives = self.model.regression_layer(last_states) @ self.model.reward_transform_matrix
+        values: list[float] = (self.model.gating(gate_states) * objectives).sum(dim=-1).float().tolist()
         return values
 
     def _begin(self, ids: list[int]) -> int:

@@ -1,4 +1,4 @@
-"""Any sequence classifier of ``transformers`` as reward: its own tokenizer and template, batched by length.
+"""Any sequence classifier of ``transformers`` as reward: its own tokenizer and template, and little or no padding.
 
 reward = z[label]   or, with ``squash: sigmoid``, 1 / (1 + exp(-z[label]))
 """
@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import torch
+from jaxtyping import Float
 from pydantic import Field
+from torch import Tensor
 
 from safelab.contracts import Context, Part, Reward
-from safelab.corpus.dialogue import Template, check_template, texts
+from safelab.corpus.dialogue import Template, check_template, padded, texts, tokenise
 from safelab.errors import ConfigError
 from safelab.options import PathOrHub
 from safelab.parts.reward._batches import by_length
@@ -19,6 +21,8 @@ from safelab.pretrained.adapters import classifier, with_tokenizer
 from safelab.pretrained.limits import check_reach
 from safelab.pretrained.load import Source, tokenizer_of
 from safelab.pretrained.padding import check_padding
+from safelab.pretrained.row_states import RowReader
+from safelab.pretrained.ways import reader_of
 from safelab.pretrained.whole import check_rows
 
 
@@ -67,16 +71,17 @@ class SequenceClassifier(Part):
         model.config.pad_token_id = tokenizer.pad_token_id
         model = model.to(context.device).eval()
         check_padding("reward.path", self.path, model, tokenizer)
-        return Classifier(self, model, tokenizer)
+        return Classifier(self, model, tokenizer, reader_of(model, tokenizer))
 
 
 @dataclass(frozen=True, slots=True)
 class Classifier(Reward):
-    """The model with its tokenizer, read as ``options`` say."""
+    """The model with its tokenizer, read as ``options`` say; ``reader``: without padding, None where it needs some."""
 
     options: SequenceClassifier
     model: Any
     tokenizer: Any
+    reader: RowReader | None
 
     def check_prompt(self, prompt: str) -> None:
         """Refuse a prompt that the chat template refuses."""
@@ -87,20 +92,17 @@ class Classifier(Reward):
         """The classifier's output for each response; the end of a response is as its template writes it."""
         options = self.options
         shown = texts(options.template, self.tokenizer, prompts, responses)
-        return by_length(shown, options.batch_size, self._rewards)
+        rows = tokenise(options.template, self.tokenizer, shown, options.max_tokens)
+        if self.reader is None:
+            return by_length(rows, options.batch_size, self._read_padded)
+        groups = list(prompts)
+        pieces = [slice(start, start + options.batch_size) for start in range(0, len(rows), options.batch_size)]
+        return [z for piece in pieces for z in self._rewards(self.reader.last_logits(rows[piece], groups[piece]))]
 
-    def _rewards(self, shown: list[str]) -> list[float]:
-        options = self.options
-        inputs = self.tokenizer(
-            shown,
-            return_tensors="pt",
-            padding=True,
-            truncation=True,
-            max_length=options.max_tokens,
-            # A chat template has written the special tokens already.
-            add_special_tokens=options.template == "plain",
-            return_token_type_ids=False,
-        ).to(self.model.device)
-        z = self.model(**inputs).logits[:, options.label].float()
-        rewards: list[float] = (torch.sigmoid(z) if options.squash == "sigmoid" else z).tolist()
+    def _read_padded(self, rows: list[list[int]]) -> list[float]:
+        return self._rewards(self.model(**padded(self.tokenizer, rows).to(self.model.device)).logits)
+
+    def _rewards(self, logits: Float[Tensor, "b k"]) -> list[float]:
+        z = logits[:, self.options.label].float()
+        rewards: list[float] = (torch.sigmoid(z) if self.options.squash == "sigmoid" else z).tolist()
         return rewards
