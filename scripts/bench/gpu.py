@@ -1,6 +1,7 @@
 """First whether a GPU computes what a CPU does, then how fast it samples and trains, at the shapes of real models.
 
     scripts/gpu_check.sh [--device cuda|cpu] [--tiny] [--only checks,sampling,updates,controller,trl]
+                         [--rows REGEX]
 
 Weights are random: a shape needs no download. Shares are of what this device itself reaches in a copy and in a bfloat16
 matrix product, measured first. Prompts and responses have HH-RLHF's lengths (``lengths``). On a CPU the peak is the
@@ -23,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--tiny", action="store_true", help="a toy's size: whether the script itself works")
     parser.add_argument("--only", default=",".join(TABLES), help="tables, with commas between")
-    parser.add_argument("--shapes", help="rows of the tables whose shape has this in its name")
+    parser.add_argument("--rows", default="", help="only rows of the tables in whose words this regular expression is")
     flags = parser.parse_args(arguments)
     import torch
 
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         make_model(directory, prompt=16)
         if "checks" in asked:
             failed = gpu_checks.check(directory, device)
-        machine = gpu_speed.Machine.measured(directory, device, flags.tiny, flags.shapes or "")
+        machine = gpu_speed.Machine.measured(directory, device, flags.tiny, flags.rows)
         for table in ("sampling", "updates", "controller", "trl"):
             if table in asked:
                 getattr(gpu_speed, table)(machine)

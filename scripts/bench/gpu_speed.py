@@ -6,6 +6,7 @@ tokens; attention 2 x 2 x width per pair of tokens that see each other. Padding 
 """
 
 import gc
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -48,12 +49,12 @@ class Machine:
     directory: Path
     device: Any
     tiny: bool
-    shapes: str
+    rows: str
     rate: float
     bandwidth: float
 
     @classmethod
-    def measured(cls, directory: Path, device, tiny: bool, shapes: str) -> "Machine":
+    def measured(cls, directory: Path, device, tiny: bool, rows: str) -> "Machine":
         """Measure both ceilings, and print them."""
         import torch
 
@@ -64,7 +65,7 @@ class Machine:
         bandwidth = 2 * block.numel() / seconds(device, lambda: block.clone())
         print(f"\nmatrix products: {rate / 1e12:.3g} TFLOP/s in bfloat16; copies: {bandwidth / 1e9:.4g} GB/s")
         return cls(
-            directory=directory, device=device, tiny=tiny, shapes=shapes, rate=rate, bandwidth=bandwidth
+            directory=directory, device=device, tiny=tiny, rows=rows, rate=rate, bandwidth=bandwidth
         )  # fmt: skip
 
     def shape(self, name: str) -> dict:
@@ -72,8 +73,12 @@ class Machine:
         return TINY if self.tiny else SHAPES[name]
 
     def asked(self, rows: list[tuple]) -> list[tuple]:
-        """The rows whose shape was asked for; the first alone where it is tiny."""
-        return [("tiny", *rows[0][1:])] if self.tiny else [row for row in rows if self.shapes in row[0]]
+        """The rows that were asked for; the first alone where it is tiny."""
+        return (
+            [("tiny", *rows[0][1:])]
+            if self.tiny
+            else [row for row in rows if re.search(self.rows, " ".join(map(str, row)))]
+        )
 
     def clean(self) -> None:
         """Let go what the last row held, captured graphs included."""

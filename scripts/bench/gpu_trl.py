@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from scripts.bench import lengths
 from scripts.bench.turns import ROOT, Worker, timed
 
-PROMPT, RESPONSE, PIECE, ROUNDS = 256, 64, 8, 4
+PROMPT, RESPONSE, PIECE, ROUNDS = 256, 64, 8, 3
 
 
 def compare(machine, name: str, batch: int) -> str:

@@ -96,21 +96,24 @@ def has_flash(device: torch.device, dtype: torch.dtype) -> bool:
 
 def attention(
     module: Any,
-    query: Float[Tensor, "b h n d"],
-    key: Float[Tensor, "b g m d"],
-    value: Float[Tensor, "b g m d"],
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
     blocks: Blocks | None = None,
-    cu_seq_lens_q: Int[Tensor, "ends"] | None = None,
-    cu_seq_lens_k: Int[Tensor, "ends"] | None = None,
+    cu_seq_lens_q: Tensor | None = None,
+    cu_seq_lens_k: Tensor | None = None,
     max_length_q: int = 0,
     max_length_k: int = 0,
-    kept: Int[Tensor, "seen"] | None = None,
+    kept: Tensor | None = None,
     **rest: Any,
-) -> tuple[Float[Tensor, "b n h d"], None]:
-    """As ``transformers`` calls it: output with the heads behind the tokens, and no weights.
+) -> tuple[Tensor, None]:
+    """As ``transformers`` calls it: output with the heads behind the tokens, [b, n, h, d], and no weights.
+
+    It is traced by ``torch.compile``, so its tensors have no shapes that would be checked: query [b, h, n, d], key and
+    value [b, g, m, d] with g of the h heads, the ends of the rows [s + 1], ``kept`` the keys' places in the stream.
 
     Raises:
         NotImplementedError: the model hands on something that changes what attention is.
@@ -142,13 +145,13 @@ def attention(
 
 
 def one_token(
-    query: Float[Tensor, "b h 1 d"],
-    key: Float[Tensor, "b g m d"],
-    value: Float[Tensor, "b g m d"],
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
     mask: Tensor,
     scaling: float | None,
-) -> Float[Tensor, "b 1 h d"]:
-    """Of a step of decoding in a model with fewer heads for keys: the heads that share one stand in for queries.
+) -> Tensor:
+    """Of a step of decoding, [b, 1, h, d], with fewer heads for keys: those that share one stand in for queries.
 
     Repeating the keys for every head, as is done elsewhere, would copy the whole cache at each token.
     """

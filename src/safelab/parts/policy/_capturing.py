@@ -65,8 +65,8 @@ def check_recordable(module: Any, cache: Any) -> None:
 
 def recorded(module: Any, inputs: tuple[Tensor, ...], cache: Any) -> Recorded:
     """A step on copies of these inputs. Recording runs no kernel, so that the cache stays as it is."""
-    places = tuple(given.clone() for given in inputs)
+    ids, mask, positions = places = tuple(given.clone() for given in inputs)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):  # type: ignore[no-untyped-call]
-        logits = forward(module, *places, cache)
+    with torch.cuda.graph(graph):
+        logits = forward(module, ids, mask, positions, cache)
     return Recorded(graph, cache, places, logits)
