@@ -18,8 +18,11 @@ def compile_layers(module: Any) -> None:
     Args:
         module: whose layers; one without a list of layers is compiled as a whole.
     """
+    import torch._functorch.config as functorch
     from transformers.modeling_layers import GradientCheckpointingLayer
 
+    # The audit of the first update asks for the gradient of each term of a loss, and so goes back more than once.
+    functorch.donated_buffer = False
     parts = [part for part in module.modules() if isinstance(part, GradientCheckpointingLayer)] or [backbone(module)]
     for part in parts:
         part.forward = partial(_forward, part.forward, torch.compile(part.forward, dynamic=True))
