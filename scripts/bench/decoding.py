@@ -154,7 +154,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
             even(Path(folder), flags)
             return
         dtype = torch.float32 if flags.device == "cpu" else torch.bfloat16
-        module = AutoModelForCausalLM.from_pretrained(flags.model or folder, dtype=dtype).eval().to(flags.device)
+        module = (
+            AutoModelForCausalLM.from_pretrained(flags.model or folder, dtype=dtype, trust_remote_code=False)
+            .eval()
+            .to(flags.device)
+        )
         ragged(module, flags)
 
 

@@ -27,7 +27,9 @@ def compare(machine, name: str, batch: int) -> str:
     kind = AutoConfig.for_model(shape.pop("model_type"), **shape, pad_token_id=0, eos_token_id=1, bos_token_id=None)
     torch.manual_seed(0)
     with torch.device(machine.device):
-        AutoModelForCausalLM.from_config(kind, dtype=torch.bfloat16).save_pretrained(machine.directory)
+        AutoModelForCausalLM.from_config(kind, dtype=torch.bfloat16, trust_remote_code=False).save_pretrained(
+            machine.directory
+        )
     steps = updates_of(parts_of(config_for(
         machine.directory, f"device={machine.device.type}", "policy.dtype=bfloat16", "algorithm=ppo", "updates=100",
         f"rollout.batch_size={batch}", f"rollout.max_new_tokens={response}", "optimizer.epochs=2",

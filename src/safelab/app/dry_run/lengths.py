@@ -13,11 +13,15 @@ AT_HAND = {"data": ("reviews", "text", "jsonl", "hh_rlhf", "hub"), "pairs": ("no
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lengths:
-    """The longest prompt and response, in tokens; ``said``: how that is known."""
+    """The longest prompt and response, in tokens; ``said``: how that is known.
+
+    ``prompts``: of all prompts, in the order in which they are drawn; None where only the longest is known.
+    """
 
     prompt: int
     response: int
     said: str
+    prompts: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,8 @@ def _measured(
     data = build_option("data", config["data"], context)
     each = config["rollout"]["batch_size"] // config["rollout"].get("samples_per_prompt", 1)
     rollouts = table.get("updates that are measured", config["updates"] + config["rollout"].get("staleness", 0))
-    prompts = set(drawn_prompts(data, 0, each * rollouts))
+    drawn = drawn_prompts(data, 0, each * rollouts)
+    prompts = set(drawn)
     response = written
     if pairs is not None:
         some = set(drawn_pairs(pairs, 0, pairs.batch_size * config["updates"]))
@@ -88,7 +93,8 @@ def _measured(
         ids, _ = policy.texts.responses(*zip(*sides, strict=True), [True] * len(sides), pairs.max_response_tokens)
         response = max(written, ids.shape[1])
     said = f"the longest of the {len(prompts):,} different prompts that the run draws"
-    return Lengths(prompt=policy.longest(prompts), response=response, said=said)
+    cut = tuple(policy.longest([prompt]) for prompt in drawn) if pairs is None else None
+    return Lengths(prompt=policy.longest(prompts), response=response, said=said, prompts=cut)
 
 
 def _not_at_hand(config: Mapping[str, Any]) -> str | None:

@@ -84,7 +84,8 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
     from safelab.pretrained.whole import check_text_only
 
     policy = config["policy"]
-    attention = "eager" if policy["attention"] == "eager" else fused_attention()
+    packed = policy.get("packing") == "auto" and policy["attention"] == "sdpa"
+    attention = "eager" if policy["attention"] == "eager" else fused_attention(padded=not packed)
     source = Source("policy.path", str(policy.get("path")), "of a causal language model", "give another model")
     with told(source, policy["attention"]), torch.device("meta"):
         module = AutoModelForCausalLM.from_config(
@@ -108,7 +109,8 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
     rows = table["responses per forward pass"]
     chunk = min(rows * response, tokens_per_chunk(rows * response, shape.vocab_size))
     try:
-        kept, recomputed = activations(adapted.inner, rows, prompt + response, policy["gradient_checkpointing"])
+        rows_and_columns = (1, stream_tokens(config, rows, longest)) if packed else (rows, prompt + response)
+        kept, recomputed = activations(adapted.inner, *rows_and_columns, policy["gradient_checkpointing"])
     except FAULTS as error:  # its pass reads values, which torch's meta device has none of, or has another attention
         raise ConfigError(
             f"dry_run must follow a model's pass to foretell its memory, and cannot that of {type(module).__name__} "
@@ -136,6 +138,23 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
         engine=parameters * module.dtype.itemsize if elsewhere else 0,
         pieces=-(-(table.get("responses per minibatch") or 2 * table["pairs per update"]) // rows),
     )
+
+
+def stream_tokens(config: Mapping[str, Any], rows: int, longest: Lengths) -> int:
+    """The most tokens that a pass without padding has, where every response is written in full.
+
+    Args:
+        config: the run's, resolved.
+        rows: responses per forward pass.
+        longest: of the run's texts.
+    """
+    copies = 2 if config["pairs"]["name"] != "none" else config["rollout"].get("samples_per_prompt", 1)
+    prompts = -(-rows // copies)  # rows with one prompt read it once
+    sizes = longest.prompts or [longest.prompt] * prompts
+    starts = range(0, max(1, len(sizes) - prompts + 1), prompts)
+    most = max(sum(sizes[start : start + prompts]) for start in starts) + rows * longest.response
+    allowed = config["optimizer"].get("micro_batch_tokens")
+    return most if allowed is None else min(most, max(allowed, longest.prompt + longest.response))
 
 
 def cached_per_token(shape: Any) -> int:
@@ -167,7 +186,7 @@ def activations(module: Any, rows: int, tokens: int, checkpointing: bool) -> tup
     from safelab.pretrained.heads import backbone
 
     ids = torch.zeros(rows, tokens, dtype=torch.long, device="meta")
-    # Given whole, for the making of a mask reads values, which the meta device has none of.
+    # Of four dimensions it is taken as it is: making one reads values, which the meta device has none of.
     mask = torch.ones(rows, 1, tokens, tokens, dtype=torch.bool, device="meta")
     weights = {weight.untyped_storage()._cdata for weight in module.parameters()}
     kept: dict[int, tuple[Any, int]] = {}
@@ -187,8 +206,11 @@ def activations(module: Any, rows: int, tokens: int, checkpointing: bool) -> tup
     return int(layers * hidden.untyped_storage().nbytes()), whole // layers
 
 
-def fused_attention() -> str:
+def fused_attention(padded: bool) -> str:
     """The name of an attention that keeps for its backward pass what the fused kernels keep, and computes nothing.
+
+    Args:
+        padded: whether it has a mask, for padding.
 
     On the meta device ``sdpa`` takes the plain way, which keeps its scores and scaled copies besides.
     """
@@ -203,8 +225,8 @@ def fused_attention() -> str:
             out = query.new_empty(batch, tokens, heads, size)
             normaliser = query.new_empty(batch, heads, tokens, dtype=torch.float32)
             # With padding the mask becomes a bias in the queries' type, in every layer.
-            bias = query.new_empty(batch, 1, tokens, tokens)
-            ctx.save_for_backward(query, key, value, out, normaliser, bias)
+            bias = [query.new_empty(batch, 1, tokens, tokens)] if padded else []
+            ctx.save_for_backward(query, key, value, out, normaliser, *bias)
             return out
 
     def attend(module: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> tuple[Any, None]:
