@@ -130,3 +130,15 @@ def test_attention_that_cannot_be_replaced_reads_rows_of_like_length() -> None:
     for mine, (prompt, rest) in zip(reader.states(ROWS), ROWS, strict=True):
         own = model.model(input_ids=torch.tensor([prompt + rest])).last_hidden_state[0, len(prompt) - 1 :]
         assert torch.allclose(mine, own, atol=1e-5)
+
+
+def test_a_window_that_only_masks_know_is_not_read_as_a_stream() -> None:
+    # Longer than the rows of the look at the model, so that it shows in none of their states.
+    window = {"sliding_window": 20, "use_sliding_window": True, "max_window_layers": 0, "num_experts": 4}
+    model = made("Qwen2MoeConfig", AutoModelForCausalLM, **window, num_key_value_heads=2)
+    row = [5 + number % 40 for number in range(30)], [50, 51]
+    own = model.model(input_ids=torch.tensor([row[0] + row[1]])).last_hidden_state[0, len(row[0]) - 1 :]
+    reader = reader_of(model, tokenizer())
+    assert reader is not None
+    assert reader.way == "rows"
+    assert torch.allclose(reader.states([row])[0], own, atol=1e-5)

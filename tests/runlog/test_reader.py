@@ -23,7 +23,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert run.metrics["reward/mean"].tolist() == [0.5, 0.75]
     assert run.metrics["update"].tolist() == [0, 1]
     assert (run.config, run.overrides, run.damaged, run.info.arm) == (
-        {"seed": 0, "baseline": None},
+        {"seed": 0, "baseline": None, "correction": {"name": "none"}},
         ["seed=0"],
         [],
         "ppo",
@@ -96,7 +96,12 @@ def test_a_route_that_an_older_run_wrote_as_text_is_a_group(tmp_path: Path) -> N
     write(tmp_path, [])
     (tmp_path / "config.yaml").write_text("controller: {route: loss_k2, kl_signal: exact}\nseed: 3\n")
     route = {"route": {"name": "loss_k2"}, "kl_signal": "exact"}
-    assert read_run(tmp_path).config == {"controller": route, "seed": 3, "baseline": None}
+    assert read_run(tmp_path).config == {
+        "controller": route,
+        "seed": 3,
+        "baseline": None,
+        "correction": {"name": "none"},
+    }
 
 
 @pytest.mark.parametrize("content", [None, "{", '{"status": "done"}', '{"status": "finished", "seed": "x"}'])

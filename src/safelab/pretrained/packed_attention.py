@@ -254,3 +254,34 @@ def register() -> None:
 
     AttentionInterface.register(NAME, attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
+
+
+def tells_windows(read: Callable[[], object]) -> bool:
+    """Whether a model tells its attention of all that its masks hide besides the future; a stream has no such masks.
+
+    A window longer than what is read shows in no number, so that it is asked for by name. Chunks are masked only.
+
+    Args:
+        read: lets the model, whose attention is ours, read something.
+    """
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    masked: set[int | None] = set()
+    told: set[int | None] = set()
+
+    def mask(*given: Any, local_size: int | None = None, **named: Any) -> Any:
+        masked.add(local_size)
+        return sdpa_mask(*given, local_size=local_size, **named)
+
+    def attend(*given: Any, sliding_window: int | None = None, **named: Any) -> Any:
+        told.add(sliding_window)
+        return attention(*given, sliding_window=sliding_window, **named)
+
+    AttentionInterface.register(NAME, attend)
+    AttentionMaskInterface.register(NAME, mask)
+    try:
+        read()
+    finally:
+        register()
+    return masked - {None} == told - {None}

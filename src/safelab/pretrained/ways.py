@@ -18,7 +18,7 @@ from torch import Tensor
 from safelab.pretrained.heads import backbone, head_is_plain
 from safelab.pretrained.load import FAULTS
 from safelab.pretrained.ordinary import ordinary_tokens
-from safelab.pretrained.packed_attention import NAME, register
+from safelab.pretrained.packed_attention import NAME, register, tells_windows
 from safelab.pretrained.row_states import RowReader, Tokens
 from safelab.pretrained.stream import Way
 
@@ -62,7 +62,7 @@ def way_of(module: Any, tokenizer: Any) -> Way:
         alone = states_alone(module, rows)
         register()
         module.set_attn_implementation(NAME)
-        if reads_as(module, "stream", rows, alone):
+        if tells_windows(lambda: states_alone(module, rows)) and reads_as(module, "stream", rows, alone):
             return "stream"
         module.set_attn_implementation("sdpa")
     return "rows" if reads_as(module, "rows", rows, states_alone(module, rows)) else "padded"
