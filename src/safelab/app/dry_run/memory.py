@@ -105,10 +105,12 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
     grows = config["rollout"].get("decoding", "dynamic") == "dynamic"
     room = (prompt if grows else policy["max_prompt_tokens"]) + written
     cache = cached_per_token(shape) * module.dtype.itemsize * table["responses per update"] * room
-    rows = table["responses per forward pass"]
-    chunk = min(rows * response, tokens_per_chunk(rows * response, shape.vocab_size))
+    widest = widest_pass(config, table, longest)
+    read = widest.rows * response
+    chunk = min(read, tokens_per_chunk(read, shape.vocab_size))
+    full = -(-widest.positions // (prompt + response))  # rows of the full width that hold as many positions
     try:
-        kept, recomputed = activations(adapted.inner, rows, prompt + response, policy["gradient_checkpointing"])
+        kept = activations(adapted.inner, full, prompt + response, policy["gradient_checkpointing"])
     except FAULTS as error:  # its pass reads values, which torch's meta device has none of, or has another attention
         raise ConfigError(
             f"dry_run must follow a model's pass to foretell its memory, and cannot that of {type(module).__name__} "
@@ -130,12 +132,49 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
         cache=0 if elsewhere else cache,
         # Float32 values that live for each logit of a piece, see ``policy._vocabulary``: fewer without an exact KL.
         logits=(6 if exact else 5) * 4 * chunk * shape.vocab_size,
-        activations=kept,
-        recomputed=recomputed,
+        activations=kept[0] * widest.positions // (full * (prompt + response)),
+        recomputed=kept[1] * widest.positions // (full * (prompt + response)),
         layers=shape.num_hidden_layers,
         engine=parameters * module.dtype.itemsize if elsewhere else 0,
-        pieces=-(-(table.get("responses per minibatch") or 2 * table["pairs per update"]) // rows),
+        pieces=widest.pieces,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The most rows and positions of a training pass, and how many passes make an optimiser step."""
+
+    rows: int
+    positions: int
+    pieces: int
+
+
+def widest_pass(config: Mapping[str, Any], table: Mapping[str, int], longest: Lengths) -> Pass:
+    """What a pass holds at most, every response in full.
+
+    Rows are shuffled into minibatches, so that the longest may meet: they are taken in order of length. Without padding
+    a pass holds tokens, with it rows of the widest. A prompt that several rows share may stand once; that is left out.
+    """
+    from safelab.training.pieces import filled
+
+    width, rows = longest.prompt + longest.response, table["responses per forward pass"]
+    together = table.get("responses per minibatch") or 2 * table["pairs per update"]
+    tokens = config["optimizer"].get("micro_batch_tokens") or together * width
+    padded = config["policy"].get("packing", "none") == "none" or reads_padding(config)
+    passes = []
+    for prompts in longest.rollouts or [(longest.prompt,) * together]:
+        sizes = sorted((prompt + longest.response for prompt in prompts), reverse=True)[:together]
+        pieces = [sizes[piece] for piece in filled(sizes, rows, tokens) if piece is not None]
+        most = max(len(piece) for piece in pieces)
+        positions = most * width if padded else max(sum(piece) for piece in pieces)
+        passes.append(Pass(most, positions, len(pieces)))
+    return Pass(*(max(getattr(one, name) for one in passes) for name in ("rows", "positions", "pieces")))
+
+
+def reads_padding(config: Mapping[str, Any]) -> bool:
+    """``app.config.build.reads_padding`` of a configuration."""
+    everywhere = config["objective"].get("entropy_positions") == "all"
+    return everywhere or config["critic"].get("read_at") == "last_position"
 
 
 def cached_per_token(shape: Any) -> int:
