@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from safelab.app.dry_run.estimate import need
-from safelab.app.dry_run.memory import Need
+from safelab.app.dry_run.estimate import batches, need
+from safelab.app.dry_run.lengths import Lengths
+from safelab.app.dry_run.memory import Need, Pass, widest_pass
 from safelab.training.stages import draw_prompts
 from scripts.bench import memory
 from support.runs import parts_of, small, trained
@@ -84,9 +85,29 @@ def test_the_cache_is_that_of_a_real_one(run: tuple[Need, dict[str, Any]]) -> No
 def test_in_pieces_and_with_checkpointing_less_is_kept(tmp_path: Path) -> None:
     """Half the responses at a time keep half the activations; checkpointing keeps one layer's beside the inputs."""
     whole, half, again = (
-        need(small(tmp_path, "rollout.batch_size=8", *words))
+        need(small(tmp_path, "rollout.batch_size=8", "policy.packing=none", *words))
         for words in ((), ("optimizer.micro_batch_size=4",), ("policy.gradient_checkpointing=true",))
     )
     assert half.activations == pytest.approx(whole.activations / 2, rel=0.01)
     assert again.activations < whole.activations / 2
     assert again.recomputed == pytest.approx(whole.activations / 2, rel=0.01)  # of two layers
+
+
+RAGGED = Lengths(prompt=20, response=5, said="", rollouts=((1, 20, 3, 2), (5, 5, 5, 5)))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "found"),
+    [
+        ((), Pass(4, 46, 1)),  # 20 + 3 + 2 + 1 and four responses
+        (("policy.packing=none",), Pass(4, 100, 1)),
+        (("critic.read_at=last_position",), Pass(4, 100, 1)),  # which reads what stands on padding
+        (("optimizer.micro_batch_size=2",), Pass(2, 33, 2)),  # 25 + 8, should the longest meet
+        (("optimizer.micro_batch_tokens=21",), Pass(3, 25, 2)),  # 25 alone, then 8 + 7 + 6; 10 + 10 twice
+        (("optimizer.micro_batch_tokens=21", "policy.packing=none"), Pass(3, 75, 2)),
+    ],
+)
+def test_a_pass_without_padding_holds_tokens(overrides: tuple[str, ...], found: Pass, tmp_path: Path) -> None:
+    words = ("rollout.batch_size=4", "policy.packing=auto", *overrides)
+    config = small(tmp_path, *words)
+    assert widest_pass(config, batches(config), RAGGED) == found

@@ -125,12 +125,19 @@ def batches(config: Mapping[str, Any]) -> dict[str, int]:
         "minibatches per epoch": pieces,
         "responses per minibatch": minibatch,
         "responses per forward pass": micro,
+        **tokens_of(optimizer),
         "optimiser steps per update": pieces * epochs,
         "updates": config["updates"],
         "responses in all": responses * config["updates"],
         "optimiser steps in all": pieces * epochs * config["updates"],
         "response tokens in all, at most": responses * config["updates"] * rollout["max_new_tokens"],
     }
+
+
+def tokens_of(optimizer: Mapping[str, Any]) -> dict[str, int]:
+    """The other bound of a forward pass, where it is set."""
+    tokens = optimizer.get("micro_batch_tokens")
+    return {} if tokens is None else {"and tokens, at most": tokens}
 
 
 def pair_batches(config: Mapping[str, Any]) -> dict[str, int]:
@@ -141,6 +148,7 @@ def pair_batches(config: Mapping[str, Any]) -> dict[str, int]:
     return {
         "pairs per update": pairs["batch_size"],
         "responses per forward pass": answers if size is None else min(answers, size // 2 * 2),
+        **tokens_of(config["optimizer"]),
         "responses per update": rollout["batch_size"],
         "updates": updates,
         "updates that are measured": -(-updates // pairs["evaluate_every"]),

@@ -15,13 +15,13 @@ AT_HAND = {"data": ("reviews", "text", "jsonl", "hh_rlhf", "hub"), "pairs": ("no
 class Lengths:
     """The longest prompt and response, in tokens; ``said``: how that is known.
 
-    ``prompts``: of all prompts, in the order in which they are drawn; None where only the longest is known.
+    ``rollouts``: of each rollout the prompt's length of each row; empty where they are not known, or not learnt from.
     """
 
     prompt: int
     response: int
     said: str
-    prompts: tuple[int, ...] | None = None
+    rollouts: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,11 @@ class Counting:
 
     def longest(self, prompts: Iterable[str]) -> int:
         """Of the prompts as they are cut."""
-        allowed: int = self.texts.max_prompt_tokens
-        return min(allowed, max(map(self.count_tokens, prompts)))
+        return max(self.as_cut(prompts))
+
+    def as_cut(self, prompts: Iterable[str]) -> list[int]:
+        """Tokens of each."""
+        return [min(self.texts.max_prompt_tokens, self.count_tokens(text)) for text in prompts]
 
 
 def lengths(config: Mapping[str, Any], table: Mapping[str, int], say: Callable[[str], None]) -> Lengths:
@@ -84,17 +87,19 @@ def _measured(
     each = config["rollout"]["batch_size"] // config["rollout"].get("samples_per_prompt", 1)
     rollouts = table.get("updates that are measured", config["updates"] + config["rollout"].get("staleness", 0))
     drawn = drawn_prompts(data, 0, each * rollouts)
-    prompts = set(drawn)
-    response = written
-    if pairs is not None:
+    prompts, response = set(drawn), written
+    batches: tuple[tuple[int, ...], ...] = ()
+    if pairs is None:
+        sizes, again = policy.as_cut(drawn), config["rollout"].get("samples_per_prompt", 1)
+        batches = tuple(tuple(sizes[start : start + each]) * again for start in range(0, len(sizes), each))
+    else:
         some = set(drawn_pairs(pairs, 0, pairs.batch_size * config["updates"]))
         prompts |= {pair.prompt for pair in some}
         sides = [(pair.prompt, text) for pair in some for text in (pair.chosen, pair.rejected)]
         ids, _ = policy.texts.responses(*zip(*sides, strict=True), [True] * len(sides), pairs.max_response_tokens)
         response = max(written, ids.shape[1])
     said = f"the longest of the {len(prompts):,} different prompts that the run draws"
-    cut = tuple(policy.longest([prompt]) for prompt in drawn) if pairs is None else None
-    return Lengths(prompt=policy.longest(prompts), response=response, said=said, prompts=cut)
+    return Lengths(prompt=policy.longest(prompts), response=response, said=said, rollouts=batches)
 
 
 def _not_at_hand(config: Mapping[str, Any]) -> str | None:

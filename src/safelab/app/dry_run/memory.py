@@ -84,8 +84,7 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
     from safelab.pretrained.whole import check_text_only
 
     policy = config["policy"]
-    packed = policy.get("packing") == "auto" and policy["attention"] == "sdpa"
-    attention = "eager" if policy["attention"] == "eager" else fused_attention(padded=not packed)
+    attention = "eager" if policy["attention"] == "eager" else fused_attention()
     source = Source("policy.path", str(policy.get("path")), "of a causal language model", "give another model")
     with told(source, policy["attention"]), torch.device("meta"):
         module = AutoModelForCausalLM.from_config(
@@ -106,11 +105,12 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
     grows = config["rollout"].get("decoding", "dynamic") == "dynamic"
     room = (prompt if grows else policy["max_prompt_tokens"]) + written
     cache = cached_per_token(shape) * module.dtype.itemsize * table["responses per update"] * room
-    rows = table["responses per forward pass"]
-    chunk = min(rows * response, tokens_per_chunk(rows * response, shape.vocab_size))
+    widest = widest_pass(config, table, longest)
+    read = widest.rows * response
+    chunk = min(read, tokens_per_chunk(read, shape.vocab_size))
+    full = -(-widest.positions // (prompt + response))  # rows of the full width that hold as many positions
     try:
-        rows_and_columns = (1, stream_tokens(config, rows, longest)) if packed else (rows, prompt + response)
-        kept, recomputed = activations(adapted.inner, *rows_and_columns, policy["gradient_checkpointing"])
+        kept = activations(adapted.inner, full, prompt + response, policy["gradient_checkpointing"])
     except FAULTS as error:  # its pass reads values, which torch's meta device has none of, or has another attention
         raise ConfigError(
             f"dry_run must follow a model's pass to foretell its memory, and cannot that of {type(module).__name__} "
@@ -132,29 +132,49 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
         cache=0 if elsewhere else cache,
         # Float32 values that live for each logit of a piece, see ``policy._vocabulary``: fewer without an exact KL.
         logits=(6 if exact else 5) * 4 * chunk * shape.vocab_size,
-        activations=kept,
-        recomputed=recomputed,
+        activations=kept[0] * widest.positions // (full * (prompt + response)),
+        recomputed=kept[1] * widest.positions // (full * (prompt + response)),
         layers=shape.num_hidden_layers,
         engine=parameters * module.dtype.itemsize if elsewhere else 0,
-        pieces=-(-(table.get("responses per minibatch") or 2 * table["pairs per update"]) // rows),
+        pieces=widest.pieces,
     )
 
 
-def stream_tokens(config: Mapping[str, Any], rows: int, longest: Lengths) -> int:
-    """The most tokens that a pass without padding has, where every response is written in full.
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The most rows and positions of a training pass, and how many passes make an optimiser step."""
 
-    Args:
-        config: the run's, resolved.
-        rows: responses per forward pass.
-        longest: of the run's texts.
+    rows: int
+    positions: int
+    pieces: int
+
+
+def widest_pass(config: Mapping[str, Any], table: Mapping[str, int], longest: Lengths) -> Pass:
+    """What a pass holds at most, every response in full.
+
+    Rows are shuffled into minibatches, so that the longest may meet: they are taken in order of length. Without padding
+    a pass holds tokens, with it rows of the widest. A prompt that several rows share may stand once; that is left out.
     """
-    copies = 2 if config["pairs"]["name"] != "none" else config["rollout"].get("samples_per_prompt", 1)
-    prompts = -(-rows // copies)  # rows with one prompt read it once
-    sizes = longest.prompts or [longest.prompt] * prompts
-    starts = range(0, max(1, len(sizes) - prompts + 1), prompts)
-    most = max(sum(sizes[start : start + prompts]) for start in starts) + rows * longest.response
-    allowed = config["optimizer"].get("micro_batch_tokens")
-    return most if allowed is None else min(most, max(allowed, longest.prompt + longest.response))
+    from safelab.training.pieces import filled
+
+    width, rows = longest.prompt + longest.response, table["responses per forward pass"]
+    together = table.get("responses per minibatch") or 2 * table["pairs per update"]
+    tokens = config["optimizer"].get("micro_batch_tokens") or together * width
+    padded = config["policy"].get("packing", "none") == "none" or reads_padding(config)
+    passes = []
+    for prompts in longest.rollouts or [(longest.prompt,) * together]:
+        sizes = sorted((prompt + longest.response for prompt in prompts), reverse=True)[:together]
+        pieces = [sizes[piece] for piece in filled(sizes, rows, tokens) if piece is not None]
+        most = max(len(piece) for piece in pieces)
+        positions = most * width if padded else max(sum(piece) for piece in pieces)
+        passes.append(Pass(most, positions, len(pieces)))
+    return Pass(*(max(getattr(one, name) for one in passes) for name in ("rows", "positions", "pieces")))
+
+
+def reads_padding(config: Mapping[str, Any]) -> bool:
+    """``app.config.build.reads_padding`` of a configuration."""
+    everywhere = config["objective"].get("entropy_positions") == "all"
+    return bool(everywhere or config["critic"].get("read_at") == "last_position")
 
 
 def cached_per_token(shape: Any) -> int:
@@ -186,7 +206,7 @@ def activations(module: Any, rows: int, tokens: int, checkpointing: bool) -> tup
     from safelab.pretrained.heads import backbone
 
     ids = torch.zeros(rows, tokens, dtype=torch.long, device="meta")
-    # Of four dimensions it is taken as it is: making one reads values, which the meta device has none of.
+    # Given whole, for the making of a mask reads values, which the meta device has none of.
     mask = torch.ones(rows, 1, tokens, tokens, dtype=torch.bool, device="meta")
     weights = {weight.untyped_storage()._cdata for weight in module.parameters()}
     kept: dict[int, tuple[Any, int]] = {}
@@ -206,11 +226,8 @@ def activations(module: Any, rows: int, tokens: int, checkpointing: bool) -> tup
     return int(layers * hidden.untyped_storage().nbytes()), whole // layers
 
 
-def fused_attention(padded: bool) -> str:
+def fused_attention() -> str:
     """The name of an attention that keeps for its backward pass what the fused kernels keep, and computes nothing.
-
-    Args:
-        padded: whether it has a mask, for padding.
 
     On the meta device ``sdpa`` takes the plain way, which keeps its scores and scaled copies besides.
     """
@@ -225,8 +242,8 @@ def fused_attention(padded: bool) -> str:
             out = query.new_empty(batch, tokens, heads, size)
             normaliser = query.new_empty(batch, heads, tokens, dtype=torch.float32)
             # With padding the mask becomes a bias in the queries' type, in every layer.
-            bias = [query.new_empty(batch, 1, tokens, tokens)] if padded else []
-            ctx.save_for_backward(query, key, value, out, normaliser, *bias)
+            bias = query.new_empty(batch, 1, tokens, tokens)
+            ctx.save_for_backward(query, key, value, out, normaliser, bias)
             return out
 
     def attend(module: Any, query: Any, key: Any, value: Any, *_: Any, **__: Any) -> tuple[Any, None]:
