@@ -174,7 +174,7 @@ def widest_pass(config: Mapping[str, Any], table: Mapping[str, int], longest: Le
 def reads_padding(config: Mapping[str, Any]) -> bool:
     """``app.config.build.reads_padding`` of a configuration."""
     everywhere = config["objective"].get("entropy_positions") == "all"
-    return everywhere or config["critic"].get("read_at") == "last_position"
+    return bool(everywhere or config["critic"].get("read_at") == "last_position")
 
 
 def cached_per_token(shape: Any) -> int:
