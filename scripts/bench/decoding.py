@@ -84,7 +84,7 @@ def ragged(module: Any, flags: argparse.Namespace) -> None:
     from scripts.bench.update import timed
 
     room = PROMPT[1] + RESPONSE[1]
-    memories = {way: Reserved(module, room, way == "compiled") for way in flags.ways if way != "dynamic"}
+    memories = {way: Reserved(module, room, way) for way in flags.ways if way != "dynamic"}
     memories["dynamic"] = Growing(module)
     rates: dict[str, list[float]] = {f"{way} {kind}": [] for way in flags.ways for kind in ("whole", "leaving")}
     draw = random.Random(0)

@@ -26,7 +26,7 @@ class Tally:
 
     def take(self) -> float | None:
         """The share of useful positions since the last time; None if there was no pass."""
-        tokens, positions = sum(int(count) for count in self.tokens), self.positions
+        tokens, positions = int(sum(self.tokens)), self.positions
         self.tokens, self.positions = [], 0
         return tokens / positions if positions else None
 

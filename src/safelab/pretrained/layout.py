@@ -58,6 +58,13 @@ class Layout:
         return len(self.source)
 
 
+def on_device(device: torch.device, *arrays: Places) -> list[Int[Tensor, "..."]]:
+    """Arrays of places as tensors there, in one transfer."""
+    flat = torch.from_numpy(np.concatenate([array.ravel() for array in arrays])).to(device)
+    pieces = torch.split(flat, [array.size for array in arrays])
+    return [piece.view(array.shape) for piece, array in zip(pieces, arrays, strict=True)]
+
+
 def layout_of(
     prompt_ids: Int[Tensor, "b p"], prompt_mask: Bool[Tensor, "b p"], mask: Bool[Tensor, "b t"], *, share: bool
 ) -> Layout:

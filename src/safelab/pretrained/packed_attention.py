@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from safelab.pretrained.layout import Layout, Segment
+from safelab.pretrained.layout import Layout, Places, Segment, on_device
 
 NAME = "safelab"
 """Under which ``transformers`` knows this attention."""
@@ -74,13 +74,14 @@ def arguments(layout: Layout, device: torch.device, dtype: torch.dtype) -> dict[
     queries = np.cumsum([0, *(segment.length for segment in layout.segments)])
     keys = np.cumsum([0, *(segment.seen for segment in layout.segments)])
     shared = any(segment.prefix for segment in layout.segments)
-    kept = np.concatenate([segment.keys() for segment in layout.segments]) if shared else None
+    kept = np.concatenate([segment.keys() for segment in layout.segments]) if shared else np.empty(0, dtype=np.int64)
+    starts, seen, places = on_device(device, queries, keys, kept)
     return {
-        "cu_seq_lens_q": torch.from_numpy(queries).to(device, torch.int32),
-        "cu_seq_lens_k": torch.from_numpy(keys).to(device, torch.int32),
+        "cu_seq_lens_q": starts.int(),
+        "cu_seq_lens_k": seen.int(),
         "max_length_q": rounded(max(segment.length for segment in layout.segments)),
         "max_length_k": rounded(max(segment.seen for segment in layout.segments)),
-        "kept": None if kept is None else torch.from_numpy(kept).to(device),
+        "kept": places if shared else None,
     }
 
 
@@ -212,7 +213,8 @@ def by_blocks(
 
 def blocks_of(segments: Sequence[Segment], device: torch.device) -> Blocks:
     """The segments in blocks of like length."""
-    blocks, offset = [], 0
+    arrays: list[Places] = []
+    offset = 0
     back = np.empty(sum(segment.length for segment in segments), dtype=np.int64)
     for group in alike(segments):
         width, seen = max(segment.length for segment in group), max(segment.seen for segment in group)
@@ -220,18 +222,14 @@ def blocks_of(segments: Sequence[Segment], device: torch.device) -> Blocks:
         queries = [np.pad(segment.keys()[segment.prefix :], (0, width - segment.length), "edge") for segment in group]
         keys = [np.pad(segment.keys(), (0, seen - segment.seen), "edge") for segment in group]
         prefix = [segment.prefix for segment in group]
-        blocks.append(
-            Block(
-                torch.from_numpy(np.stack(queries)).to(device),
-                torch.from_numpy(np.stack(keys)).to(device),
-                torch.tensor(prefix, device=device) if any(prefix) else None,
-            )
-        )
+        arrays += [np.stack(queries), np.stack(keys), np.asarray(prefix if any(prefix) else [], dtype=np.int64)]
         for number, segment in enumerate(group):
             own = np.arange(segment.length)
             back[segment.start + own] = offset + number * width + own
         offset += width * len(group)
-    return Blocks(tuple(blocks), torch.from_numpy(back).to(device))
+    *places, order = on_device(device, *arrays, back)
+    threes = zip(places[::3], places[1::3], places[2::3], strict=True)
+    return Blocks(tuple(Block(q, k, prefix if len(prefix) else None) for q, k, prefix in threes), order)
 
 
 def alike(segments: Sequence[Segment]) -> Iterator[list[Segment]]:

@@ -20,7 +20,7 @@ from safelab.parts.policy._vocabulary import (
     vocabulary_of,
 )
 from safelab.pretrained.heads import backbone
-from safelab.pretrained.layout import layout_of
+from safelab.pretrained.layout import layout_of, on_device
 from safelab.pretrained.stream import Way, positions_read, read_stream
 from safelab.types import TokenStats, flat_sequences
 
@@ -55,7 +55,7 @@ class CausalReader(CausalModel):
         if self.way != "padded":
             layout = layout_of(prompt_ids, prompt_mask, mask, share=self.way == "stream")
             self.tally.add(len(layout), positions_read(layout, self.way))
-            source, outputs = (torch.from_numpy(places).to(ids.device) for places in (layout.source, layout.outputs))
+            source, outputs = on_device(ids.device, layout.source, layout.outputs)
             with self.inside():
                 read = read_stream(body, sequence_ids.flatten()[source], layout, self.way, self.module.dtype)
             return read[outputs]
@@ -95,13 +95,15 @@ class CausalReader(CausalModel):
 
         Padding is passed over, and has zeros, unless hidden states were computed there too (``way``).
         """
-        kept = None if self.way == "padded" else mask
+        # Places and not the mask: for them the host waits once, for a mask at every use and on the way back.
+        kept = None if self.way == "padded" or mask is None else mask.flatten().nonzero().squeeze(1)
 
         def flat(x: Tensor) -> Tensor:
-            return x.flatten(0, 1) if kept is None else x[kept]
+            return x.flatten(0, 1) if kept is None else x.flatten(0, 1)[kept]
 
         def spread(column: Tensor) -> Tensor:
-            return column.view_as(ids) if kept is None else column.new_zeros(ids.shape).masked_scatter(kept, column)
+            whole = column if kept is None else column.new_zeros(ids.numel()).index_copy(0, kept, column)
+            return whole.view_as(ids)
 
         seen = None if reference is None else (reference[0], flat(reference[1]))
         logp_tok, entropy_tok, kl_tok, logp_ref_tok = map(spread, self._columns(flat(hidden), flat(ids), seen))
