@@ -33,7 +33,7 @@ def test_there_are_six() -> None:
 
 
 # Minutes each: `make tutorials` runs these two as well.
-LONG = ("04_ablation", "05_your_own_method")
+LONG = ("02_compare_two_methods", "04_ablation", "05_your_own_method", "06_table_for_a_paper")
 
 
 @pytest.mark.slow

@@ -12,21 +12,19 @@ from scripts.bench import gpu
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_checks_pass_and_every_table_has_its_row() -> None:
+def test_the_checks_pass_and_a_table_has_its_row() -> None:
     done = subprocess.run(
-        [str(ROOT / "scripts" / "gpu_check.sh"), "--device", "cpu", "--tiny", "--only", "checks,sampling,updates,trl"],
+        [str(ROOT / "scripts" / "gpu_check.sh"), "--device", "cpu", "--tiny", "--only", "checks,updates"],
         env={**os.environ, "PYTHON": sys.executable}, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("| ok |") == 6
     assert "FAILED" not in done.stdout
-    rows = [row.strip("|").split("|") for row in done.stdout.splitlines() if row.startswith("| tiny")]
-    sampling, updates, trl = ([cell.strip() for cell in row] for row in rows)
-    assert float(sampling[3].replace(",", "")) > 0
+    row = next(row for row in done.stdout.splitlines() if row.startswith("| tiny"))
+    updates = [cell.strip() for cell in row.strip("|").split("|")]
     # The first four rows of hh_lengths.csv: prompts of 205, 171, 96 and 21 tokens, answers of 28, 59, 65 and 85.
     assert updates[1:5] == ["4", "730", "16,384", "padded"]
     assert float(updates[5]) > 0
-    assert trl[1] == "32"
 
 
 def test_without_a_gpu_it_says_so(monkeypatch, capsys) -> None:
