@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Is safelab right and fast on this GPU? Under 8 minutes, no network, random weights; prints a table. See bench/gpu.py.
+# Is safelab right and fast on this GPU? No network, random weights; prints tables. See bench/gpu.py.
 #
 #     scripts/gpu_check.sh                        # a GPU is needed
 #     scripts/gpu_check.sh --device cpu --tiny    # the same checks at a toy's size

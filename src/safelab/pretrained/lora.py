@@ -88,7 +88,7 @@ def with_lora(
 def compute_in_half(adapted: Any) -> None:
     """Have the updates of a model in half precision computed in its precision, though their weights are float32.
 
-    ``peft`` would compute them in float32, on whose products a GPU takes ten times as long; and the sum that they go
+    ``peft`` would compute them in float32, on whose products a GPU takes much longer; and the sum that they go
     into is rounded to half precision all the same.
     """
     from peft.tuners.lora import Linear

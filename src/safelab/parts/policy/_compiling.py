@@ -12,7 +12,7 @@ from safelab.pretrained.heads import backbone
 def compile_layers(module: Any) -> None:
     """Have every layer of a model of ``transformers`` run compiled, for rows of any length, wherever it has no cache.
 
-    Layer by layer, because all layers are one code: it is compiled once, in seconds, where a whole model takes minutes.
+    Layer by layer, because all layers are one code: it is compiled once for all of them.
     Sampling has its cache, and is left to ``rollout.decoding``.
 
     Args:
