@@ -13,7 +13,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 PASS = 2048
-"""What one pass more is taken to cost, in columns of a row; a guess, for no GPU has been asked. Batches smaller than this are read in one pass as they are."""
+"""What one pass more is taken to cost, in columns of a row; a guess, for no GPU has been asked. Batches smaller
+than this are read in one pass as they are."""
 
 
 @dataclass(frozen=True, slots=True)
