@@ -8,6 +8,7 @@ from scipy import stats
 
 from safelab.supervised.bradley_terry import bradley_terry_loss
 from safelab.supervised.pairs import learn_from_pairs
+from safelab.supervised.rows import cut
 from support.lessons import lesson, options
 from support.pairs import pairs
 
@@ -23,7 +24,7 @@ def test_the_loss_and_the_accuracy_against_one_answer_at_a_time() -> None:
     expected = [math.log1p(math.exp(-margin)) for margin in margins]
     assert float(learner.loss_sum(some).detach()) == pytest.approx(sum(expected), rel=1e-5)
     accuracy = sum(margin > 0 for margin in margins) / 7
-    measured = learner.measure(some, 3)
+    measured = learner.measure(cut(some, 3))
     assert measured["accuracy_held_out"] == pytest.approx(accuracy)
     assert measured["loss_held_out"] == pytest.approx(sum(expected) / 7, rel=1e-5)
     theirs = stats.binomtest(round(accuracy * 7), 7).proportion_ci(method="wilson")
@@ -33,7 +34,7 @@ def test_the_loss_and_the_accuracy_against_one_answer_at_a_time() -> None:
 def test_a_model_that_says_nothing_is_a_tie_which_counts_half() -> None:
     learner = lesson("reward_model")
     learner.model.score.weight.data.zero_()
-    measured = learner.measure(pairs(3), 3)
+    measured = learner.measure(cut(pairs(3), 3))
     assert measured["accuracy_held_out"] == 0.5
     assert measured["loss_held_out"] == pytest.approx(math.log(2.0))
 
@@ -51,4 +52,4 @@ def test_the_loss_by_hand_and_its_gradient() -> None:
 def test_it_learns_what_the_pairs_say() -> None:
     learner = lesson("reward_model")
     learn_from_pairs(learner, pairs(320), options("reward_model", lr=0.01, batch_size=16), lambda text: None)
-    assert learner.measure(pairs(100, seed=1), 50)["accuracy_held_out"] > 0.95
+    assert learner.measure(cut(pairs(100, seed=1), 50))["accuracy_held_out"] > 0.95

@@ -12,6 +12,7 @@ from transformers import get_linear_schedule_with_warmup
 
 from safelab.errors import RunFailed
 from safelab.supervised.loop import Recipe, learn, rise_and_fall
+from safelab.supervised.rows import cut
 
 LR, DECAY, NORM = 0.1, 0.02, 0.5
 RECIPE = Recipe(steps=6, warmup_steps=2, lr=LR, weight_decay=DECAY, max_grad_norm=NORM)
@@ -87,7 +88,7 @@ def test_it_is_adamw_on_the_mean_loss_with_shortened_gradients_and_a_rate_that_r
 def test_a_batch_in_pieces_is_the_batch(size: int) -> None:
     whole, pieces = line(), line()
     rows = learn(whole, BATCHES, RECIPE, lambda text: None)
-    same = learn(pieces, BATCHES, replace(RECIPE, micro_batch_size=size), lambda text: None)
+    same = learn(pieces, BATCHES, RECIPE, lambda text: None, lambda batch: cut(batch, size))
     assert weights_of(pieces) == pytest.approx(weights_of(whole), rel=1e-9)
     for mine, theirs in zip(same, rows, strict=True):
         assert mine == pytest.approx(theirs, rel=1e-9)

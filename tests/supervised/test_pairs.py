@@ -7,22 +7,38 @@ import torch
 
 from safelab.errors import DataError
 from safelab.supervised.options import PairOptions
-from safelab.supervised.pairs import batches_of, learn_from_pairs, split
+from safelab.supervised.pairs import batches_of, learn_from_pairs, pieces_of, split
 from support.lessons import LOADERS, lesson, options
 from support.pairs import pairs
 
 
 @pytest.mark.parametrize("name", LOADERS)
-def test_micro_batches_move_no_number(name: str) -> None:
+@pytest.mark.parametrize(("size", "tokens"), [(1, None), (None, 40), (3, 40)])
+def test_micro_batches_move_no_number(name: str, size: int | None, tokens: int | None) -> None:
     ends = []
-    for size in (1, 8):
-        chosen = {"micro_batch_size": size, "batch_size": 8, "lr": 0.01, "epochs": 1}
+    for bounds in ((size, tokens), (None, None)):
+        chosen = dict(zip(("micro_batch_size", "micro_batch_tokens"), bounds, strict=True))
+        chosen |= {"batch_size": 8, "lr": 0.01, "epochs": 1}
         learner = lesson(name, **chosen)
+        assert (len(pieces_of(learner, pairs(8), options(name, **chosen))) > 1) == (bounds != (None, None))
         rows = learn_from_pairs(learner, pairs(16), options(name, **chosen), lambda text: None)
         ends.append((rows, torch.cat([weight.detach().flatten() for weight in learner.model.parameters()])))
     assert [row["loss"] for row in ends[0][0]] == pytest.approx([row["loss"] for row in ends[1][0]], rel=1e-5)
     # Adam divides by a gradient that may be tiny, which lets rounding through.
     assert torch.allclose(ends[0][1], ends[1][1], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", LOADERS)
+def test_pieces_hold_as_many_tokens_as_they_may_and_a_longer_pair_goes_alone(name: str) -> None:
+    learner, some = lesson(name), pairs(9)
+    sizes = learner.lengths(some)
+    most = sorted(set(sizes))[-2]
+    pieces = pieces_of(learner, some, options(name, micro_batch_size=None, micro_batch_tokens=most))
+    assert [pair for piece in pieces for pair in piece] == some
+    held = [sum(learner.lengths(piece)) for piece in pieces]
+    assert all(tokens <= most or len(piece) == 1 for tokens, piece in zip(held, pieces, strict=True))
+    assert max(held) == max(sizes) > most
+    assert all(first + learner.lengths(piece)[0] > most for first, piece in zip(held, pieces[1:], strict=False))
 
 
 def test_every_pair_comes_once_per_epoch_in_a_new_order() -> None:

@@ -8,6 +8,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from safelab.supervised.pairs import learn_from_pairs
+from safelab.supervised.rows import cut
 from support.lessons import lesson, options
 from support.models import model_directory
 from support.pairs import pairs
@@ -28,7 +29,7 @@ def test_the_loss_is_the_naive_sum_over_answer_tokens_and_the_end() -> None:
             count += 1
     assert learner.count(some) == count
     assert float(learner.loss_sum(some).detach()) == pytest.approx(expected, rel=1e-5)
-    assert learner.measure(some, 2)["loss_held_out"] == pytest.approx(expected / count, rel=1e-5)
+    assert learner.measure(cut(some, 2))["loss_held_out"] == pytest.approx(expected / count, rel=1e-5)
 
 
 def test_prompts_and_rejected_answers_do_not_reach_the_loss() -> None:
@@ -45,9 +46,9 @@ def test_it_learns_to_write_the_better_answer() -> None:
     chosen = options("sft", lr=0.01, batch_size=16)
     learner = lesson("sft")
     held_out = pairs(50, seed=1)
-    before = learner.measure(held_out, 50)["loss_held_out"]
+    before = learner.measure(cut(held_out, 50))["loss_held_out"]
     rows = learn_from_pairs(learner, pairs(320), chosen, lambda text: None)
     # Of four tokens one is the end, one "good", two are context words: word frequencies alone cost 1.94 nats.
     frequencies = 0.5 * math.log(4) + 0.5 * math.log(12)
-    assert learner.measure(held_out, 50)["loss_held_out"] < frequencies < before
+    assert learner.measure(cut(held_out, 50))["loss_held_out"] < frequencies < before
     assert len(rows) == 20

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from safelab.supervised.pairs import learn_from_pairs
-from safelab.supervised.rows import Row
+from safelab.supervised.rows import Row, cut
 from safelab.supervised.token_value import TokenValue, last_value, state_values
 from support.lessons import lesson, options
 from support.models import value_model_directory
@@ -29,7 +29,7 @@ def test_loss_and_accuracies_against_one_answer_at_a_time() -> None:
     count = sum(map(len, better + worse))
     assert learner.count(some) == count
     assert float(learner.loss_sum(some).detach()) == pytest.approx(expected, rel=1e-5)
-    measured = learner.measure(some, 4)
+    measured = learner.measure(cut(some, 4))
     assert measured["loss_held_out"] == pytest.approx(expected / count, rel=1e-5)
     last = sum(up[-1] > down[-1] for up, down in zip(better, worse, strict=True)) / 9
     mean = sum(sum(up) / len(up) > sum(down) / len(down) for up, down in zip(better, worse, strict=True)) / 9
@@ -39,7 +39,7 @@ def test_loss_and_accuracies_against_one_answer_at_a_time() -> None:
 
 
 def test_a_model_that_says_nothing_is_a_tie_which_counts_half() -> None:
-    measured = lesson("value_model").measure(pairs(3), 2)
+    measured = lesson("value_model").measure(cut(pairs(3), 2))
     assert measured["accuracy_last_held_out"] == measured["accuracy_mean_held_out"] == 0.5
     assert measured["loss_held_out"] == 0.5
 
@@ -55,7 +55,7 @@ def test_states_and_last_value_where_rows_differ_in_length() -> None:
 def test_it_learns_after_which_token_an_answer_is_the_better_one() -> None:
     learner = lesson("value_model")
     learn_from_pairs(learner, pairs(320), options("value_model", lr=0.01, batch_size=16), lambda text: None)
-    assert learner.measure(pairs(100, seed=1), 50)["accuracy_last_held_out"] > 0.95
+    assert learner.measure(cut(pairs(100, seed=1), 50))["accuracy_last_held_out"] > 0.95
     prompt = pairs(1)[0].prompt
     good, bad = states(learner, prompt, " a good b"), states(learner, prompt, " a bad b")
     # The prompt's end and the first word say nothing yet; then the labels are +1 and -1.

@@ -5,7 +5,7 @@
 Ref: Ouyang et al. 2022, arXiv 2203.02155, eq. 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +16,7 @@ from torch import Tensor
 from safelab.corpus.dialogue import Template, padded, texts, tokenise
 from safelab.maths.preference import accuracy, logistic_loss, margin_of_halves
 from safelab.maths.shares import wilson
-from safelab.pretrained.row_states import RowReader
-from safelab.supervised.rows import cut
+from safelab.pretrained.ragged.row_states import RowReader
 from safelab.types import Pair
 
 
@@ -43,6 +42,11 @@ class BradleyTerry:
         """Refuse a pair whose prompt the chat template refuses."""
         texts(self.template, self.tokenizer, [pair.prompt], [pair.chosen], "template")
 
+    def lengths(self, pairs: Sequence[Pair]) -> list[int]:
+        """Tokens of both texts of each pair; what they begin with alike is counted twice."""
+        rows = self._rows(pairs)
+        return [len(better) + len(worse) for better, worse in zip(rows[: len(pairs)], rows[len(pairs) :], strict=True)]
+
     def count(self, pairs: Sequence[Pair]) -> int:
         """Pairs."""
         return len(pairs)
@@ -53,20 +57,17 @@ class BradleyTerry:
 
     def margins(self, pairs: Sequence[Pair]) -> Float[Tensor, "b"]:
         """z_chosen - z_rejected of each pair, from one pass over both answers."""
-        prompts = [pair.prompt for pair in pairs]
-        answers = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
-        shown = texts(self.template, self.tokenizer, prompts + prompts, answers, "template")
-        rows = tokenise(self.template, self.tokenizer, shown, self.max_tokens)
+        rows = self._rows(pairs)
         if self.reader is None:
             logits = self.model(**padded(self.tokenizer, rows).to(self.model.device)).logits
         else:
-            logits = self.reader.last_logits(rows, groups=prompts + prompts)
+            logits = self.reader.last_logits(rows, groups=[pair.prompt for pair in pairs] * 2)
         return margin_of_halves(logits[:, 0].float())
 
     @torch.no_grad()
-    def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:
+    def measure(self, pieces: Iterable[Sequence[Pair]]) -> dict[str, float]:
         """``accuracy_held_out`` (a tie counts half), its 95 % interval, ``loss_held_out``."""
-        margins = torch.cat([self.margins(piece) for piece in cut(pairs, size)])
+        margins = torch.cat([self.margins(piece) for piece in pieces])
         share = accuracy(margins)
         low, high = wilson(share, len(margins))
         return {
@@ -75,3 +76,10 @@ class BradleyTerry:
             "accuracy_high_95": high,
             "loss_held_out": float(bradley_terry_loss(margins).mean()),
         }
+
+    def _rows(self, pairs: Sequence[Pair]) -> list[list[int]]:
+        """The texts with the better answers as tokens, then those with the worse."""
+        prompts = [pair.prompt for pair in pairs] * 2
+        answers = [pair.chosen for pair in pairs] + [pair.rejected for pair in pairs]
+        shown = texts(self.template, self.tokenizer, prompts, answers, "template")
+        return tokenise(self.template, self.tokenizer, shown, self.max_tokens)

@@ -13,9 +13,9 @@ from safelab.pretrained.ends import end_tokens
 from safelab.pretrained.limits import check_reach
 from safelab.pretrained.load import Source, tokenizer_of
 from safelab.pretrained.lora import Task, with_lora
+from safelab.pretrained.ragged.row_states import RowReader
+from safelab.pretrained.ragged.ways import reader_of
 from safelab.pretrained.recomputing import recomputed_layers
-from safelab.pretrained.row_states import RowReader
-from safelab.pretrained.ways import reader_of
 from safelab.pretrained.whole import check_rows, check_text_only
 from safelab.supervised.bradley_terry import BradleyTerry
 from safelab.supervised.options import SupervisedOptions

@@ -39,7 +39,6 @@ class Recipe:
         lr: AdamW's highest learning rate.
         weight_decay: AdamW's.
         max_grad_norm: longer gradients are shortened to this length.
-        micro_batch_size: items per forward pass, None for the whole batch; changes memory, not numbers.
         report_every: steps from one line of progress to the next.
     """
 
@@ -48,12 +47,20 @@ class Recipe:
     lr: float
     weight_decay: float
     max_grad_norm: float
-    micro_batch_size: int | None = None
     report_every: int = 1
 
 
+def whole(batch: Sequence[Item]) -> Iterable[Sequence[Item]]:
+    """All of it in one pass."""
+    return [batch]
+
+
 def learn(
-    lesson: Lesson[Item], batches: Iterable[Sequence[Item]], recipe: Recipe, say: Callable[[str], None]
+    lesson: Lesson[Item],
+    batches: Iterable[Sequence[Item]],
+    recipe: Recipe,
+    say: Callable[[str], None],
+    pieces: Callable[[Sequence[Item]], Iterable[Sequence[Item]]] = whole,
 ) -> list[dict[str, float]]:
     """AdamW over all weights, one step per batch; leaves the model in ``eval`` mode.
 
@@ -62,6 +69,7 @@ def learn(
         batches: at least as many as the recipe has steps; an endless stream will do.
         recipe: how.
         say: is told of the progress.
+        pieces: what of a batch goes through the model together; changes memory and time, not numbers.
 
     Returns:
         Loss and gradient norm of each step, the norm before it is shortened.
@@ -76,7 +84,7 @@ def learn(
     rows = []
     lesson.model.train()
     for step, batch in enumerate(islice(batches, recipe.steps), start=1):
-        loss = _backward(lesson, batch, recipe.micro_batch_size or len(batch))
+        loss = _backward(lesson, pieces(batch), lesson.count(batch))
         norm = float(nn.utils.clip_grad_norm_(weights, recipe.max_grad_norm))
         if not torch.isfinite(torch.tensor([loss, norm])).all():
             raise RunFailed(f"step {step}: loss must be finite, got {loss} (gradient norm {norm}); lower lr")
@@ -104,11 +112,11 @@ def rise_and_fall(optimizer: torch.optim.Optimizer, warmup_steps: int, steps: in
     return schedule
 
 
-def _backward(lesson: Lesson[Item], batch: Sequence[Item], size: int) -> float:
-    """Adds the gradient of the batch's mean loss, ``size`` items at a time; returns that mean."""
-    total, loss = lesson.count(batch), 0.0
-    for start in range(0, len(batch), size):
-        part = lesson.loss_sum(batch[start : start + size]) / total
+def _backward(lesson: Lesson[Item], pieces: Iterable[Sequence[Item]], total: int) -> float:
+    """Adds the gradient of the mean loss over ``total``, piece by piece; returns that mean."""
+    loss = 0.0
+    for piece in pieces:
+        part = lesson.loss_sum(piece) / total
         part.backward()  # type: ignore[no-untyped-call]
         loss += part.item()
     return loss

@@ -29,7 +29,10 @@ class PairOptions(Options):
 
 
 class SupervisedOptions(Options):
-    """``model``: where from. ``output``: where to. Batches count pairs; ``micro_batch_size`` moves no number.
+    """``model``: where from. ``output``: where to. Batches count pairs.
+
+    ``micro_batch_size``, ``micro_batch_tokens``: at most so many pairs, and so many of their tokens, go through the
+    model together (a pair with more tokens goes alone); null for no bound. They change memory and time, not numbers.
 
     ``packing``: whether passes leave padding out where the model can be read so; it changes time and memory only.
     ``template``: how prompt and answer become the text that is read; see ``corpus.dialogue``. ``adapter``: LoRA, or
@@ -54,4 +57,5 @@ class SupervisedOptions(Options):
     max_grad_norm: Annotated[float, Field(gt=0)]
     epochs: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
-    micro_batch_size: Annotated[int, Field(ge=1)]
+    micro_batch_size: Annotated[int, Field(ge=1)] | None
+    micro_batch_tokens: Annotated[int, Field(ge=1)] | None

@@ -1,9 +1,10 @@
 """Which pairs the command line's lessons learn from, in which order, and which are kept back."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from safelab.errors import DataError
+from safelab.maths.filled import filled
 from safelab.maths.seeds import numpy_generator
 from safelab.supervised.loop import Lesson, Recipe, learn
 from safelab.supervised.options import PairOptions, SupervisedOptions
@@ -19,8 +20,11 @@ class PairLesson(Lesson[Pair], Protocol):
     def read(self, pair: Pair) -> None:
         """Raises a DataError for a pair that it cannot learn from."""
 
-    def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:
-        """What it is worth on pairs that it has not seen, ``size`` of them at a time."""
+    def lengths(self, pairs: Sequence[Pair]) -> list[int]:
+        """Tokens that each pair puts through the model."""
+
+    def measure(self, pieces: Iterable[Sequence[Pair]]) -> dict[str, float]:
+        """What it is worth on pairs that it has not seen, as they go through the model together."""
 
 
 def split(pairs: Sequence[T], options: PairOptions) -> tuple[Sequence[T], Sequence[T]]:
@@ -48,9 +52,16 @@ def learn_from_pairs(
         lr=options.lr,
         weight_decay=options.weight_decay,
         max_grad_norm=options.max_grad_norm,
-        micro_batch_size=options.micro_batch_size,
     )
-    return learn(lesson, batches, recipe, say)
+    return learn(lesson, batches, recipe, say, lambda batch: pieces_of(lesson, batch, options))
+
+
+def pieces_of(lesson: PairLesson, pairs: Sequence[Pair], options: SupervisedOptions) -> list[Sequence[Pair]]:
+    """Neighbours that go through the model together: see ``micro_batch_size`` and ``micro_batch_tokens``."""
+    size, tokens = options.micro_batch_size or len(pairs), options.micro_batch_tokens
+    if tokens is None:
+        return [*cut(pairs, size)]
+    return [pairs[piece] for piece in filled(lesson.lengths(pairs), size, tokens)]
 
 
 def batches_of(pairs: Sequence[Pair], options: SupervisedOptions) -> Iterator[list[Pair]]:

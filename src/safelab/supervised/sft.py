@@ -6,7 +6,7 @@ Prompts carry no loss, the end token does.
 Ref: Ouyang et al. 2022, arXiv 2203.02155, section 3.5.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from safelab.pretrained.row_states import RowReader
-from safelab.supervised.rows import Reading, Row, cut, ids_of, pad_right
+from safelab.pretrained.ragged.row_states import RowReader
+from safelab.supervised.rows import Reading, Row, ids_of, pad_right
 from safelab.types import Pair
 
 IGNORED = -100
@@ -69,6 +69,10 @@ class Sft:
         """Refuse a pair whose prompt has no token, or whose messages the chat template refuses."""
         self.reading.row(pair.prompt, pair.chosen)
 
+    def lengths(self, pairs: Sequence[Pair]) -> list[int]:
+        """Tokens of each prompt and its better answer."""
+        return [len(row.prompt) + len(row.answer) for row in self._rows(pairs)]
+
     def count(self, pairs: Sequence[Pair]) -> int:
         """Answer tokens."""
         return answer_count(self._rows(pairs))
@@ -79,9 +83,10 @@ class Sft:
         return answer_loss_sum(self.model, rows) if self.reader is None else read_answer_loss_sum(self.reader, rows)
 
     @torch.no_grad()
-    def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:
+    def measure(self, pieces: Iterable[Sequence[Pair]]) -> dict[str, float]:
         """``loss_held_out``: nats per answer token."""
-        return {"loss_held_out": sum(float(self.loss_sum(piece)) for piece in cut(pairs, size)) / self.count(pairs)}
+        sums = [(float(self.loss_sum(piece)), self.count(piece)) for piece in pieces]
+        return {"loss_held_out": sum(loss for loss, _ in sums) / sum(count for _, count in sums)}
 
     def _rows(self, pairs: Sequence[Pair]) -> list[Row]:
         return [self.reading.row(pair.prompt, pair.chosen) for pair in pairs]

@@ -10,7 +10,7 @@ whose fixed point is the same, the authors' code has GAE's return with trace dec
 Ref: DVPO, arXiv 2502.16944, stage 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,8 @@ from torch.nn.utils.rnn import pad_sequence
 from safelab.maths.masked import masked_sum, sequence_mean
 from safelab.maths.preference import accuracy, margin_of_halves
 from safelab.maths.shares import wilson
-from safelab.pretrained.row_states import RowReader
-from safelab.supervised.rows import Reading, Row, cut, ids_of
+from safelab.pretrained.ragged.row_states import RowReader
+from safelab.supervised.rows import Reading, Row, ids_of
 from safelab.types import Pair
 
 
@@ -91,6 +91,11 @@ class TokenValue:
         """Refuse a pair whose prompt has no token, or whose messages the chat template refuses."""
         self.reading.row(pair.prompt, pair.chosen)
 
+    def lengths(self, pairs: Sequence[Pair]) -> list[int]:
+        """Tokens of each prompt with the one answer and with the other."""
+        sizes = [len(row.prompt) + len(row.answer) for row in self._rows(pairs)]
+        return [better + worse for better, worse in zip(sizes[: len(pairs)], sizes[len(pairs) :], strict=True)]
+
     def count(self, pairs: Sequence[Pair]) -> int:
         """States of both answers."""
         return state_count(self._rows(pairs))
@@ -105,26 +110,28 @@ class TokenValue:
         return state_values(self.model, rows) if self.reader is None else read_state_values(self.reader, rows)
 
     @torch.no_grad()
-    def measure(self, pairs: Sequence[Pair], size: int) -> dict[str, float]:
+    def measure(self, pieces: Iterable[Sequence[Pair]]) -> dict[str, float]:
         """Share of pairs whose better answer has the higher value (a tie counts half), and the loss per state.
 
         ``accuracy_last_held_out``: by the value after the last token, with its 95 % interval.
         ``accuracy_mean_held_out``: by the mean over an answer's states.
         """
-        last, mean, loss = [], [], 0.0
-        for piece in cut(pairs, size):
+        last, mean, loss, count = [], [], 0.0, 0
+        for piece in pieces:
             values, states = self.values(piece)
             last.append(margin_of_halves(last_value(values, states)))
             mean.append(margin_of_halves(sequence_mean(values, states)))
             loss += float(squares_sum(values, states, [1.0] * len(piece) + [-1.0] * len(piece)))
-        share = accuracy(torch.cat(last))
-        low, high = wilson(share, len(pairs))
+            count += int(states.sum())
+        margins = torch.cat(last)
+        share = accuracy(margins)
+        low, high = wilson(share, len(margins))
         return {
             "accuracy_last_held_out": share,
             "accuracy_low_95": low,
             "accuracy_high_95": high,
             "accuracy_mean_held_out": accuracy(torch.cat(mean)),
-            "loss_held_out": loss / self.count(pairs),
+            "loss_held_out": loss / count,
         }
 
     def _rows(self, pairs: Sequence[Pair]) -> list[Row]:

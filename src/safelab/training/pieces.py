@@ -1,10 +1,9 @@
 """Which rows of a batch go through the model together; it changes memory and time, not numbers."""
 
-from collections.abc import Sequence
-
 from jaxtyping import Bool
 from torch import Tensor
 
+from safelab.maths.filled import filled
 from safelab.training.components import Components
 from safelab.types import Rollout
 
@@ -27,22 +26,7 @@ def slices(size: int | None, tokens: int | None, *masks: Bool[Tensor, "b _"]) ->
     size = size or count
     if tokens is not None:
         lengths: list[int] = sum(mask.sum(dim=1) for mask in masks).tolist()  # type: ignore[union-attr]
-        return whole_or(filled(lengths, size, tokens))
-    return whole_or([slice(start, min(start + size, count)) for start in range(0, count, size)])
-
-
-def whole_or(pieces: list[slice | None]) -> list[slice | None]:
-    """One piece is the batch itself."""
-    return pieces if len(pieces) > 1 else [None]
-
-
-def filled(lengths: Sequence[int], size: int, tokens: int) -> list[slice | None]:
-    """Neighbours together as long as they stay within ``size`` rows and ``tokens`` tokens."""
-    pieces: list[slice | None] = []
-    start = held = 0
-    for row, length in enumerate(lengths):
-        if row > start and (held + length > tokens or row - start == size):
-            pieces.append(slice(start, row))
-            start, held = row, 0
-        held += length
-    return [*pieces, slice(start, len(lengths))]
+        pieces = filled(lengths, size, tokens)
+    else:
+        pieces = [slice(start, min(start + size, count)) for start in range(0, count, size)]
+    return [*pieces] if len(pieces) > 1 else [None]

@@ -87,7 +87,7 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
     from safelab.corpus.hh import agreeing, locate, read_dialogues
     from safelab.maths.streams import stream
     from safelab.pretrained.limits import beyond, trained_at
-    from safelab.supervised.pairs import learn_from_pairs, split
+    from safelab.supervised.pairs import learn_from_pairs, pieces_of, split
     from safelab.supervised.saving import save
 
     torch.set_num_threads(options.threads)
@@ -100,10 +100,11 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
         lesson = load(options, device)
         lesson.model.eval()
         pairs, held_out = (readable(side, lesson.read, "pairs", chosen.skip_unfit, say) for side in sides)
-        before = lesson.measure(held_out, options.micro_batch_size)
+        measured_in = pieces_of(lesson, held_out, options)
+        before = lesson.measure(measured_in)
         with stream(options.seed, "supervised"):
             rows = learn_from_pairs(lesson, pairs, options, say)
-        after = lesson.measure(held_out, options.micro_batch_size)
+        after = lesson.measure(measured_in)
     limit = trained_at(lesson.model.config)
     if said := beyond("max_tokens", options.max_tokens, options.model, limit, f"use max_tokens={limit}"):
         print(f"note: {said}", file=sys.stderr)

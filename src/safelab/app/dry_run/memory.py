@@ -155,7 +155,7 @@ def widest_pass(config: Mapping[str, Any], table: Mapping[str, int], longest: Le
     Rows are shuffled into minibatches, so that the longest may meet: they are taken in order of length. Without padding
     a pass holds tokens, with it rows of the widest. A prompt that several rows share may stand once; that is left out.
     """
-    from safelab.training.pieces import filled
+    from safelab.maths.filled import filled
 
     width, rows = longest.prompt + longest.response, table["responses per forward pass"]
     together = table.get("responses per minibatch") or 2 * table["pairs per update"]
@@ -164,7 +164,7 @@ def widest_pass(config: Mapping[str, Any], table: Mapping[str, int], longest: Le
     passes = []
     for prompts in longest.rollouts or [(longest.prompt,) * together]:
         sizes = sorted((prompt + longest.response for prompt in prompts), reverse=True)[:together]
-        pieces = [sizes[piece] for piece in filled(sizes, rows, tokens) if piece is not None]
+        pieces = [sizes[piece] for piece in filled(sizes, rows, tokens)]
         most = max(len(piece) for piece in pieces)
         positions = most * width if padded else max(sum(piece) for piece in pieces)
         passes.append(Pass(most, positions, len(pieces)))
