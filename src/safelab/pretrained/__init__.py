@@ -5,7 +5,6 @@ those of a checkpoint, merged. ``whole``: what a loaded model must have. ``limit
 ``ends``: which of them end a response. ``recomputing``: gradient checkpointing. No code of a checkpoint runs, and no
 pickle is opened.
 
-How they read rows of unequal length: ``layout``, ``packed_attention``, ``stream``: one behind the other, without
-padding; ``row_states``: what a head reads of them; ``ways``: which models can, by a look at each; ``padding``: whether
-it changes what the others say. ``heads``: layers and head apart. ``ordinary``: tokens to look with.
+``ragged``: how they read rows of unequal length without padding. ``padding``: whether padding changes what a model
+says. ``heads``: layers and head apart. ``ordinary``: tokens to look at a model with.
 """

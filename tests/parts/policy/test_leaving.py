@@ -27,9 +27,9 @@ ALL = [*PLAIN, "MistralConfig", "Gemma3TextConfig", "MixtralConfig", "BloomConfi
        "Mamba2Config", "JambaConfig", "Qwen3NextConfig"]  # fmt: skip
 
 
-def policy(name: str, path: Path) -> Any:
+def policy(name: str, path: Path, packing: str = "auto") -> Any:
     options = {
-        "name": "causal_lm", "path": str(write(name, path)), "dtype": "float32", "compile": False, "packing": "auto",
+        "name": "causal_lm", "path": str(write(name, path)), "dtype": "float32", "compile": False, "packing": packing,
         "attention": "eager" if name in EAGER else "sdpa", "gradient_checkpointing": False, "prompt_template": "plain",
         "max_prompt_tokens": 16, "sampling_temperature": 1.0, "adapter": {"name": "none", "reference_dtype": None},
     }  # fmt: skip
@@ -51,7 +51,7 @@ def kept(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     for module in (_growing_cache, _static_cache):
         monkeypatch.setattr(module, "LEAST_ROWS", 1)
-    monkeypatch.setattr(_prefill, "PASS", 1)
+    monkeypatch.setattr(_prefill, "COLUMNS_OF_A_PASS", {"cpu": 1})
     for reading in (_growing_cache.GrowingReading, _static_cache.ReservedReading):
 
         def keep(self: Any, rows: torch.Tensor, before: Any = reading.keep) -> None:
@@ -154,13 +154,47 @@ def test_a_step_is_compiled_once_for_each_number_of_rows(
     assert len(graphs) == 5
 
 
+class Widths(TorchDispatchMode):
+    """The shapes of what is looked up in an embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shapes: list[tuple[int, ...]] = []
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func is torch.ops.aten.embedding.default:
+            self.shapes.append(tuple(args[1].shape))
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("decoding", ["dynamic", "static"])
+def test_packing_none_reads_all_prompts_as_they_are_padded(decoding: str, tmp_path: Path, kept: list[int]) -> None:
+    texts, groups = TEXTS[:5], GROUPS[:5]
+    plain, found = policy("LlamaConfig", tmp_path, packing="none"), policy("LlamaConfig", tmp_path)
+    rows, shapes = [], []
+    for each in (plain, found):
+        written(each, texts, groups, row_seeds(1, rows=5), decoding)  # a cache of fixed size is looked at first
+        with Widths() as widths:
+            rows.append(written(each, texts, groups, row_seeds(2, rows=5), decoding))
+        shapes.append([shape for shape in widths.shapes if shape[1] > 1])
+    assert rows[0] == rows[1]
+    assert shapes == [[(5, 10)], [(1, 10), (1, 3)]]
+
+
+@pytest.mark.parametrize(("device", "widths"), [("cpu", [500, 20]), ("meta", [])])
+def test_a_pass_more_costs_more_where_it_is_mostly_launches(device: str, widths: list[int]) -> None:
+    pieces = _prefill.pieces_of([500, 500, 20, 20], range(4), 500, ragged=True, device=torch.device(device))
+    assert [piece.width for piece in pieces] == widths
+
+
 def test_pieces_cost_least() -> None:
     lengths, alike = [500, 20, 480, 20, 16, 20] * 8, [row - row % 6 + {3: 1}.get(row % 6, row % 6) for row in range(48)]
-    pieces = _prefill.pieces_of(lengths, alike, 512, ragged=True)
+    gpu = torch.device("meta")
+    pieces = _prefill.pieces_of(lengths, alike, 512, ragged=True, device=gpu)
     # 40 rows are different: sixteen of about 500 tokens, twenty-four of about 20.
     assert [(len(piece.rows), piece.width) for piece in pieces] == [(16, 500), (24, 20)]
-    assert [len(piece.rows) for piece in _prefill.pieces_of(lengths, alike, 512, ragged=False)] == [40]
-    assert _prefill.pieces_of([30, 20, 10], [0, 1, 2], 30, ragged=True) == []
+    assert [len(piece.rows) for piece in _prefill.pieces_of(lengths, alike, 512, ragged=False, device=gpu)] == [40]
+    assert _prefill.pieces_of([30, 20, 10], [0, 1, 2], 30, ragged=True, device=gpu) == []
 
 
 def test_a_reserved_cache_grows_for_more_rows_only(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from safelab.errors import ConfigError
 from safelab.parts.policy import _probe
 from safelab.parts.policy._growing_cache import GrowingReading
 from safelab.parts.policy.causal_lm import CausalLm
-from safelab.pretrained.ways import TOLERATED, error_of
+from safelab.pretrained.ragged.ways import TOLERATED, error_of
 from support.architectures import SIZES, WORDS, tokenizer, write
 from support.models import context
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from scripts.bench.update import make_model
 
-import safelab.pretrained.packed_attention as attention
+import safelab.pretrained.ragged.attention as attention
 from scripts.bench import gpu_checks
 
 

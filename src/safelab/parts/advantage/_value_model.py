@@ -12,8 +12,8 @@ from safelab.contracts import Context, Policy
 from safelab.errors import ConfigError
 from safelab.pretrained.adapters import classifier, with_tokenizer
 from safelab.pretrained.load import Source, tokenizer_of
-from safelab.pretrained.row_states import RowReader
-from safelab.pretrained.ways import reader_of
+from safelab.pretrained.ragged.row_states import RowReader
+from safelab.pretrained.ragged.ways import reader_of
 from safelab.supervised.rows import Row
 from safelab.supervised.token_value import read_state_values
 from safelab.types import Rollout, flat_sequences

@@ -23,10 +23,20 @@ from safelab.types import PromptBatch
 
 
 class CausalPolicy(Policy):
-    """What an adapter made of a model, how it and its reference are read, and its texts."""
+    """What an adapter made of a model, how it and its reference are read, and its texts.
+
+    ``packing``: whether rollouts read prompts without padding.
+    """
 
     def __init__(
-        self, adapted: Adapted, model: CausalReader, reference: CausalReader, texts: Texts, sampling_temperature: float
+        self,
+        adapted: Adapted,
+        model: CausalReader,
+        reference: CausalReader,
+        texts: Texts,
+        sampling_temperature: float,
+        *,
+        packing: bool,
     ) -> None:
         self.module = adapted.trained
         self.model: CausalReader = model
@@ -41,6 +51,7 @@ class CausalPolicy(Policy):
         self.unused_template = texts.template == "plain" and bool(getattr(texts.tokenizer, "chat_template", None))
         self._adapted = adapted
         self._temperature = sampling_temperature
+        self._packing = packing
         # A cache of fixed size stays for the next rollout, until one of another size is asked for.
         self._reserved = lru_cache(maxsize=1)(self._reserve)
         texts.tokenizer.pad_token_id = texts.pad
@@ -101,12 +112,12 @@ class CausalPolicy(Policy):
 
     def _reserve(self, room: int, decoding: Decoding) -> Reserved:
         check_fixed_cache(self._adapted.inner, self.texts.tokenizer)
-        return Reserved(self._adapted.inner, room, decoding)
+        return Reserved(self._adapted.inner, room, decoding, packing=self._packing)
 
     def _memory(self, decoding: Decoding, max_new_tokens: int) -> Memory:
         """The cache to decode with."""
         if decoding == "dynamic":
-            return Growing(self._adapted.inner)
+            return Growing(self._adapted.inner, packing=self._packing)
         return self._reserved(room=self.texts.max_prompt_tokens + max_new_tokens, decoding=decoding)
 
     def ended(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b"]:

@@ -82,7 +82,7 @@ def sample(
     positions = (mask.cumsum(dim=1) - 1).clamp(min=0)
     noise = None if seeds is None else uniforms(seeds, max_new_tokens).to(device_of_float64(device))
     read = memory.begin(mask, alike)
-    written = Written(batch, ends, pad, device)
+    written = Written(batch, ends)
     tops: list[Tensor] = []
     asking = TOKENS_BETWEEN_QUESTIONS.get(device.type, OTHERWISE)
     step_ids, start = prompt_ids, 0
@@ -104,32 +104,28 @@ def sample(
             break
         wanted = read.rows_for(live)
         if wanted < len(tokens) and count < max_new_tokens:
-            rows = written.leave(wanted)
+            rows = torch.tensor(written.leave(wanted), device=device)
             read.keep(rows)
             positions, step_ids = positions[rows], step_ids[rows]
             noise = None if noise is None else noise[rows.to(noise.device)]
     # Asked once, at the end: a question at each token would hold up the device.
     if not bool(torch.cat(tops).isfinite().all()):
         raise Diverged("the policy's probabilities must be finite, got NaN while it wrote; its weights are no good")
-    return written.all()
+    return written.all(pad, device)
 
 
 class Written:
-    """What each row has written, though rows leave.
+    """What each row has written, though rows leave. It is kept on the host, which asks for it anyway.
 
     Args:
         batch: rows at the beginning.
-        ends: tokens that end a row; what it writes after one is ``pad``.
-        pad: the token of what a row did not write.
-        device: where the tokens are.
+        ends: tokens that end a row; what it writes after one is not kept.
     """
 
-    def __init__(self, batch: int, ends: Sequence[int], pad: int, device: torch.device) -> None:
-        self._pad = pad
-        self._stops = torch.tensor(ends, device=device)
-        self._all = torch.empty(batch, 0, dtype=torch.long, device=device)
+    def __init__(self, batch: int, ends: Sequence[int]) -> None:
+        self._ends = frozenset(ends)
+        self._responses: list[list[int]] = [[] for _ in range(batch)]
         self._rows = list(range(batch))
-        self._ended = [False] * batch
         self._new: list[Tensor] = []
 
     def add(self, tokens: Int[Tensor, "k"]) -> None:
@@ -138,25 +134,26 @@ class Written:
 
     def ask(self) -> int:
         """How many rows have not ended. The host waits for the device."""
-        new = torch.stack(self._new, dim=1)
+        told = torch.stack(self._new, dim=1).tolist()
         self._new.clear()
-        answers = torch.isin(new, self._stops).any(dim=1).tolist()
-        self._ended = [before or now for before, now in zip(self._ended, answers, strict=True)]
-        columns = torch.full((len(self._all), new.shape[1]), self._pad, device=new.device)
-        columns[torch.tensor(self._rows, device=new.device)] = new
-        self._all = torch.cat([self._all, columns], dim=1)
-        return self._ended.count(False)
+        for row, tokens in zip(self._rows, told, strict=True):
+            if not self._ended(row):
+                end = next((count for count, token in enumerate(tokens, start=1) if token in self._ends), None)
+                self._responses[row] += tokens[:end]
+        return sum(not self._ended(row) for row in self._rows)
 
-    def leave(self, wanted: int) -> Int[Tensor, "k"]:
+    def leave(self, wanted: int) -> list[int]:
         """The rows that stay, numbered as they were: all that have not ended, and others up to ``wanted``."""
-        order = sorted(range(len(self._rows)), key=self._ended.__getitem__)
+        order = sorted(range(len(self._rows)), key=lambda place: self._ended(self._rows[place]))
         stay = sorted(order[:wanted])
         self._rows = [self._rows[place] for place in stay]
-        self._ended = [self._ended[place] for place in stay]
-        return torch.tensor(stay, device=self._all.device)
+        return stay
 
-    def all(self) -> Int[Tensor, "b t"]:
-        """Every row's tokens, ``pad`` after its end, without columns in which no row has any."""
-        ending = torch.isin(self._all, self._stops).long()
-        inside = ending.cumsum(dim=1) - ending == 0
-        return self._all.masked_fill(~inside, self._pad)[:, : int(inside.sum(dim=1).max())]
+    def all(self, pad: int, device: torch.device) -> Int[Tensor, "b t"]:
+        """Every row's tokens, ``pad`` after its end."""
+        longest = max(map(len, self._responses))
+        return torch.tensor([tokens + [pad] * (longest - len(tokens)) for tokens in self._responses], device=device)
+
+    def _ended(self, row: int) -> bool:
+        tokens = self._responses[row]
+        return bool(tokens) and tokens[-1] in self._ends

@@ -14,13 +14,17 @@ from safelab.parts.policy._prefill import forward, pieces_of, read_in_pieces
 
 @dataclass(frozen=True, slots=True)
 class Growing:
-    """``_decoding.Memory`` that begins with nothing in each rollout."""
+    """``_decoding.Memory`` that begins with nothing in each rollout.
+
+    ``packing``: whether prompts may be read in several passes, and one that several rows have only once.
+    """
 
     module: Any
+    packing: bool = True
 
     def begin(self, mask: Int[Tensor, "b s"], alike: Sequence[int] | None = None) -> "GrowingReading":
         """Reading with an empty cache."""
-        return GrowingReading(self.module, mask, alike)
+        return GrowingReading(self.module, mask, alike, packing=self.packing)
 
 
 class GrowingReading:
@@ -32,21 +36,19 @@ class GrowingReading:
 
     movable = True
 
-    def __init__(self, module: Any, mask: Int[Tensor, "b s"], alike: Sequence[int] | None) -> None:
+    def __init__(self, module: Any, mask: Int[Tensor, "b s"], alike: Sequence[int] | None, *, packing: bool) -> None:
         from transformers import DynamicCache
         from transformers.cache_utils import DynamicLayer
 
         self._module = module
+        self._packing = packing
         self._mask = mask
         self._alike = list(range(len(mask))) if alike is None else alike
         self._recurrent = "cache_params" in signature(module.forward).parameters
         self._cache = DynamicCache(config=module.config)
         self._plain = not self._recurrent and all(type(layer) is DynamicLayer for layer in self._cache.layers)
         self._padded = True
-        for layer in self._cache.layers:
-            # Of a cache that may be compiled, transformers does not ask at each token whether its mask is all True, an
-            # answer for which the host would wait. It reads this nowhere else but in its own ``generate``.
-            layer.is_compileable = True
+        self._ask_nothing(True)
 
     def __call__(self, ids: Int[Tensor, "b n"], positions: Int[Tensor, "b n"], stop: int) -> Float[Tensor, "b vocab"]:
         """Logits after the next columns."""
@@ -74,8 +76,9 @@ class GrowingReading:
         mask = self._mask[:, :width]
         lengths = mask.sum(dim=1).tolist()
         self._padded = min(lengths) < width
-        pieces = pieces_of(lengths, self._alike, width, ragged=self._plain)
-        if not pieces:
+        self._ask_nothing(self._padded)
+        pieces = pieces_of(lengths, self._alike, width, ragged=self._plain, device=ids.device)
+        if not (self._packing and pieces):
             return forward(self._module, ids, mask, positions, self._cache)
         if self._plain:
             return read_in_pieces(self._module, self._cache, ids, mask, positions, pieces, self._alike)
@@ -84,6 +87,15 @@ class GrowingReading:
         repeated = mask.new_tensor([rows.index(first) for first in self._alike])
         self._cache.reorder_cache(repeated)
         return logits[repeated]
+
+    def _ask_nothing(self, masked: bool) -> None:
+        """Keep ``transformers`` from asking at each token whether a mask is all True: the host would wait.
+
+        It does not ask of a cache that may be compiled, but makes a mask even where none is given. It reads this
+        nowhere else but in its own ``generate``.
+        """
+        for layer in self._cache.layers:
+            layer.is_compileable = masked
 
     def _read_on(self, ids: Tensor, new: Tensor) -> Tensor:
         """A recurrent model, which has no positions."""

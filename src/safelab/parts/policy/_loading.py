@@ -21,7 +21,7 @@ from safelab.pretrained.adapters import merged, with_tokenizer
 from safelab.pretrained.heads import head_is_plain
 from safelab.pretrained.limits import check_reach
 from safelab.pretrained.load import Source, tokenizer_of
-from safelab.pretrained.ways import way_of
+from safelab.pretrained.ragged.ways import way_of
 from safelab.pretrained.whole import check_rows, check_text_only
 
 REMEDY = "give a directory with config.json, model.safetensors and a tokenizer"
@@ -72,7 +72,8 @@ class LanguageModel(Part):
     ) -> CausalPolicy:
         """A policy over a model that is there already."""
         # Before an adapter stands beside the layers, so that the reference, a copy, is read in the same way.
-        way = way_of(module, tokenizer) if self.packing == "auto" else "padded"
+        packing = self.packing == "auto"
+        way = way_of(module, tokenizer) if packing else "padded"
         adapter: Adapter = build_option("policy/adapter", self.adapter, context)
         adapted = adapter.adapt(module, context.seed)
         around = checkpointing(module) if self.gradient_checkpointing else nullcontext
@@ -86,6 +87,7 @@ class LanguageModel(Part):
             CausalReader(adapted.reference, self.sampling_temperature, adapted.as_reference, way, tally),
             Texts(tokenizer, prompt_template, self.max_prompt_tokens),
             self.sampling_temperature,
+            packing=packing,
         )
 
     def _loaded(self, path: str) -> tuple[Any, Any]:

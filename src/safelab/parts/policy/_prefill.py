@@ -12,9 +12,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-PASS = 2048
-"""What one pass more is taken to cost, in columns of a row; a guess, for no GPU has been asked. Batches smaller
-than this are read in one pass as they are."""
+COLUMNS_OF_A_PASS = {"cpu": 64}
+"""What one pass more is taken to cost, in columns of a row, by kind of device; ``OTHERWISE`` on one where a pass of
+few columns is mostly launches. Batches smaller than this are read in one pass as they are."""
+
+OTHERWISE = 2048
+"""A guess: no GPU has been asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,9 @@ class Piece:
     width: int
 
 
-def pieces_of(lengths: Sequence[int], alike: Sequence[int], width: int, *, ragged: bool) -> list[Piece]:
+def pieces_of(
+    lengths: Sequence[int], alike: Sequence[int], width: int, *, ragged: bool, device: torch.device
+) -> list[Piece]:
     """How to read the prompts; nothing if that is one plain pass.
 
     Args:
@@ -33,21 +38,24 @@ def pieces_of(lengths: Sequence[int], alike: Sequence[int], width: int, *, ragge
         alike: for each row the first row with the same prompt.
         width: columns of the batch.
         ragged: whether rows may be read apart.
+        device: that reads them.
     """
+    cost = COLUMNS_OF_A_PASS.get(device.type, OTHERWISE)
     firsts = sorted(set(alike), key=lambda row: (-lengths[row], row))
     if not ragged:
         pieces = [Piece(sorted(firsts), width)]
     else:
-        pieces = [Piece(sorted(firsts[start:stop]), lengths[firsts[start]]) for start, stop in cuts(firsts, lengths)]
+        found = cuts(firsts, lengths, cost)
+        pieces = [Piece(sorted(firsts[start:stop]), lengths[firsts[start]]) for start, stop in found]
     spared = len(lengths) * width - sum(len(piece.rows) * piece.width for piece in pieces)
-    return pieces if spared >= PASS * len(pieces) else []
+    return pieces if spared >= cost * len(pieces) else []
 
 
-def cuts(order: Sequence[int], lengths: Sequence[int]) -> list[tuple[int, int]]:
-    """Where to cut rows in falling order of length, so that columns read and passes cost least together."""
+def cuts(order: Sequence[int], lengths: Sequence[int], cost: int) -> list[tuple[int, int]]:
+    """Where to cut rows in falling order of length, so that columns read and passes (``cost`` each) are fewest."""
     best, last = [0], [0]
     for stop in range(1, len(order) + 1):
-        costs = [best[start] + (stop - start) * lengths[order[start]] + PASS for start in range(stop)]
+        costs = [best[start] + (stop - start) * lengths[order[start]] + cost for start in range(stop)]
         best.append(min(costs))
         last.append(costs.index(best[-1]))
     found, stop = [], len(order)

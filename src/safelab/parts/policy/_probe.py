@@ -26,7 +26,7 @@ from safelab.parts.policy._reading import CausalReader
 from safelab.parts.policy._static_cache import Reserved
 from safelab.pretrained.load import FAULTS, reason_of
 from safelab.pretrained.ordinary import ordinary_tokens
-from safelab.pretrained.ways import LONG, SHORT, TOLERATED, WRITTEN, error_of
+from safelab.pretrained.ragged.ways import LONG, SHORT, TOLERATED, WRITTEN, error_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from safelab.parts.policy._vocabulary import (
     vocabulary_of,
 )
 from safelab.pretrained.heads import backbone
-from safelab.pretrained.layout import layout_of, on_device
-from safelab.pretrained.stream import Way, positions_read, read_stream
+from safelab.pretrained.ragged.layout import layout_of, on_device
+from safelab.pretrained.ragged.stream import Way, positions_read, read_stream
 from safelab.types import TokenStats, flat_sequences
 
 

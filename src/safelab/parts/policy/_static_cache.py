@@ -31,12 +31,14 @@ class Reserved:
         room: columns of the longest prompt and response together, so that the shape depends on no batch.
         decoding: how the pass of a single token is made: as it is (``static``), recorded as a graph on a GPU
             (``captured``), or compiled, and on a GPU then recorded too (``compiled``).
+        packing: as ``Growing.packing``.
     """
 
-    def __init__(self, module: Any, room: int, decoding: Decoding) -> None:
+    def __init__(self, module: Any, room: int, decoding: Decoding, *, packing: bool = True) -> None:
         self.module = module
         self.room = room
         self.decoding = decoding
+        self.packing = packing
         self._rows = 0
         self._caches: dict[int, Any] = {}
         self.one_token: Any = forward
@@ -116,8 +118,8 @@ class ReservedReading:
 
         module, width = self._reserved.module, ids.shape[1]
         mask = self._mask[:, :width]
-        if all(type(layer) is StaticLayer for layer in self._cache.layers):
-            pieces = pieces_of(mask.sum(dim=1).tolist(), self._alike, width, ragged=True)
+        if self._reserved.packing and all(type(layer) is StaticLayer for layer in self._cache.layers):
+            pieces = pieces_of(mask.sum(dim=1).tolist(), self._alike, width, ragged=True, device=ids.device)
             if pieces:
                 return read_in_pieces(module, self._cache, ids, mask, positions, pieces, self._alike)
         return forward(module, ids, self._mask, positions, self._cache)

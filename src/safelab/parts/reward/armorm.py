@@ -26,8 +26,8 @@ from safelab.parts.reward._batches import by_length
 from safelab.pretrained.adapters import refuse_adapter
 from safelab.pretrained.limits import check_reach
 from safelab.pretrained.load import Source, tokenizer_of, weights_of
-from safelab.pretrained.row_states import RowReader
-from safelab.pretrained.ways import way_of
+from safelab.pretrained.ragged.row_states import RowReader
+from safelab.pretrained.ragged.ways import way_of
 from safelab.pretrained.whole import check_rows
 
 

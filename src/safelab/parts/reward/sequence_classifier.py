@@ -21,8 +21,8 @@ from safelab.pretrained.adapters import classifier, with_tokenizer
 from safelab.pretrained.limits import check_reach
 from safelab.pretrained.load import Source, tokenizer_of
 from safelab.pretrained.padding import check_padding
-from safelab.pretrained.row_states import RowReader
-from safelab.pretrained.ways import reader_of
+from safelab.pretrained.ragged.row_states import RowReader
+from safelab.pretrained.ragged.ways import reader_of
 from safelab.pretrained.whole import check_rows
 
 

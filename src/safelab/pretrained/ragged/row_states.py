@@ -14,8 +14,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from safelab.pretrained.heads import backbone, head_of
-from safelab.pretrained.layout import lay_out
-from safelab.pretrained.stream import Way, read_stream
+from safelab.pretrained.ragged.layout import lay_out
+from safelab.pretrained.ragged.stream import Way, read_stream
 
 Tokens = Sequence[int]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from safelab.pretrained.layout import Segment, layout_of
+from safelab.pretrained.ragged.layout import Segment, layout_of
 
 PROMPTS = [[1, 2, 3], [4], [4], [4], [5, 6]]
 RESPONSES = [[7, 8], [9], [10, 11, 12], [13], [14, 15]]

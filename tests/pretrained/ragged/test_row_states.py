@@ -9,8 +9,8 @@ import transformers
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
 from safelab.pretrained.heads import backbone
-from safelab.pretrained.row_states import begun_alike, neighbours, until_last_other
-from safelab.pretrained.ways import is_random, reader_of, way_of
+from safelab.pretrained.ragged.row_states import begun_alike, neighbours, until_last_other
+from safelab.pretrained.ragged.ways import is_random, reader_of, way_of
 from support.architectures import OWN, SIZES, tokenizer
 
 QUIET = {"attn_pdrop": 0.0, "embd_pdrop": 0.0, "resid_pdrop": 0.0}

@@ -18,9 +18,9 @@ from torch import Tensor
 from safelab.pretrained.heads import backbone, head_is_plain
 from safelab.pretrained.load import FAULTS
 from safelab.pretrained.ordinary import ordinary_tokens
-from safelab.pretrained.packed_attention import NAME, register, tells_windows
-from safelab.pretrained.row_states import RowReader, Tokens
-from safelab.pretrained.stream import Way
+from safelab.pretrained.ragged.attention import NAME, register, tells_windows
+from safelab.pretrained.ragged.row_states import RowReader, Tokens
+from safelab.pretrained.ragged.stream import Way
 
 LONG, SHORT, WRITTEN = 9, 3, 5
 """Tokens of both prompts, and of what follows each."""

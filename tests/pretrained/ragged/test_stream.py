@@ -6,9 +6,10 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from safelab.pretrained.layout import layout_of
-from safelab.pretrained.packed_attention import NAME, alike, blocks_of, register
-from safelab.pretrained.stream import positions_read, read_stream
+from safelab.pretrained.ragged.attention import NAME, register
+from safelab.pretrained.ragged.blocks import alike, blocks_of
+from safelab.pretrained.ragged.layout import layout_of
+from safelab.pretrained.ragged.stream import positions_read, read_stream
 
 SIZE = {
     "vocab_size": 97, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -87,17 +88,22 @@ def test_a_stream_has_no_padding_and_rows_of_like_length_have_little() -> None:
 def test_blocks_hold_every_token_once() -> None:
     prompt_ids, prompt_mask, _, mask = rows()
     layout = layout_of(prompt_ids, prompt_mask, mask, share=True)
-    made = blocks_of(layout.segments, torch.device("cpu"))
+    made = blocks_of(layout.segments, torch.device("cpu"), 1.1)
     assert sorted(made.back.tolist()) == sorted(set(made.back.tolist()))
-    assert torch.cat([block.queries.flatten() for block in made.blocks])[made.back].tolist() == list(range(len(layout)))
-    assert all(len({bool(s.prefix) for s in group}) == 1 for group in alike(layout.segments))
+    assert made.queries[made.back].tolist() == list(range(len(layout)))
+    stream = torch.arange(len(layout))
+    assert made.in_stream(made.as_queries(stream)).tolist() == stream.tolist()
+    seen = [set(row.tolist()) for batch in made.as_keys(stream) for row in batch]
+    segments = [segment for group in alike(layout.segments, 1.1) for segment in group]
+    assert seen == [set(segment.keys().tolist()) for segment in segments]
+    assert all(len({bool(s.prefix) for s in group}) == 1 for group in alike(layout.segments, 1.1))
 
 
 def test_an_argument_that_changes_attention_is_refused() -> None:
-    from safelab.pretrained.packed_attention import attention
+    from safelab.pretrained.ragged.attention import attention
 
     prompt_ids, prompt_mask, _, mask = rows()
-    blocks = blocks_of(layout_of(prompt_ids, prompt_mask, mask, share=False).segments, torch.device("cpu"))
+    blocks = blocks_of(layout_of(prompt_ids, prompt_mask, mask, share=False).segments, torch.device("cpu"), 1.1)
     q = torch.zeros(1, 2, int(prompt_mask.sum() + mask.sum()), 4)
     with pytest.raises(NotImplementedError, match="knows no softcap"):
         attention(None, q, q, q, None, blocks=blocks, softcap=30.0)

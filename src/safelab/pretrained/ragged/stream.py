@@ -7,8 +7,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from safelab.pretrained.layout import Layout
-from safelab.pretrained.packed_attention import alike, arguments, blocks_of
+from safelab.pretrained.ragged.attention import arguments, has_flash
+from safelab.pretrained.ragged.blocks import alike, blocks_of
+from safelab.pretrained.ragged.layout import Layout
 
 Way = Literal["padded", "rows", "stream"]
 """How a model reads ragged rows.
@@ -17,6 +18,10 @@ Way = Literal["padded", "rows", "stream"]
 - ``rows``: in order of length, a few batches of rows of like length, padded on the right only. For any causal model.
 - ``stream``: one row behind the other, without padding. For a model whose attention can be replaced.
 """
+
+
+SPARE = 1.25
+"""See ``blocks.alike``: what is computed for padding grows with a length, one pass more costs all its launches."""
 
 
 def read_stream(
@@ -31,7 +36,17 @@ def read_stream(
         way: ``stream``, or ``rows``, which knows no shared prompts.
         dtype: of the model's weights.
     """
+    length = length_of_all(layout)
+    if length is not None and not has_flash(ids.device, dtype):
+        states: Tensor = body(input_ids=ids.view(-1, length), use_cache=False).last_hidden_state
+        return states.flatten(0, 1)
     return one_pass(body, ids, layout, dtype) if way == "stream" else row_passes(body, ids, layout)
+
+
+def length_of_all(layout: Layout) -> int | None:
+    """Of rows of one length, none of which shares a prompt: they are a batch as they stand."""
+    lengths = {segment.length for segment in layout.segments}
+    return lengths.pop() if len(lengths) == 1 and not any(segment.prefix for segment in layout.segments) else None
 
 
 def one_pass(
@@ -52,20 +67,21 @@ def one_pass(
 
 def row_passes(body: Callable[..., Any], ids: Int[Tensor, "n"], layout: Layout) -> Float[Tensor, "n d"]:
     """A pass for each length, roughly. Causality hides the padding on the right, so that no mask is needed."""
-    made = blocks_of(layout.segments, ids.device)
-    states = [
-        body(
-            input_ids=ids[block.queries],
-            position_ids=torch.arange(block.queries.shape[1], device=ids.device).expand_as(block.queries),
-            use_cache=False,
-        ).last_hidden_state.flatten(0, 1)
-        for block in made.blocks
-    ]
-    return torch.cat(states)[made.back]
+    made = blocks_of(layout.segments, ids.device, SPARE)
+    return made.in_stream(
+        [
+            body(
+                input_ids=batch,
+                position_ids=torch.arange(batch.shape[1], device=ids.device).expand_as(batch),
+                use_cache=False,
+            ).last_hidden_state
+            for batch in made.as_queries(ids)
+        ]
+    )
 
 
 def positions_read(layout: Layout, way: Way) -> int:
     """How many positions go through the model's layers, padding included."""
     if way == "stream":
         return len(layout)
-    return sum(len(group) * max(segment.length for segment in group) for group in alike(layout.segments))
+    return sum(len(group) * max(segment.length for segment in group) for group in alike(layout.segments, SPARE))

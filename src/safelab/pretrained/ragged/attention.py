@@ -7,23 +7,23 @@ arguments of the forward pass that it does not know itself. So a model is told o
 this is torch's attention as ``transformers`` calls it, for decoding.
 
 - In half precision on a GPU: torch's flash attention for rows of unequal length, one call.
-- Elsewhere: the segments in blocks of like length, padded on the right, where causality hides the padding.
+- Elsewhere: the segments in blocks of like length, see ``blocks``.
 
 Ref: Dao 2023, arXiv 2307.08691.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from safelab.pretrained.layout import Layout, Places, Segment, on_device
+from safelab.pretrained.ragged.blocks import Blocks, blocks_of
+from safelab.pretrained.ragged.layout import Layout, on_device
 
 NAME = "safelab"
 """Under which ``transformers`` knows this attention."""
@@ -31,46 +31,14 @@ NAME = "safelab"
 KNOWN = {"sliding_window", "is_causal", "use_cache", "position_ids", "output_attentions", "output_hidden_states"}
 """Arguments that a model may hand on beside ours. Another that is set (a cap, a sink) changes what attention is."""
 
-SPARE, ROOM = 1.25, 8
-"""The longest segment of a block is at most so many times as long as its shortest, plus so many tokens."""
-
-
-@dataclass(frozen=True, slots=True)
-class Block:
-    """Segments of like length as a padded batch: the places of its queries and keys in the stream.
-
-    ``prefix``: keys before the first query's own; None if none has any.
-    """
-
-    queries: Int[Tensor, "n q"]
-    keys: Int[Tensor, "n k"]
-    prefix: Int[Tensor, "n"] | None
-
-    def visible(self, window: int | None) -> Bool[Tensor, "*n1 q k"] | None:
-        """Which keys a query sees: up to its own, and none further back than ``window``; None for all up to its own."""
-        unbounded = window is None or window >= self.keys.shape[1]
-        if self.prefix is None and unbounded:
-            return None
-        key = torch.arange(self.keys.shape[1], device=self.keys.device)
-        own = torch.arange(self.queries.shape[1], device=self.keys.device)[:, None]
-        if self.prefix is not None:
-            own = own + self.prefix[:, None, None, None]
-        seen = key <= own
-        return seen if window is None or unbounded else seen & (key > own - window)
-
-
-@dataclass(frozen=True, slots=True)
-class Blocks:
-    """All segments of a stream, and where among the blocks' outputs that of each token of the stream is."""
-
-    blocks: tuple[Block, ...]
-    back: Int[Tensor, "n"]
+SPARE = 1.1
+"""See ``blocks.alike``: what is computed for padding grows with the square of a length, one call more costs little."""
 
 
 def arguments(layout: Layout, device: torch.device, dtype: torch.dtype) -> dict[str, Any]:
     """What the forward pass of a model is given besides tokens and positions, so that its attention knows the rows."""
     if not has_flash(device, dtype):
-        return {"blocks": blocks_of(layout.segments, device)}
+        return {"blocks": blocks_of(layout.segments, device, SPARE)}
     queries = np.cumsum([0, *(segment.length for segment in layout.segments)])
     keys = np.cumsum([0, *(segment.seen for segment in layout.segments)])
     shared = any(segment.prefix for segment in layout.segments)
@@ -199,50 +167,15 @@ def by_blocks(
     if (groups := q.shape[1] // k.shape[1]) > 1:
         k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
     outputs = []
-    for block in blocks.blocks:
-        queries, keys, values = (
-            states[places].transpose(1, 2) for states, places in ((q, block.queries), (k, block.keys), (v, block.keys))
-        )
-        mask = block.visible(window)
+    batches = zip(blocks.blocks, blocks.as_queries(q), blocks.as_keys(k), blocks.as_keys(v), strict=True)
+    for block, *states in batches:
+        queries, keys, values = (each.transpose(1, 2) for each in states)
+        mask = block.visible(window, q.device)
         output = scaled_dot_product_attention(
             queries, keys, values, attn_mask=mask, is_causal=mask is None, scale=scaling
         )  # fmt: skip
-        outputs.append(output.transpose(1, 2).flatten(0, 1))
-    return torch.cat(outputs)[blocks.back]
-
-
-def blocks_of(segments: Sequence[Segment], device: torch.device) -> Blocks:
-    """The segments in blocks of like length."""
-    arrays: list[Places] = []
-    offset = 0
-    back = np.empty(sum(segment.length for segment in segments), dtype=np.int64)
-    for group in alike(segments):
-        width, seen = max(segment.length for segment in group), max(segment.seen for segment in group)
-        # What is repeated to fill a row up stands behind its last token, where no query that counts looks.
-        queries = [np.pad(segment.keys()[segment.prefix :], (0, width - segment.length), "edge") for segment in group]
-        keys = [np.pad(segment.keys(), (0, seen - segment.seen), "edge") for segment in group]
-        prefix = [segment.prefix for segment in group]
-        arrays += [np.stack(queries), np.stack(keys), np.asarray(prefix if any(prefix) else [], dtype=np.int64)]
-        for number, segment in enumerate(group):
-            own = np.arange(segment.length)
-            back[segment.start + own] = offset + number * width + own
-        offset += width * len(group)
-    *places, order = on_device(device, *arrays, back)
-    threes = zip(places[::3], places[1::3], places[2::3], strict=True)
-    return Blocks(tuple(Block(q, k, prefix if len(prefix) else None) for q, k, prefix in threes), order)
-
-
-def alike(segments: Sequence[Segment]) -> Iterator[list[Segment]]:
-    """Segments in order of what they see, cut where the lengths grow apart; those with a prefix by themselves."""
-    for prefixed in (False, True):
-        group: list[Segment] = []
-        for segment in sorted((s for s in segments if bool(s.prefix) == prefixed), key=lambda s: (s.seen, s.length)):
-            if group and segment.seen > SPARE * group[0].seen + ROOM:
-                yield group
-                group = []
-            group.append(segment)
-        if group:
-            yield group
+        outputs.append(output.transpose(1, 2))
+    return blocks.in_stream(outputs)
 
 
 def register() -> None:
