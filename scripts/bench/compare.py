@@ -1,7 +1,7 @@
 """What became slower by more than a tenth: update, decoding and memory against the stored ``baseline.json``.
 
     make bench
-    .venv/bin/python -m scripts.bench.compare [--rounds 9] [--setting NAME ...] [--write]
+    .venv/bin/python -m scripts.bench.compare [--rounds 8] [--setting NAME ...] [--write]
 
 Times do not travel from machine to machine, so every measure is a ratio to the floor in the same run: ``update`` and
 ``decoding`` on ``scripts.bench.update``'s settings over ``scripts.bench.floor``; ``memory``, the most that the
@@ -39,7 +39,7 @@ WORK = {"update, ppo": ("ppo", "floor"), "update, safe": ("safe", "floor"), "dec
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, then compare or write; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--setting", action="append", choices=[*update.settings(), "memory"], help="only these")
     parser.add_argument("--write", action="store_true", help="store a new baseline")
     flags = parser.parse_args(arguments)

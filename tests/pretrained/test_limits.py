@@ -5,7 +5,9 @@ import torch
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
+    Gemma3TextConfig,
     LlamaConfig,
+    LlamaForCausalLM,
     RobertaConfig,
     RobertaForSequenceClassification,
 )
@@ -65,6 +67,40 @@ def test_what_a_model_with_rotary_positions_was_made_for(changes: dict, limit: i
     config = LlamaConfig(**{**SIZES, **OWN["LlamaConfig"], **changes})
     assert (trained_at(config), positions_of(config)) == (limit, None)
     assert trained_at(BertConfig(**SMALL)) is None
+
+
+def long_rope(original: int) -> dict:
+    factors = {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+    return {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": original, **factors}
+
+
+DYNAMIC = {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}
+
+
+@pytest.mark.parametrize(("rope", "limit"), [(long_rope(16), 16), (DYNAMIC, 64)])
+def test_where_a_rotation_grows_with_the_longest_row_the_original_length_is_the_limit(rope: dict, limit: int) -> None:
+    torch.manual_seed(0)
+    changes = {"rope_parameters": rope, "initializer_range": 0.3}  # of weights that let a token depend on others
+    model = LlamaForCausalLM(LlamaConfig(**{**SIZES, **OWN["LlamaConfig"], **changes})).eval()
+    assert positions_of(model.config) == limit
+    row = torch.randint(5, 60, (1, 10))
+
+    @torch.no_grad()
+    def beside(length: int) -> torch.Tensor:
+        both = torch.cat([torch.nn.functional.pad(row, (0, length - 10)), torch.randint(5, 60, (1, length))])
+        return model(input_ids=both, use_cache=False).logits[0, :10]
+
+    with torch.no_grad():
+        alone = model(input_ids=row, use_cache=False).logits[0]
+    assert torch.allclose(beside(limit), alone, atol=1e-4)
+    assert (beside(2 * limit) - alone).abs().max() > 0.05
+
+
+def test_a_rotation_that_grows_in_some_layers_is_a_limit_too() -> None:
+    full = {**DYNAMIC, "original_max_position_embeddings": 32}
+    plain = {"rope_type": "default", "rope_theta": 1e4}
+    config = Gemma3TextConfig(rope_parameters={"sliding_attention": plain, "full_attention": full})
+    assert positions_of(config) == 32
 
 
 def test_more_is_told_with_what_fits() -> None:

@@ -1,5 +1,7 @@
 """How many tokens a model has positions for."""
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from safelab.errors import ConfigError
@@ -9,6 +11,11 @@ NAMES = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
 
 ROTARY = ("rope_parameters", "rope_scaling", "rope_theta")
 """Of what a configuration with rotary positions has."""
+
+GROWING = ("dynamic", "longrope")
+"""Kinds of rotation that change for every row of a pass as soon as one is longer than the original length. Beyond it a
+row's probabilities would depend on its neighbours, and those of a rollout, which grows, would not be those of training.
+"""
 
 OFFSET = {
     "roberta",
@@ -26,10 +33,13 @@ OFFSET = {
 def positions_of(config: Any) -> int | None:
     """The longest sequence, in tokens, of a model that looks its positions up in a table; else None.
 
-    Rotary positions are computed, as many as there are tokens, and so are relative ones: see ``trained_at``.
+    Rotary positions are computed, as many as there are tokens, and so are relative ones: see ``trained_at``. Where the
+    rotation itself grows (``GROWING``), what is read alike for all rows is the limit.
     """
-    if getattr(config, "position_biased_input", True) is False or is_rotary(config):
+    if getattr(config, "position_biased_input", True) is False:
         return None
+    if is_rotary(config):
+        return min(filter(None, map(partial(_before_growth, config), _rotations(config))), default=None)
     limit = _limit(config)
     if limit is not None and getattr(config, "model_type", None) in OFFSET:
         limit -= (config.pad_token_id or 0) + 1
@@ -43,7 +53,7 @@ def trained_at(config: Any) -> int | None:
     kind), the stretched length counts.
     """
     limit = _limit(config) if is_rotary(config) else None
-    scaling = getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+    scaling = _scaling(config)
     factor, original = scaling.get("factor"), scaling.get("original_max_position_embeddings")
     if limit is not None and isinstance(factor, (int, float)):
         limit = max(limit, int(factor * (original if isinstance(original, int) else limit)))
@@ -68,6 +78,26 @@ def beyond(keys: str, asked: int, path: str, limit: int | None, remedy: str) -> 
 def is_rotary(config: Any) -> bool:
     """Whether positions are rotations."""
     return any(getattr(config, name, None) for name in ROTARY)
+
+
+def _scaling(config: Any) -> Mapping[str, Any]:
+    """What a configuration says of its rotation; some say it for each kind of layer."""
+    return getattr(config, "rope_parameters", None) or getattr(config, "rope_scaling", None) or {}
+
+
+def _rotations(config: Any) -> list[Mapping[str, Any]]:
+    scaling = _scaling(config)
+    return [scaling, *(kind for kind in scaling.values() if isinstance(kind, Mapping))]
+
+
+def _before_growth(config: Any, rotation: Mapping[str, Any]) -> int | None:
+    """The length up to which a rotation is the same for all rows; None if it always is."""
+    if rotation.get("rope_type", rotation.get("type")) not in GROWING:
+        return None
+    original = rotation.get("original_max_position_embeddings") or getattr(
+        config, "original_max_position_embeddings", None
+    )
+    return original if isinstance(original, int) else _limit(config)
 
 
 def _limit(config: Any) -> int | None:
