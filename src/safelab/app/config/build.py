@@ -17,7 +17,7 @@ from safelab.errors import ConfigError, DataError, nearest
 from safelab.plugins import build_option, describe, faults
 from safelab.runlog.flat import leaves
 from safelab.training.components import Components
-from safelab.training.fit import built_misfit, check_length, misfits
+from safelab.training.fit import built_misfit, check_length, check_models, misfits
 from safelab.training.settings import Settings
 from safelab.training.stages import prompts_per_rollout
 from safelab.world.options import WorldOptions
@@ -77,6 +77,7 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
             context = replace(context, reading=reading_of(made["reward"]) | reading_of(made["evaluator"]))
         if group == "policy":
             check_length(config, made["policy"].positions)
+            check_models(made["policy"])
     parts = Components(settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **made)
     if reads_padding(parts):
         parts.policy.keep_padding()
