@@ -97,9 +97,9 @@ def test_where_a_rotation_grows_with_the_longest_row_the_original_length_is_the_
 
 
 def test_a_rotation_that_grows_in_some_layers_is_a_limit_too() -> None:
-    full = {**DYNAMIC, "original_max_position_embeddings": 32}
     plain = {"rope_type": "default", "rope_theta": 1e4}
-    config = Gemma3TextConfig(rope_parameters={"sliding_attention": plain, "full_attention": full})
+    rope = {"sliding_attention": plain, "full_attention": DYNAMIC}
+    config = Gemma3TextConfig(rope_parameters=rope, max_position_embeddings=32)
     assert positions_of(config) == 32
 
 

@@ -1,7 +1,6 @@
 """How many tokens a model has positions for."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from safelab.errors import ConfigError
@@ -11,11 +10,6 @@ NAMES = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len")
 
 ROTARY = ("rope_parameters", "rope_scaling", "rope_theta")
 """Of what a configuration with rotary positions has."""
-
-GROWING = ("dynamic", "longrope")
-"""Kinds of rotation that change for every row of a pass as soon as one is longer than the original length. Beyond it a
-row's probabilities would depend on its neighbours, and those of a rollout, which grows, would not be those of training.
-"""
 
 OFFSET = {
     "roberta",
@@ -33,13 +27,16 @@ OFFSET = {
 def positions_of(config: Any) -> int | None:
     """The longest sequence, in tokens, of a model that looks its positions up in a table; else None.
 
-    Rotary positions are computed, as many as there are tokens, and so are relative ones: see ``trained_at``. Where the
-    rotation itself grows (``GROWING``), what is read alike for all rows is the limit.
+    Rotary positions are computed, as many as there are tokens, and so are relative ones: see ``trained_at``. But some
+    kinds of rotation change for every row of a pass as soon as one is longer than an original length: beyond it a row's
+    probabilities would depend on its neighbours, and those of a rollout, which grows, would not be those of training.
+    There that length is the limit.
     """
     if getattr(config, "position_biased_input", True) is False:
         return None
     if is_rotary(config):
-        return min(filter(None, map(partial(_before_growth, config), _rotations(config))), default=None)
+        limits = [length for rotation in _rotations(config) if (length := _before_growth(config, rotation))]
+        return min(limits, default=None)
     limit = _limit(config)
     if limit is not None and getattr(config, "model_type", None) in OFFSET:
         limit -= (config.pad_token_id or 0) + 1
@@ -92,12 +89,13 @@ def _rotations(config: Any) -> list[Mapping[str, Any]]:
 
 def _before_growth(config: Any, rotation: Mapping[str, Any]) -> int | None:
     """The length up to which a rotation is the same for all rows; None if it always is."""
-    if rotation.get("rope_type", rotation.get("type")) not in GROWING:
-        return None
-    original = rotation.get("original_max_position_embeddings") or getattr(
-        config, "original_max_position_embeddings", None
-    )
-    return original if isinstance(original, int) else _limit(config)
+    kind = rotation.get("rope_type", rotation.get("type"))
+    if kind == "longrope":
+        original: int | None = rotation.get("original_max_position_embeddings") or getattr(
+            config, "original_max_position_embeddings", None
+        )
+        return original or _limit(config)
+    return _limit(config) if kind == "dynamic" else None
 
 
 def _limit(config: Any) -> int | None:
