@@ -45,7 +45,7 @@ def test_the_shipped_sweeper_maximises_and_wants_its_package() -> None:
     words = ["hydra/sweeper=optuna", "optimizer.lr=interval(1e-5,1e-3)"]  # the plugin's own name stands for ours
     with (
         opened() as hydra,
-        pytest.raises(ConfigError, match=r"needs Optuna's sweeper: pip install 'safelab\[optuna\]'"),
+        pytest.raises(ConfigError, match=r"needs Optuna's sweeper: pip install '\./safelab\[optuna\]'"),
     ):
         compose(hydra, words, multirun=True)
 

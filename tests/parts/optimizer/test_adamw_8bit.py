@@ -62,7 +62,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_without_the_library_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bitsandbytes", None)
-    with pytest.raises(ConfigError, match=r"bitsandbytes does not load .*pip install 'safelab\[eight_bit\]'"):
+    with pytest.raises(ConfigError, match=r"bitsandbytes does not load .*pip install '\./safelab\[eight_bit\]'"):
         build_option("optimizer", OPTIONS, context())
 
 

@@ -158,7 +158,9 @@ def test_a_cache_that_does_not_forget_ends_the_run(stand_in: list[LLM], monkeypa
 
 def test_without_vllm_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "vllm", None)
-    with pytest.raises(ConfigError, match=r"rollout\.name must be hf here, got vllm: .*pip install 'safelab\[vllm\]'"):
+    with pytest.raises(
+        ConfigError, match=r"rollout\.name must be hf here, got vllm: .*pip install '\./safelab\[vllm\]'"
+    ):
         built(tiny_policy())
 
 

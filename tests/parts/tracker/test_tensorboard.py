@@ -70,5 +70,5 @@ def test_without_the_package_the_line_that_installs_it_is_told(monkeypatch: pyte
         return real(name, *rest)
 
     monkeypatch.setattr(builtins, "__import__", missing)
-    with pytest.raises(ConfigError, match=r"pip install 'safelab\[tensorboard\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\./safelab\[tensorboard\]'"):
         option().build(None)

@@ -80,7 +80,7 @@ def test_a_run_that_goes_on_takes_the_place_of_what_was_shown(trackio: Standin, 
 
 def test_without_the_package_the_line_that_installs_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "trackio", None)  # what Python takes for a module that is not there
-    with pytest.raises(ConfigError, match=r"pip install 'safelab\[trackio\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '\./safelab\[trackio\]'"):
         option().build(None)
 
 

@@ -83,6 +83,9 @@ def test_who_differs_from_the_baseline_and_in_what() -> None:
     assert not_alike_said("abc", "b", rows)[0].startswith("a and c do not have the same reward as b (")
 
 
-@pytest.mark.parametrize("key", ["objective__clip", "reward__batch_size", "data__seed", "policy__device"])
+@pytest.mark.parametrize(
+    "key",
+    ["objective__clip", "reward__batch_size", "data__seed", "policy__device", "policy__packing", "policy__compile"],
+)
 def test_what_makes_no_difference_is_not_said(key: str) -> None:
     assert not_alike_said("abc", "a", differing(**{key: ("1", "2", "3")})) == []

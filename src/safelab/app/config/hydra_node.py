@@ -69,7 +69,7 @@ def check_hydra_node(node: Any, *, many: bool) -> None:
         known = [f"{plugin.__module__}.{plugin.__qualname__}" for plugin in Plugins.instance().discover(kind)]
         target = node[key].get("_target_") if hasattr(node[key], "get") else node[key]
         if target not in known and str(target).endswith(".OptunaSweeper"):
-            raise ConfigError("hydra/sweeper=search needs Optuna's sweeper: pip install 'safelab[optuna]'")
+            raise ConfigError("hydra/sweeper=search needs Optuna's sweeper: pip install './safelab[optuna]'")
         if target not in known:
             said = nearest(str(target), known)
             raise ConfigError(f"hydra.{key}._target_ must be an installed {key}, got {target!r}: {said}")

@@ -36,7 +36,7 @@ class AdamW8bit(Adam):
         except (ImportError, OSError) as error:  # the latter: its native library does not fit the machine
             raise ConfigError(
                 f"optimizer.name must be adamw here, got adamw_8bit: bitsandbytes does not load ({error}); "
-                "pip install 'safelab[eight_bit]'"
+                "pip install './safelab[eight_bit]'"
             ) from error
         made: Callable[..., torch.optim.Optimizer] = AdamW8bit
         return made

@@ -76,13 +76,13 @@ def check_usable(context: Context) -> None:
         from vllm.platforms import current_platform
     except ImportError as error:
         raise ConfigError(
-            f"rollout.name must be hf here, got vllm: vLLM does not load ({error}); pip install 'safelab[vllm]'"
+            f"rollout.name must be hf here, got vllm: vLLM does not load ({error}); pip install './safelab[vllm]'"
         ) from error
     version = tuple(int(part) for part in re.findall(r"\d+", vllm.__version__)[:2])
     if not FIRST_KNOWN <= version < FIRST_UNKNOWN:
         raise ConfigError(
             f"rollout=vllm must have vllm>=0.29,<0.33, whose interface it knows, got {vllm.__version__}: "
-            "pip install 'safelab[vllm]'"
+            "pip install './safelab[vllm]'"
         )
     if context.device.type != current_platform.device_type or context.device.index not in (None, 0):
         raise ConfigError(

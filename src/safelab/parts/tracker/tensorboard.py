@@ -76,6 +76,6 @@ def _writer() -> "type[SummaryWriter]":
     except ImportError as error:
         raise ConfigError(
             f"tracker.name must be an option whose package is installed, got tensorboard, which does not load "
-            f"({error}); pip install 'safelab[tensorboard]'"
+            f"({error}); pip install './safelab[tensorboard]'"
         ) from error
     return SummaryWriter

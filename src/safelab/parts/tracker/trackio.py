@@ -88,6 +88,6 @@ def _trackio() -> Any:
     except ImportError as error:
         raise ConfigError(
             f"tracker.name must be an option whose package is installed, got trackio, which does not load ({error}); "
-            "pip install 'safelab[trackio]'"
+            "pip install './safelab[trackio]'"
         ) from error
     return trackio

@@ -16,7 +16,17 @@ SAME_FOR_ALL: Mapping[str, str] = {
 }
 """Groups of the configuration in which arms that are compared should not differ, and what is then not the same."""
 
-MOVES_NOTHING = ("batch_size", "device", "dtype", "timeout_s", "seed")
+MOVES_NOTHING = (
+    "attention",
+    "batch_size",
+    "compile",
+    "device",
+    "dtype",
+    "gradient_checkpointing",
+    "packing",
+    "timeout_s",
+    "seed",
+)
 """Last parts of keys of these groups that change how and not what is computed, or go with the run's seed."""
 
 KEYS = 3
