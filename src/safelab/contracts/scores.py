@@ -101,7 +101,10 @@ def _number(who: str, value: Any, prompt: str, failure: type[RunFailed]) -> floa
     size: Any = abs(single) if isinstance(single, Real) else math.nan
     if size <= LARGEST:
         return float(single)
-    large = LARGEST < size < math.inf
-    rule = f"numbers of at most {LARGEST:.3g} (float32)" if large else "finite numbers"
+    rule = "finite numbers"
+    if LARGEST < size < math.inf:
+        rule = f"numbers of at most {LARGEST:.3g} (float32)"
+    elif isinstance(value, Sized) and not isinstance(value, str | bytes):
+        rule = "one number per response"
     skipped = ": no reward is left out here, so give a number where it does not apply" if value is None else ""
     raise failure(f"{who} must return {rule}, got {shown(value)} for {prompt[:80]!r}{skipped}")

@@ -1,5 +1,6 @@
 """What a dry run foretells is what a run has: counts exactly, activations within 15 %."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -78,8 +79,12 @@ def test_another_engine_is_told_beside_the_peak_and_takes_the_cache_out_of_it(
     lines = capsys.readouterr().out.splitlines()
     assert f"  {'the engine, beside that peak'.ljust(34)} {said}" in lines
     assert f"  {'key-value cache (sampling)'.ljust(34)} 0.00" in lines
+    absent = "note: vLLM is not installed here: a run would be refused; pip install './safelab[vllm]'"
+    assert (absent in lines) == (find_spec("vllm") is None)
     assert main([*command, "rollout=hf"]) == 0
-    assert "the engine" not in capsys.readouterr().out
+    without = capsys.readouterr().out
+    assert "the engine" not in without
+    assert "vLLM" not in without
 
 
 def test_the_batch_table_is_what_a_run_does(tmp_path: Path) -> None:

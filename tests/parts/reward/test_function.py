@@ -89,7 +89,7 @@ GOOD = {
     "tuple": (2, np.float32(3)),
 }
 ODD = {
-    "two_columns": (np.zeros((2, 2)), "finite numbers, got array"),
+    "two_columns": (np.zeros((2, 2)), "one number per response, got array"),
     "above_float32": ([0.0, 1e39], r"numbers of at most 3.4e\+38 \(float32\), got 1e\+39 for 'a long prompt'"),
     "beyond_float": ([10**400, 0], "numbers of at most"),
     "none": (None, "a list of one number per response, got None"),

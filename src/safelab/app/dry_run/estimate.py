@@ -6,6 +6,7 @@ No weights are loaded, and nothing is fetched.
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -91,6 +92,8 @@ def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> i
     print(f"({MORE_ON_A_CPU})")
     if said := length_note(config, trained_at(shape), longest.prompt):
         print(f"\nnote: {said}")
+    if found.engine and find_spec("vllm") is None:
+        print("\nnote: vLLM is not installed here: a run would be refused; pip install './safelab[vllm]'")
     return 0
 
 
