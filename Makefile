@@ -38,7 +38,7 @@ demo: setup  ## train SAFE against PPO on three seeds and write the comparison
 quick: setup  ## run the tests of parts and formulas, in a minute or two: for while you edit
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(QUICK)
 
-test: setup  ## run all tests but four long tutorials
+test: setup  ## run all tests but six long tutorials and notebooks
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 tutorials: setup  ## run every tutorial and notebook as it stands, the long ones too

@@ -16,7 +16,6 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
 WAYS = ("dynamic", "static", "compiled")
 PROMPT, RESPONSE = (133, 512), (37, 128)
@@ -77,16 +76,19 @@ def ragged(module: Any, flags: argparse.Namespace) -> None:
     import torch
 
     from safelab.maths.seeds import row_seeds
-    from safelab.parts.policy import _prefill
     from safelab.parts.policy._decoding import sample
     from safelab.parts.policy._growing_cache import Growing
     from safelab.parts.policy._static_cache import Reserved
     from scripts.bench.update import timed
 
     room = PROMPT[1] + RESPONSE[1]
-    memories = {way: Reserved(module, room, way) for way in flags.ways if way != "dynamic"}
-    memories["dynamic"] = Growing(module)
     rates: dict[str, list[float]] = {f"{way} {kind}": [] for way in flags.ways for kind in ("whole", "leaving")}
+    memories = {}
+    for name in rates:
+        way, kind = name.split()
+        packing = kind == "leaving"
+        grows = way == "dynamic"
+        memories[name] = Growing(module, packing) if grows else Reserved(module, room, way, packing=packing)
     draw = random.Random(0)
     alike = [row - row % flags.group for row in range(flags.rows)]
     for number in range(flags.rounds + 1):
@@ -94,14 +96,12 @@ def ragged(module: Any, flags: argparse.Namespace) -> None:
         ids, mask = prompts_of(prompts, flags.group, module.config.vocab_size, draw)
         lengths = lengths_of(flags.rows, *RESPONSE, draw)
         for name, taken in rates.items():
-            way, kind = name.split()
             write = partial(
-                sample, Ending(memories[way], lengths, 1, kind == "leaving"), ids.to(module.device),
+                sample, Ending(memories[name], lengths, 1, name.endswith("leaving")), ids.to(module.device),
                 mask.to(module.device), alike=alike, max_new_tokens=RESPONSE[1], sampling_temperature=1.0, ends=[1],
                 pad=0, seeds=row_seeds(number, rows=flags.rows),
             )  # fmt: skip
-            with patch.object(_prefill, "PASS", _prefill.PASS if kind == "leaving" else 10**9):
-                milliseconds = timed(write)
+            milliseconds = timed(write)
             if number:  # the first round compiles
                 taken.append(1e3 * sum(lengths) / milliseconds)
     print(f"{flags.rows} rows, {flags.group} to a prompt, {module.device}, {torch.get_num_threads()} threads")

@@ -25,8 +25,14 @@ def test_it_holds_no_outputs(notebook: Path) -> None:
     assert json.loads(notebook.read_text(encoding="utf-8"))["nbformat"] == 4
 
 
+# A minute each and more: `make tutorials` runs these two as well.
+LONG = ("01_first_run", "02_reading_a_report")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "notebook", [pytest.param(path, id=path.stem, marks=[pytest.mark.long] * (path.stem in LONG)) for path in NOTEBOOKS]
+)
 def test_its_cells_run(notebook: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

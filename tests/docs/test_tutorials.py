@@ -32,7 +32,7 @@ def test_there_are_six() -> None:
     assert [path.name[:2] for path in TUTORIALS] == [f"{number:02}" for number in range(1, 7)]
 
 
-# Minutes each: `make tutorials` runs these two as well.
+# Minutes each: `make tutorials` runs these as well.
 LONG = ("02_compare_two_methods", "04_ablation", "05_your_own_method", "06_table_for_a_paper")
 
 

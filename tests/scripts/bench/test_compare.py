@@ -57,7 +57,7 @@ def test_a_run_writes_a_baseline_and_is_held_against_it(tmp_path: Path, monkeypa
     assert asked == [("even", "ragged", "answers", "memory", 3)]
     assert json.loads((tmp_path / "baseline.json").read_text())["measures"]["update, ppo, even"]["ratio"] == 2.0
     assert compare.main(["--setting", "even"]) == 1
-    assert asked[-1] == ("even", 9)
+    assert asked[-1] == ("even", 8)
     assert "slower" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         compare.main(["--write", "--setting", "even"])
