@@ -8,6 +8,7 @@ import torch
 
 from safelab.training import stages
 from safelab.training.losses import counts, loss_terms
+from safelab.training.rewards import score_rewards
 from safelab.types import Signals
 from support.controllers import CONF, stack
 from support.runs import parts_of, small
@@ -43,7 +44,7 @@ def test_the_penalty_reaches_the_policy_as_its_route_says(name: str, tmp_path: P
         for weight in parts.policy.module.parameters():
             weight.add_(0.2 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
     rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
-    scored = stages.score_tokens(parts, rollout, *stages.score_rewards(parts, rollout))
+    scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
 
     def gradient(coef: float) -> torch.Tensor:
         used = replace(plan, kl_coef=coef)

@@ -12,6 +12,7 @@ from safelab.plugins import option_names
 from safelab.training import stages
 from safelab.training.losses import counts, forward, loss_terms
 from safelab.training.probes.audit import penalty_gradient
+from safelab.training.rewards import score_rewards
 from support.runs import parts_of, small, trained
 
 ROUTES = option_names("controller/route")
@@ -29,7 +30,7 @@ def run_parts(tmp_path: Path, *overrides: str):
         for weight in parts.policy.module.parameters():
             weight.add_(0.2 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
     rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
-    scored = stages.score_tokens(parts, rollout, *stages.score_rewards(parts, rollout))
+    scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
     return parts, replace(parts.controller.plan(parts.controller.init()), kl_coef=0.3), scored
 
 

@@ -13,6 +13,7 @@ from safelab.training import stages
 from safelab.training.components import Components
 from safelab.training.loop import train_update
 from safelab.training.losses import counts, loss_terms
+from safelab.training.rewards import score_greedy, score_rewards
 from safelab.training.state import initial_state
 from safelab.types import Plan, TrainBatch
 from support.runs import algorithms, numbers, parts_of, small, trained
@@ -117,10 +118,10 @@ def test_padding_changes_no_gradient(algorithm: str, tmp_path: Path) -> None:
 def first_batch(parts: Components) -> tuple[TrainBatch, Plan]:
     """The training data of update 0, and a plan whose penalty slopes."""
     rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
-    scored = stages.score_tokens(parts, rollout, *stages.score_rewards(parts, rollout))
+    scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
     plan = replace(parts.controller.plan(parts.controller.init()), kl_coef=0.5)
     rewards = torch.linspace(0, 1, len(scored.reward_seq))  # all different, whatever was written
-    return stages.make_batch(parts, scored, rewards, plan, stages.score_greedy(parts, rollout)), plan
+    return stages.make_batch(parts, scored, rewards, plan, score_greedy(parts, rollout)), plan
 
 
 def gradients(parts: Components, pieces: list[TrainBatch], whole: TrainBatch, plan: Plan) -> torch.Tensor:

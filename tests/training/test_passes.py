@@ -7,6 +7,7 @@ import torch
 
 from safelab.parts.policy import _vocabulary
 from safelab.training import loop, stages
+from safelab.training.rewards import score_rewards
 from support.runs import numbers, parts_of, small, trained
 
 COLUMNS = ("logp_old_tok", "logp_ref_tok", "entropy_old_tok", "kl_exact_tok", "hidden_ref", "heads_old")
@@ -28,7 +29,7 @@ def test_the_scoring_pass_may_serve_the_first_epoch(
 def test_micro_batches_score_as_the_whole(tmp_path: Path) -> None:
     parts = parts_of(small(tmp_path, "optimizer.micro_batch_size=3"))
     rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
-    rewards = stages.score_rewards(parts, rollout)
+    rewards = score_rewards(parts, rollout)
     cut = stages.score_tokens(parts, rollout, *rewards)
     whole, first_pass = stages.score_with_pass(parts, rollout, *rewards, keep=True)
     assert first_pass.stats.logp_tok.requires_grad

@@ -13,6 +13,7 @@ import torch
 
 from safelab.training import stages
 from safelab.training.losses import counts, gradient, loss_terms
+from safelab.training.rewards import score_rewards
 from support.runs import parts_of, small
 
 
@@ -68,7 +69,7 @@ def test_it_is_the_released_loss_where_rows_end_in_padding(algorithm: str, tmp_p
     )  # fmt: skip
     rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
     assert 0.3 < float(rollout.mask[:, -1].logical_not().float().mean()) < 1.0, "most rows end in padding"
-    scored = stages.score_tokens(parts, rollout, *stages.score_rewards(parts, rollout))
+    scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
     shaped = torch.tensor([(5 * row % 24) / 8 - 1 for row in range(24)])
     plan = parts.controller.plan(parts.controller.init())
     batch = stages.make_batch(parts, scored, shaped, plan)

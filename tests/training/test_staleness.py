@@ -10,6 +10,7 @@ import torch
 from safelab.training import stages
 from safelab.training.lifecycle import checkpoint
 from safelab.training.loop import train_update
+from safelab.training.rewards import score_rewards
 from safelab.training.state import initial_state
 from support.objectives import current
 from support.runs import numbers, parts_of, run, small, trained
@@ -50,7 +51,7 @@ def test_the_anchor_decides_where_a_stale_ratio_starts(tmp_path: Path) -> None:
     for anchor, made in parts.items():
         state, rollout = stages.next_rollout(made, initial_state(made))
         shifted = replace(rollout, logp_rollout_tok=rollout.logp_rollout_tok - 0.1)
-        scored = stages.score_tokens(made, shifted, *stages.score_rewards(made, shifted))
+        scored = stages.score_tokens(made, shifted, *score_rewards(made, shifted))
         batch = stages.make_batch(made, scored, scored.reward_seq, made.controller.plan(state.controller))
         answer = made.objective.loss(made.objective.init(), current(scored.logp_old_tok), batch)
         weight = answer.metrics_tok["weight"]
@@ -67,7 +68,7 @@ def test_a_correction_weighs_stale_tokens_as_the_two_policies_say(tmp_path: Path
     for _ in range(4):
         state = train_update(parts, state).state
     state, rollout = stages.next_rollout(parts, state)
-    scored = stages.score_tokens(parts, rollout, *stages.score_rewards(parts, rollout))
+    scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
     batch = stages.make_batch(parts, scored, scored.reward_seq, parts.controller.plan(state.controller))
     ratio_tok = (scored.logp_old_tok - rollout.logp_rollout_tok).exp()
     assert torch.allclose(batch.weight_tok[batch.mask], ratio_tok.clamp(max=1.01)[batch.mask])

@@ -12,6 +12,7 @@ from safelab.errors import RunFailed
 from safelab.training import loop, stages, start
 from safelab.training.components import Components
 from safelab.training.loop import train_update
+from safelab.training.rewards import score_rewards
 from safelab.training.state import initial_state
 from safelab.types import Rollout, TokenStats
 from support.runs import parts_of, small
@@ -105,7 +106,7 @@ def test_what_the_sampler_says_is_compared_too(tmp_path: Path) -> None:
 def test_a_sound_run_scores_every_response_as_alone_to_rounding(tmp_path: Path) -> None:
     parts = parts_of(small(tmp_path, "algorithm=reinforce_pp"))
     _, rollout = stages.next_rollout(parts, initial_state(parts))
-    scored = stages.score_tokens(parts, rollout, *stages.score_rewards(parts, rollout))
+    scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
     alone = start.score_alone(parts, rollout)
     mask = rollout.mask[: start.ROWS_ALONE]
     assert not rollout.prompts.mask.all(), "some prompt is padded"

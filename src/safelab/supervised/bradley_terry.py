@@ -17,6 +17,7 @@ from safelab.corpus.dialogue import Template, padded, texts, tokenise
 from safelab.maths.preference import accuracy, logistic_loss, margin_of_halves
 from safelab.maths.shares import wilson
 from safelab.pretrained.ragged.row_states import RowReader
+from safelab.supervised.rows import of_pairs
 from safelab.types import Pair
 
 
@@ -44,8 +45,7 @@ class BradleyTerry:
 
     def lengths(self, pairs: Sequence[Pair]) -> list[int]:
         """Tokens of both texts of each pair; what they begin with alike is counted twice."""
-        rows = self._rows(pairs)
-        return [len(better) + len(worse) for better, worse in zip(rows[: len(pairs)], rows[len(pairs) :], strict=True)]
+        return of_pairs([len(row) for row in self._rows(pairs)])
 
     def count(self, pairs: Sequence[Pair]) -> int:
         """Pairs."""

@@ -98,6 +98,12 @@ def pad_right(rows: Sequence[Sequence[int]], value: int) -> Int[Tensor, "b s"]:
     return pad_sequence(tensors, batch_first=True, padding_value=value)
 
 
+def of_pairs(sizes: Sequence[int]) -> list[int]:
+    """The sum of each pair's two sizes, where those of all better answers stand before those of the worse."""
+    half = len(sizes) // 2
+    return [better + worse for better, worse in zip(sizes[:half], sizes[half:], strict=True)]
+
+
 def cut(items: Sequence[T], size: int) -> Iterator[list[T]]:
     """Batches of ``size`` in the order of ``items``; the last may be smaller."""
     for start in range(0, len(items), size):

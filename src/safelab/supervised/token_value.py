@@ -23,7 +23,7 @@ from safelab.maths.masked import masked_sum, sequence_mean
 from safelab.maths.preference import accuracy, margin_of_halves
 from safelab.maths.shares import wilson
 from safelab.pretrained.ragged.row_states import RowReader
-from safelab.supervised.rows import Reading, Row, ids_of
+from safelab.supervised.rows import Reading, Row, ids_of, of_pairs
 from safelab.types import Pair
 
 
@@ -93,8 +93,7 @@ class TokenValue:
 
     def lengths(self, pairs: Sequence[Pair]) -> list[int]:
         """Tokens of each prompt with the one answer and with the other."""
-        sizes = [len(row.prompt) + len(row.answer) for row in self._rows(pairs)]
-        return [better + worse for better, worse in zip(sizes[: len(pairs)], sizes[len(pairs) :], strict=True)]
+        return of_pairs([len(row.prompt) + len(row.answer) for row in self._rows(pairs)])
 
     def count(self, pairs: Sequence[Pair]) -> int:
         """States of both answers."""

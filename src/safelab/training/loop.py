@@ -10,16 +10,15 @@ from safelab.crash.detectors import detect_step
 from safelab.training import stages
 from safelab.training.clock import Clock
 from safelab.training.components import Components
+from safelab.training.finite import check_batch, check_plan, check_weights
 from safelab.training.losses import step_zero
+from safelab.training.rewards import score_greedy, score_rewards
 from safelab.training.rows import metric_row, sample_records
 from safelab.training.start import check_first_pass, check_start
 from safelab.training.state import Counters, TrainState
 from safelab.training.update import (
     UpdateStats,
     cap_update,
-    check_batch,
-    check_plan,
-    check_weights,
     cuts,
     micro_batches,
     pass_means,
@@ -58,8 +57,8 @@ def train_update(parts: Components, state: TrainState) -> Step:
     with clock.span("rollout"):
         state, rollout = stages.next_rollout(parts, state)
     with clock.span("reward"):
-        reward_seq, gold_seq = stages.score_rewards(parts, rollout)
-        greedy_seq = stages.score_greedy(parts, rollout)
+        reward_seq, gold_seq = score_rewards(parts, rollout)
+        greedy_seq = score_greedy(parts, rollout)
     with clock.span("update"):
         scored, first_pass = stages.score_with_pass(
             parts, rollout, reward_seq, gold_seq, keep=reuses_pass(parts, rollout)

@@ -1,19 +1,16 @@
 """The stages of one update before the weights move: prompts, rollout, scores, signals, training data."""
 
-import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Advantages, Evidence, Route, Weights, checked_scores, drawn_columns, drawn_prompts, given
+from safelab.contracts import Advantages, Evidence, Route, Weights, drawn_columns, drawn_prompts
 from safelab.contracts.answers import check_tensor, check_type
-from safelab.errors import ConfigError, OwnCodeFailed, RewardFailed, RunFailed
-from safelab.foreign import calling, is_users
+from safelab.errors import ConfigError
 from safelab.maths.divergence import k1
 from safelab.maths.fetched import fetched
 from safelab.maths.masked import masked_mean
@@ -86,75 +83,6 @@ def _log_probs(parts: Components, rollout: Rollout) -> Float[Tensor, "b t"]:
         inputs = _inputs(rollout, rows)
         pieces.append(model.token_stats(model.hidden(*inputs)[:, :-1], inputs[2], mask=inputs[3]).logp_tok)
     return torch.cat(pieces)
-
-
-def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor | None]:
-    """Reward and, where there is an evaluator, the held-out score of each response.
-
-    Raises:
-        RewardFailed: one of them raised, or gave something else than one finite number per response; with the batch.
-    """
-    prompts, device = rollout.prompts, rollout.ids.device
-    judged = (prompts.texts, rollout.responses, rollout.ended_seq.tolist(), prompts.columns)
-    reward, gold = reward_of(parts, *judged), _scores_of("evaluator", parts.evaluator, *judged)
-    return torch.tensor(reward, device=device), None if gold is None else torch.tensor(gold, device=device)
-
-
-def score_greedy(parts: Components, rollout: Rollout) -> Tensor | None:
-    """Rewards of the greedy responses, where there are any.
-
-    Raises:
-        RewardFailed: as ``score_rewards``.
-    """
-    greedy, prompts = rollout.greedy, rollout.prompts
-    if greedy is None:
-        return None
-    reward = reward_of(parts, prompts.texts, greedy.responses, greedy.ended_seq.tolist(), prompts.columns)
-    return torch.tensor(reward, device=rollout.ids.device)
-
-
-def reward_of(
-    parts: Components,
-    prompts: Sequence[str],
-    responses: Sequence[str],
-    ended: Sequence[bool],
-    columns: Mapping[str, Sequence[Any]] = MappingProxyType({}),
-) -> list[float]:
-    """The reward of each response. ``columns``: what the data says of its prompt besides.
-
-    Raises:
-        RewardFailed: the reward raised, or gave something else than one finite number per response; with the batch.
-    """
-    reward = _scores_of("reward", parts.reward, prompts, responses, ended, columns)
-    assert reward is not None
-    return reward
-
-
-def _scores_of(
-    group: Literal["reward", "evaluator"],
-    part: Any,
-    prompts: Sequence[str],
-    responses: Sequence[str],
-    ended: Sequence[bool],
-    columns: Mapping[str, Sequence[Any]],
-) -> list[float] | None:
-    """The score of each response; None where an evaluator has none. What the part does to the process is put back.
-
-    Raises:
-        RewardFailed: it raised, or gave something else; with the batch, and the traceback of what it raised.
-    """
-    who = f"{group} {getattr(part, 'name', type(part).__name__)}"
-    try:
-        with calling(who, RunFailed):
-            scores = part.score(list(prompts), list(responses), list(ended), **given(part, columns))
-            if scores is None and group == "evaluator":
-                return None
-            return checked_scores(who, scores, prompts, OwnCodeFailed if is_users(part) else RunFailed)
-    except RunFailed as error:
-        cause = error.__cause__
-        raised = {} if cause is None else {"traceback": traceback.format_exception(cause)}
-        batch = {"prompts": prompts, "responses": responses, **given(part, columns), **raised}
-        raise RewardFailed(str(error), batch, own=isinstance(error, OwnCodeFailed)) from (cause or error)
 
 
 def score_tokens(parts: Components, rollout: Rollout, reward_seq: Tensor, gold_seq: Tensor | None) -> Scored:

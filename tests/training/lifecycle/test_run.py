@@ -10,7 +10,7 @@ import yaml
 from safelab.contracts import Empty, Forgetful, Gate
 from safelab.errors import ConfigError, RunFailed
 from safelab.training.lifecycle import checkpoint
-from safelab.training.lifecycle import run as lifecycle
+from safelab.training.lifecycle import record as record_of_run
 from safelab.training.lifecycle.run import is_finished, train
 from safelab.types import Signals
 from support.runs import numbers, parts_of, run, small
@@ -207,8 +207,8 @@ def test_other_code_and_versions_are_told_once_and_recorded(
     outcome, _ = run(config)
     first = json.loads((outcome.directory / "run.json").read_text())
     assert first["went_on_with"] == []
-    monkeypatch.setattr(lifecycle, "git_commit", lambda: "other")
-    monkeypatch.setattr(lifecycle, "versions", lambda: {**first["versions"], "torch": "9.9"})
+    monkeypatch.setattr(record_of_run, "git_commit", lambda: "other")
+    monkeypatch.setattr(record_of_run, "versions", lambda: {**first["versions"], "torch": "9.9"})
     capsys.readouterr()
     run({**config, "updates": 2})
     printed = capsys.readouterr().err

@@ -2,18 +2,14 @@
 
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
-import safelab
 from safelab.errors import ConfigError, DataError, OutputFailed, OwnCodeFailed, SafelabError
 from safelab.foreign import passed_through, told
 from safelab.runlog.fingerprints import changed_inputs, taken, text_of
@@ -28,12 +24,11 @@ from safelab.training.lifecycle import checkpoint
 from safelab.training.lifecycle.follow import End, Ended, follow
 from safelab.training.lifecycle.owner import check_owner, new_id
 from safelab.training.lifecycle.progress import notice
+from safelab.training.lifecycle.record import fresh_info, now, went_on_with
 from safelab.training.lifecycle.recovery import events
 from safelab.training.lifecycle.told import lost_lines, plain_chat
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
-
-LIBRARIES = ("torch", "transformers", "peft", "hydra-core", "omegaconf", "numpy")
 
 MAY_CHANGE = (*HOW_RECORDED, "updates")
 """Keys that a run may go on with changed: none of them moves a number of the rows that are there."""
@@ -246,66 +241,3 @@ def same(there: Any, here: Any) -> bool:
     if isinstance(there, str) and isinstance(here, str) and os.path.isabs(here):
         return os.path.abspath(os.path.expanduser(there)) == os.path.abspath(here)
     return bool(there == here)
-
-
-def fresh_info(parts: Components, overrides: Sequence[str], command: str) -> RunInfo:
-    """``run.json`` of a run that begins now."""
-    settings = parts.settings
-    return RunInfo(
-        status="running",
-        experiment=settings.experiment,
-        arm=settings.arm,
-        seed=settings.seed,
-        updates=settings.updates,
-        overrides=list(overrides),
-        command=command,
-        tags=parts.tracker.tags,
-        notes=parts.tracker.notes,
-        versions=versions(),
-        git_commit=git_commit(),
-        folder=os.getcwd(),
-        host=platform.node(),
-        device=str(next(parts.policy.module.parameters()).device),
-        pid=os.getpid(),
-        started=now(),
-    )
-
-
-def versions() -> dict[str, str]:
-    """Of Python and of the libraries that make the numbers."""
-    here = {"python": platform.python_version(), "safelab": safelab.__version__}
-    return {**here, **{name: version(name) for name in LIBRARIES}}
-
-
-def went_on_with(info: RunInfo, update: int) -> list[dict[str, Any]]:
-    """What the record says of other code and versions, and this process's, if they differ; then it is told."""
-    before = info.went_on_with[-1] if info.went_on_with else {"versions": info.versions, "git_commit": info.git_commit}
-    here = {"versions": versions(), "git_commit": git_commit()}
-    then, now_with = leaves(before), leaves(here)
-    differing = [
-        f"{key.removeprefix('versions.')} {then.get(key)} then, {value} now"
-        for key, value in now_with.items()
-        if then.get(key) != value
-    ]
-    if not differing:
-        return info.went_on_with
-    notice(f"from update {update} on other code goes on with this run than before: {'; '.join(differing)}")
-    return [*info.went_on_with, {"update": update, "at": now(), **here}]
-
-
-def git_commit() -> str | None:
-    """The commit that the source was checked out from, with ``+`` if it was changed since; None outside a checkout."""
-    source = Path(__file__).parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", *words], cwd=source, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no", ".") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def now() -> str:
-    """The present, ISO 8601 in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -18,6 +18,7 @@ from safelab.maths.fetched import fetched
 from safelab.training import stages
 from safelab.training.clock import Clock
 from safelab.training.components import Components
+from safelab.training.finite import check_weights, refuse_non_finite
 from safelab.training.loop import Step, train_update
 from safelab.training.losses import gradient
 from safelab.training.offline.stages import (
@@ -30,6 +31,7 @@ from safelab.training.offline.stages import (
     pieces,
     preference_metrics,
 )
+from safelab.training.rewards import score_rewards
 from safelab.training.rows import (
     guard_metrics,
     kl_ref_metrics,
@@ -40,7 +42,7 @@ from safelab.training.rows import (
 )
 from safelab.training.start import START_TOLERANCE
 from safelab.training.state import Counters, TrainState
-from safelab.training.update import check_weights, limit_gradient, refuse_non_finite
+from safelab.training.update import limit_gradient
 from safelab.types import PairBatch, Rollout, Scored
 
 
@@ -94,7 +96,7 @@ def measure(parts: Components, update: int, clock: Clock) -> Scored:
         prompts = stages.draw_prompts(parts, update * stages.prompts_per_rollout(parts))
         rollout = stages.roll_out(parts, prompts, update)
     with clock.span("reward"):
-        reward_seq, gold_seq = stages.score_rewards(parts, rollout)
+        reward_seq, gold_seq = score_rewards(parts, rollout)
         return stages.score_tokens(parts, rollout, reward_seq, gold_seq)
 
 

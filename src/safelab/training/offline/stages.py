@@ -11,9 +11,9 @@ from torch import Tensor
 from safelab.contracts import CausalModel, PairSource, Preference, drawn_pairs
 from safelab.errors import RunFailed
 from safelab.maths.preference import effective_share, margin, sequence_logp
-from safelab.training import stages
 from safelab.training.components import Components
 from safelab.training.pieces import slices
+from safelab.training.rewards import reward_of
 from safelab.types import Pair, PairBatch
 
 
@@ -65,7 +65,7 @@ def make_pairs(parts: Components, pairs: Sequence[Pair]) -> PairBatch:
         logp_ref = torch.cat([answer_logp(parts.policy.reference, piece) for piece in pieces(parts, batch)])
     batch = replace(batch, logp_ref=logp_ref)
     if preference.needs_reward:
-        reward_seq = torch.tensor(stages.reward_of(parts, both, texts, ended), device=ids.device)
+        reward_seq = torch.tensor(reward_of(parts, both, texts, ended), device=ids.device)
         batch = replace(batch, reward=reward_seq.view(-1, 2))
     return replace(batch, weight=preference.weigh(batch))
 

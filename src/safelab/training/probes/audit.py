@@ -27,6 +27,7 @@ from safelab.options import State
 from safelab.training import stages
 from safelab.training.components import Components
 from safelab.training.losses import counts, gradient, loss_terms, step_zero
+from safelab.training.rewards import score_greedy, score_rewards
 from safelab.types import Plan, Rollout, Scored, TrainBatch
 
 T_BOUND = 3.0
@@ -157,7 +158,7 @@ def rollout_of(parts: Components, number: int) -> Rollout:
 
 def score(parts: Components, rollout: Rollout) -> Scored:
     """The rollout with its rewards, log-probabilities and values."""
-    return stages.score_tokens(parts, rollout, *stages.score_rewards(parts, rollout))
+    return stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
 
 
 def mean_kl(scored: Scored) -> float:
@@ -177,7 +178,7 @@ def settle(parts: Components, scored: Scored) -> State:
 def make_batch(parts: Components, scored: Scored, plan: Plan) -> TrainBatch:
     """The training data that an update would make of a rollout, with a fresh normaliser."""
     _, shaped = parts.shaping.step(parts.shaping.init(), scored.rollout, scored.reward_seq)
-    greedy_seq = stages.score_greedy(parts, scored.rollout)
+    greedy_seq = score_greedy(parts, scored.rollout)
     return stages.make_batch(parts, scored, shaped.shaped_seq, plan, greedy_seq)
 
 

@@ -12,6 +12,7 @@ from safelab.maths.masked import masked_sum
 from safelab.maths.seeds import row_seeds
 from safelab.training import stages
 from safelab.training.components import Components
+from safelab.training.rewards import score_rewards
 from safelab.types import Rollout
 
 
@@ -85,7 +86,7 @@ def written(
         batch = stages.encoded(parts, prompts, columns, rows, rows)
         seeds = row_seeds(parts.settings.seed, "evaluation", side, start, rows=len(rows))
         rollout = parts.rollout.sample(parts.policy, batch, seeds)
-        reward_seq, gold_seq = stages.score_rewards(parts, rollout)
+        reward_seq, gold_seq = score_rewards(parts, rollout)
         rollouts.append(rollout)
         rewards += reward_seq.tolist()
         gold += [] if gold_seq is None else gold_seq.tolist()
