@@ -42,6 +42,10 @@ class Diverged(RunFailed):
     """A loss, gradient, weight or probability is not finite, or a guard objects to a row: training went wrong."""
 
 
+class RankLost(RunFailed):
+    """Another process of the same run is gone; the last checkpoint stands."""
+
+
 class OutputFailed(RunFailed):
     """A run's own files cannot be written, however often it was tried; its last checkpoint stands."""
 
@@ -54,8 +58,16 @@ class RewardFailed(RunFailed):
 
     def __init__(self, message: str, batch: Mapping[str, Sequence[Any]], *, own: bool = False) -> None:
         super().__init__(message)
-        self.batch = batch
+        self.batch, self.own = batch, own
         self.exit_code = OwnCodeFailed.exit_code if own else RunFailed.exit_code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Told to the other processes of a run by pickle, which knows of no keyword.
+        return _reward_failed, (str(self), self.batch, self.own)
+
+
+def _reward_failed(message: str, batch: Mapping[str, Sequence[Any]], own: bool) -> RewardFailed:
+    return RewardFailed(message, batch, own=own)
 
 
 def printable(text: str) -> str:

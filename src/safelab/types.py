@@ -15,6 +15,9 @@ from torch import Tensor
 
 Grain = Literal["sequence", "token"]
 
+LARGE = ("hidden_ref", "logp_vocab_old")
+"""Tensors of a rollout that are far larger than the rest: each rank keeps those of its own rows."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
@@ -43,6 +46,16 @@ class PromptBatch:
     mask: Bool[Tensor, "b p"]
     group_seq: Int[Tensor, "b"]
     columns: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+
+    def rows(self, index: slice) -> "PromptBatch":
+        """The prompts at ``index``, in that order, as wide as all of them."""
+        return PromptBatch(
+            texts=self.texts[index],
+            ids=self.ids[index],
+            mask=self.mask[index],
+            group_seq=self.group_seq[index],
+            columns={name: values[index] for name, values in self.columns.items()},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +119,8 @@ class Scored:
     ``hidden_ref`` are the reference's last hidden states, from which its whole distribution is recomputed.
     Three policies score the tokens: ``logp_rollout_tok`` the one that sampled them, ``logp_old_tok`` the one before
     this update, ``logp_ref_tok`` the reference. The first two are one tensor where the rollout is fresh.
-    ``logp_vocab_old``: the whole distributions before this update, where the objective needs them.
+    ``logp_vocab_old``: the whole distributions before this update, where the objective needs them. Of these two, which
+    are large, each rank of a run holds its own rows only.
     """
 
     rollout: Rollout
@@ -117,10 +131,10 @@ class Scored:
     logp_ref_tok: Float[Tensor, "b t"]
     entropy_old_tok: Float[Tensor, "b t"]
     kl_exact_tok: Float[Tensor, "b t"]
-    hidden_ref: Float[Tensor, "b t d"]
+    hidden_ref: Float[Tensor, "held t d"]
     heads_old: Float[Tensor, "b v h"]
     bootstrap_heads: Float[Tensor, "b v h"]
-    logp_vocab_old: Float[Tensor, "b t vocab"] | None = None
+    logp_vocab_old: Float[Tensor, "held t vocab"] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +179,8 @@ class TrainBatch:
     """One update's training data, flat over sequences: the only thing that is cut into minibatches.
 
     ``weight_tok``: multiplies the objective's loss of a token, where a correction says so; ``corrected_tok``: where it
-    bounds the ratio. Both are None where nothing is to correct.
+    bounds the ratio. Both are None where nothing is to correct. ``hidden_ref`` and ``logp_vocab_old`` hold the rows
+    from ``held_from`` on: on several ranks those of this rank, unless minibatches mix the rows of all.
     """
 
     prompt_ids: Int[Tensor, "b p"]
@@ -176,14 +191,15 @@ class TrainBatch:
     logp_rollout_tok: Float[Tensor, "b t"]
     logp_old_tok: Float[Tensor, "b t"]
     logp_ref_tok: Float[Tensor, "b t"]
-    hidden_ref: Float[Tensor, "b t d"]
+    hidden_ref: Float[Tensor, "held t d"]
     advantage_tok: Float[Tensor, "b t"]
     heads_old: Float[Tensor, "b v h"]
     returns: Float[Tensor, "b v"]
     value_mask: Bool[Tensor, "b v"]
-    logp_vocab_old: Float[Tensor, "b t vocab"] | None = None
+    logp_vocab_old: Float[Tensor, "held t vocab"] | None = None
     weight_tok: Float[Tensor, "b t"] | None = None
     corrected_tok: Bool[Tensor, "b t"] | None = None
+    held_from: int = 0
 
     @property
     def advantage_seq(self) -> Float[Tensor, "b"]:
@@ -192,9 +208,16 @@ class TrainBatch:
 
     def rows(self, index: Int[Tensor, "n"] | slice) -> "TrainBatch":
         """The sequences at ``index``, in that order."""
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        chosen: dict[str, Any] = {name: tensor[index] for name, tensor in tensors.items() if tensor is not None}
-        return replace(self, **chosen)
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        tensors = {name: value for name, value in held.items() if isinstance(value, Tensor)}
+        at = index
+        if self.held_from > 0:
+            # Others would be the rows of another rank, which are not here: a negative number would find wrong ones.
+            assert isinstance(index, slice)
+            assert index.start >= self.held_from
+            at = slice(index.start - self.held_from, index.stop - self.held_from)
+        chosen: dict[str, Any] = {name: tensor[at if name in LARGE else index] for name, tensor in tensors.items()}
+        return replace(self, **chosen, held_from=0)
 
     def __len__(self) -> int:
         return int(self.ids.shape[0])

@@ -24,11 +24,11 @@ class Tally:
         self.tokens.append(tokens)
         self.positions += positions
 
-    def take(self) -> float | None:
-        """The share of useful positions since the last time; None if there was no pass."""
-        tokens, positions = int(sum(self.tokens)), self.positions
+    def take(self) -> tuple[int, int]:
+        """Tokens and positions since the last time."""
+        taken = int(sum(self.tokens)), self.positions
         self.tokens, self.positions = [], 0
-        return tokens / positions if positions else None
+        return taken
 
 
 class CausalModel(ABC):
@@ -80,7 +80,8 @@ class Policy(ABC):
     ``ends``: the tokens that end a response. ``positions``: of the longest sequence, None for no limit.
     ``trained_at``: tokens that it was made for where it reads on beyond them, None if that is not known.
     ``unused_template``: whether its tokenizer has a chat template, and prompts are not written by it. ``tally``: of the
-    positions that ``model`` and ``reference`` read; None for a policy that does not count.
+    positions that ``model`` and ``reference`` read; None for a policy that does not count. ``pad``: the token that
+    ``generate`` leaves behind a response's end.
     """
 
     module: nn.Module
@@ -92,6 +93,7 @@ class Policy(ABC):
     trained_at: int | None = None
     unused_template: bool = False
     tally: Tally | None = None
+    pad: int = 0
 
     def keep_padding(self) -> None:  # noqa: B027 (most compute it anyway)
         """From now on compute what stands on padding too: a part of the run reads it, as the released code does."""

@@ -11,6 +11,7 @@ from safelab.contracts.columns import Reading
 from safelab.contracts.models import Policy
 from safelab.contracts.reward import Reward
 from safelab.options import Options
+from safelab.ranks import Ranks
 
 Need = Literal[
     "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward", "unread_reward",
@@ -51,7 +52,8 @@ class Context:
 
     ``seed`` is the run's; ``cache`` holds what the project makes for itself (the embedded world);
     ``progress(text)`` tells the user what a slow build is doing. ``policy`` and ``reward`` are set once
-    these are built, and so is ``reading``: the columns of the data that reward and evaluator read.
+    these are built, and so is ``reading``: the columns of the data that reward and evaluator read. ``ranks``: the
+    processes that train the run together, this one's number among them.
     """
 
     seed: int
@@ -61,6 +63,7 @@ class Context:
     policy: Policy | None = None
     reward: Reward | None = None
     reading: Reading = field(default_factory=Reading)
+    ranks: Ranks = field(default_factory=Ranks)
 
 
 class Part(Options):

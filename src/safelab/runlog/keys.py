@@ -11,7 +11,7 @@ WHICH_RUN = ("experiment", "arm", "seed")
 HOW_RECORDED = ("output_dir", "baseline", "threads", "tracker", "checkpoint", "samples", "resume", "limit")
 """A key, or the first part of one. None of them moves a number of the rows, so a run may go on with them changed."""
 
-MAKES_NO_ARM = (*WHICH_RUN, *HOW_RECORDED, "device", "updates")
+MAKES_NO_ARM = (*WHICH_RUN, *HOW_RECORDED, "device", "ranks", "updates")
 """What two runs of one arm may differ in: also where they run and how long they are to be."""
 
 

@@ -50,11 +50,11 @@ def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration under today's keys, so that runs of older versions are read and go on.
 
     Up to 0.1.0 ``controller.route`` was text; it is a group since. Prompts that could not be read ended the run, and no
-    study named its baseline. Up to 0.2.0 every pass was as wide as its widest row, pieces were counted in rows, and no
-    loss was corrected for the sampler.
+    study named its baseline. Up to 0.2.0 every pass was as wide as its widest row, pieces were counted in rows, no
+    loss was corrected for the sampler, and a run was one process.
     """
     controller = config.get("controller")
-    today = {"baseline": None, "correction": {"name": "none"}, **config} if config else {}
+    today = {"baseline": None, "correction": {"name": "none"}, "ranks": 1, **config} if config else {}
     if isinstance(controller, Mapping) and isinstance(controller.get("route"), str):
         today["controller"] = {**controller, "route": {"name": controller["route"]}}
     for group, (names, before) in NEW_KEYS.items():

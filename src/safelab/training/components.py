@@ -1,6 +1,6 @@
 """The parts of one run, built and checked: all that the loop needs besides its state."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from safelab.contracts import (
@@ -25,6 +25,7 @@ from safelab.contracts import (
     reading_of,
 )
 from safelab.crash.detectors import DetectorOptions
+from safelab.ranks import Ranks
 from safelab.training.settings import Settings
 
 
@@ -32,7 +33,7 @@ from safelab.training.settings import Settings
 class Components:
     """The run's own settings, and one object per group, in the order in which they are built.
 
-    ``pairs`` and ``preference``: None where the run is online.
+    ``pairs`` and ``preference``: None where the run is online. ``ranks``: the processes that train it together.
     """
 
     settings: Settings
@@ -54,6 +55,7 @@ class Components:
     optimizer: OptimizerFactory
     tracker: Tracker
     guard: Guard
+    ranks: Ranks = field(default_factory=Ranks)
 
     @property
     def reading(self) -> Reading:

@@ -8,6 +8,7 @@ from safelab.errors import Diverged
 from safelab.maths.fetched import fetched
 from safelab.maths.masked import only
 from safelab.maths.wide import wide
+from safelab.ranks import check_same
 from safelab.training.components import Components
 from safelab.training.state import TrainState
 from safelab.types import Plan, TrainBatch
@@ -65,6 +66,7 @@ def check_weights(parts: Components, state: TrainState) -> None:
 
     Raises:
         Diverged: one is not.
+        RunFailed: the ranks of a run have other weights.
     """
     trained = {
         "policy's weights": [weight for weight in state.policy.parameters() if weight.requires_grad],
@@ -74,3 +76,4 @@ def check_weights(parts: Components, state: TrainState) -> None:
     norms = fetched({name: nn.utils.get_total_norm(weights) for name, weights in trained.items() if weights})
     for name, norm in norms.items():
         refuse_non_finite(f"the norm of the {name}", norm, state.counters.update)
+    check_same(parts.ranks, "the norm of the weights", [*norms.values()])

@@ -15,7 +15,7 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
         return [*pair_misfits(config), *_rollback(config)]
-    rules = (_needs, _batch_and_minibatches, _correction, _group_mean_of_one, _rollback)
+    rules = (_needs, _batch_and_minibatches, _ranks, _correction, _group_mean_of_one, _rollback)
     return [line for rule in rules for line in rule(config)]
 
 
@@ -220,6 +220,23 @@ def _batch_and_minibatches(config: Mapping[str, Any]) -> list[str]:
     if isinstance(size, int) and isinstance(pieces, int) and pieces > size:
         return [f"optimizer.minibatches must be at most rollout.batch_size, got {pieces} for {size} responses"]
     return []
+
+
+def _ranks(config: Mapping[str, Any]) -> list[str]:
+    """What several processes cannot share: each has rows of its own in every minibatch, and sees no others' losses."""
+    ranks, size, cut = config["ranks"], config["rollout"].get("batch_size"), config["optimizer"].get("minibatches")
+    if ranks == 1:
+        return []
+    lines = []
+    if isinstance(size, int) and isinstance(cut, int) and size // cut < ranks:
+        lines += [f"ranks must be at most the {size // cut} responses of the smallest minibatch, got {ranks}"]
+    for group in ("advantage", "objective"):
+        if find(group, config[group]["name"]).needs & {"whole_minibatch", "whole_groups"}:
+            lines += [
+                f"ranks must be 1 with {group}={config[group]['name']}, whose loss is no sum over pieces of a "
+                f"minibatch, got {ranks}"
+            ]
+    return lines
 
 
 def _correction(config: Mapping[str, Any]) -> list[str]:

@@ -21,6 +21,7 @@ from safelab.training.update import (
     cap_update,
     cuts,
     micro_batches,
+    own_rows,
     pass_means,
     reuses_pass,
     run_epoch,
@@ -141,6 +142,6 @@ def advance(counters: Counters, episodes: int, stats: UpdateStats) -> Counters:
 
 def start_audit(parts: Components, plan: Plan, batch: TrainBatch, first_pass: Pass | None) -> list[dict[str, Any]]:
     """Which terms the loss of the first micro-batch has and what they reach; ``safelab audit`` does it in full."""
-    piece = next(micro_batches(parts, batch))
+    piece = next(micro_batches(parts, own_rows(parts, batch)))
     terms = step_zero(parts, plan, piece, first_pass)
     return [{"update": 0, "kind": "audit", "kl_route": parts.controller.route.name, "terms": terms}]

@@ -9,9 +9,13 @@ from safelab.types import Rollout
 
 
 def rollout_pieces(parts: Components, rollout: Rollout) -> list[slice | None]:
-    """Rows of a rollout that go through the model together; see ``slices``."""
+    """Rows of a rollout that go through the model together on this rank; see ``slices``."""
     size, tokens = parts.optimizer.micro_batch_size, parts.optimizer.micro_batch_tokens
-    return slices(size, tokens, rollout.prompts.mask, rollout.mask)
+    own = parts.ranks.own(len(rollout.mask))
+    pieces = slices(size, tokens, rollout.prompts.mask[own], rollout.mask[own])
+    if parts.ranks.size == 1:
+        return pieces
+    return [own if rows is None else slice(own.start + rows.start, own.start + rows.stop) for rows in pieces]
 
 
 def slices(size: int | None, tokens: int | None, *masks: Bool[Tensor, "b _"]) -> list[slice | None]:

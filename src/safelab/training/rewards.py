@@ -21,10 +21,16 @@ def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor |
     Raises:
         RewardFailed: one of them raised, or gave something else than one finite number per response; with the batch.
     """
-    prompts, device = rollout.prompts, rollout.ids.device
-    judged = (prompts.texts, rollout.responses, rollout.ended_seq.tolist(), prompts.columns)
-    reward, gold = reward_of(parts, *judged), _scores_of("evaluator", parts.evaluator, *judged)
-    return torch.tensor(reward, device=device), None if gold is None else torch.tensor(gold, device=device)
+    own, device = parts.ranks.own(len(rollout.responses)), rollout.ids.device
+    prompts = rollout.prompts.rows(own)
+    judged = (prompts.texts, rollout.responses[own], rollout.ended_seq[own].tolist(), prompts.columns)
+
+    def scored() -> tuple[list[float], list[float] | None]:
+        return reward_of(parts, *judged), _scores_of("evaluator", parts.evaluator, *judged)
+
+    reward, gold = parts.ranks.agreed(scored)
+    reward_seq = torch.tensor(parts.ranks.joined(reward), device=device)
+    return reward_seq, None if gold is None else torch.tensor(parts.ranks.joined(gold), device=device)
 
 
 def score_greedy(parts: Components, rollout: Rollout) -> Tensor | None:
@@ -33,11 +39,13 @@ def score_greedy(parts: Components, rollout: Rollout) -> Tensor | None:
     Raises:
         RewardFailed: as ``score_rewards``.
     """
-    greedy, prompts = rollout.greedy, rollout.prompts
+    greedy, own = rollout.greedy, parts.ranks.own(len(rollout.responses))
     if greedy is None:
         return None
-    reward = reward_of(parts, prompts.texts, greedy.responses, greedy.ended_seq.tolist(), prompts.columns)
-    return torch.tensor(reward, device=rollout.ids.device)
+    prompts = rollout.prompts.rows(own)
+    judged = (prompts.texts, greedy.responses[own], greedy.ended_seq[own].tolist(), prompts.columns)
+    reward = parts.ranks.agreed(lambda: reward_of(parts, *judged))
+    return torch.tensor(parts.ranks.joined(reward), device=rollout.ids.device)
 
 
 def reward_of(

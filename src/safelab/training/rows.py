@@ -181,15 +181,21 @@ def guard_metrics(recovery: Recovery) -> dict[str, float]:
 
 
 def time_metrics(parts: Components, tokens: int, clock: Clock) -> dict[str, float]:
-    """Seconds of this update by part, ``tokens`` per second of the whole, share of positions that held one, memory."""
-    total = clock.total()
-    useful = None if parts.policy.tally is None else parts.policy.tally.take()
+    """Seconds of this update by part, ``tokens`` per second of the whole, share of positions that held one, memory.
+
+    On several ranks the seconds are the first one's, the share is over the positions of all, and the memory is that of
+    the rank that needs most.
+    """
+    total, ranks = clock.total(), parts.ranks
+    told = ranks.all((parts.policy.tally.take() if parts.policy.tally else (0, 0), clock.peak_gib()))
+    useful, positions = (sum(counts) for counts in zip(*(counts for counts, _ in told), strict=True))
     return {
-        **({} if useful is None else {"speed/useful_share": useful}),
+        **({"speed/useful_share": useful / positions} if positions else {}),
         **{f"time/{name}_s": seconds for name, seconds in clock.spans.items()},
+        **({"time/exchange_s": ranks.taken()} if ranks.size > 1 else {}),
         "time/total_s": total,
         "speed/tokens_per_s": tokens / total,
-        "memory/peak_gib": clock.peak_gib(),
+        "memory/peak_gib": max(peak for _, peak in told),
     }
 
 

@@ -43,7 +43,7 @@ class LimitOptions(Options):
 
 
 class Settings(Options):
-    """Top-level keys. ``device``: cpu, cuda, cuda:N, or auto (a GPU if there is one).
+    """Top-level keys. ``device``: cpu, cuda, cuda:N, or auto (a GPU if there is one). ``ranks``: processes of the run.
 
     ``baseline``: the arm of the same study that reports compare the others with; None where it names none.
     """
@@ -56,6 +56,7 @@ class Settings(Options):
     output_dir: str
     device: str
     threads: Annotated[int, Field(ge=1)]
+    ranks: Annotated[int, Field(ge=1)]
     checkpoint: CheckpointOptions
     samples: SampleOptions
     resume: ResumeOptions

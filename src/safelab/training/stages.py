@@ -18,7 +18,7 @@ from safelab.maths.seeds import row_seeds
 from safelab.training.components import Components
 from safelab.training.pieces import rollout_pieces
 from safelab.training.state import TrainState
-from safelab.types import Pass, Plan, PromptBatch, Rollout, Scored, Signals, TrainBatch
+from safelab.types import LARGE, Greedy, Pass, Plan, PromptBatch, Rollout, Scored, Signals, TrainBatch
 
 
 def next_rollout(parts: Components, state: TrainState) -> tuple[TrainState, Rollout]:
@@ -63,16 +63,34 @@ def encoded(
 
 
 def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Rollout:
-    """One response per row; its noise depends on the seed, ``names`` (of an update: its number) and the row alone."""
-    rollout = parts.rollout.sample(
-        parts.policy, prompts, row_seeds(parts.settings.seed, "rollout", *names, rows=len(prompts.ids))
-    )
+    """One response per row; its noise depends on the seed, ``names`` (of an update: its number) and the row alone.
+
+    Each rank writes to its own prompts.
+    """
+    own = parts.ranks.own(len(prompts.ids))
+    seeds = row_seeds(parts.settings.seed, "rollout", *names, rows=len(prompts.ids))
+    rollout = whole_rollout(parts, prompts, parts.rollout.sample(parts.policy, prompts.rows(own), seeds[own]))
     if parts.rollout.staleness > 0 and rollout.logp_rollout_tok is None:
         # By the time that it is trained on, the policy that wrote it is gone.
         rollout = replace(rollout, logp_rollout_tok=_log_probs(parts, rollout))
     if "greedy" in parts.advantage.needs:
-        rollout = replace(rollout, greedy=parts.rollout.greedy(parts.policy, prompts))
+        greedy = parts.rollout.greedy(parts.policy, prompts.rows(own))
+        responses = tuple(parts.ranks.joined(greedy.responses))
+        rollout = replace(rollout, greedy=Greedy(responses=responses, ended_seq=parts.ranks.whole(greedy.ended_seq)))
     return rollout
+
+
+def whole_rollout(parts: Components, prompts: PromptBatch, own: Rollout) -> Rollout:
+    """What all ranks wrote to ``prompts``, in their order."""
+    ranks, logp_tok = parts.ranks, own.logp_rollout_tok
+    return Rollout(
+        prompts=prompts,
+        ids=ranks.whole(own.ids, parts.policy.pad),
+        mask=ranks.whole(own.mask),
+        ended_seq=ranks.whole(own.ended_seq),
+        responses=tuple(ranks.joined(own.responses)),
+        logp_rollout_tok=None if logp_tok is None else ranks.whole(logp_tok),
+    )
 
 
 @torch.no_grad()
@@ -82,7 +100,7 @@ def _log_probs(parts: Components, rollout: Rollout) -> Float[Tensor, "b t"]:
     for rows in rollout_pieces(parts, rollout):
         inputs = _inputs(rollout, rows)
         pieces.append(model.token_stats(model.hidden(*inputs)[:, :-1], inputs[2], mask=inputs[3]).logp_tok)
-    return torch.cat(pieces)
+    return parts.ranks.whole(torch.cat(pieces))
 
 
 def score_tokens(parts: Components, rollout: Rollout, reward_seq: Tensor, gold_seq: Tensor | None) -> Scored:
@@ -99,8 +117,9 @@ def score_with_pass(
     Without it the passes go in micro-batches, so that memory does not grow with the rollout.
     """
     if keep:
-        hidden_ref, seen = _passes(parts, rollout, None)
-        pieces = [_measured(parts, rollout, hidden_ref, seen, None)]
+        rows = rollout_pieces(parts, rollout)[0]
+        hidden_ref, seen = _passes(parts, rollout, rows)
+        pieces = [_measured(parts, rollout, hidden_ref, seen, rows)]
     else:
         seen = None
         with torch.no_grad():
@@ -108,7 +127,8 @@ def score_with_pass(
                 _measured(parts, rollout, *_passes(parts, rollout, rows), rows)
                 for rows in rollout_pieces(parts, rollout)
             ]
-    whole = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]} if len(pieces) > 1 else pieces[0]
+    own = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]} if len(pieces) > 1 else pieces[0]
+    whole = {name: tensor if name in LARGE else parts.ranks.whole(tensor) for name, tensor in own.items()}
     stored = rollout.logp_rollout_tok
     scored = Scored(
         rollout=rollout,
@@ -232,6 +252,7 @@ def make_batch(
     if estimates.returns is not None:
         check_tensor("advantage", parts.advantage, "returns", estimates.returns, tuple(values.shape))
     weights = correction_weights(parts, scored)
+    hidden_ref, logp_vocab_old, held_from = large(parts, plan, scored)
     return TrainBatch(
         prompt_ids=rollout.prompts.ids,
         prompt_mask=rollout.prompts.mask,
@@ -241,16 +262,31 @@ def make_batch(
         logp_rollout_tok=scored.logp_rollout_tok,
         logp_old_tok=scored.logp_old_tok,
         logp_ref_tok=scored.logp_ref_tok,
-        hidden_ref=scored.hidden_ref,
+        hidden_ref=hidden_ref,
         advantage_tok=estimates.advantage_tok,
         heads_old=scored.heads_old,
         returns=values if estimates.returns is None else estimates.returns,
         value_mask=rollout.mask if parts.critic.grain == "token" else torch.ones_like(values, dtype=torch.bool),
-        logp_vocab_old=scored.logp_vocab_old,
+        logp_vocab_old=logp_vocab_old,
+        held_from=held_from,
         # A weight that is no number would make the gradient of padding one that is none.
         weight_tok=None if weights is None else weights.weight_tok.masked_fill(~rollout.mask, 1.0),
         corrected_tok=None if weights is None else weights.corrected_tok,
     )
+
+
+def large(parts: Components, plan: Plan, scored: Scored) -> tuple[Tensor, Tensor | None, int]:
+    """The reference's hidden states and the old distributions as training reads them, and their first row.
+
+    A minibatch that is the whole batch has the rows of a rank on that rank. Several mix the rows of all, so that all
+    are gathered then, unless nothing reads them.
+    """
+    ranks, hidden_ref, logp_vocab = parts.ranks, scored.hidden_ref, scored.logp_vocab_old
+    if ranks.size == 1 or parts.optimizer.minibatches == 1:
+        return hidden_ref, logp_vocab, ranks.own(len(scored.reward_seq)).start
+    read = parts.controller.route.needs_exact and plan.kl_coef != 0.0
+    gathered = ranks.whole(hidden_ref if read else hidden_ref[..., :0])
+    return gathered, None if logp_vocab is None else ranks.whole(logp_vocab), 0
 
 
 def correction_weights(parts: Components, scored: Scored) -> Weights | None:

@@ -12,6 +12,7 @@ from safelab.maths.divergence import k3
 from safelab.maths.fetched import fetched
 from safelab.maths.masked import masked_mean
 from safelab.maths.seeds import derive_seed, generator
+from safelab.ranks import Ranks
 from safelab.training.components import Components
 from safelab.training.finite import refuse_non_finite
 from safelab.training.losses import Terms, counts_of_each, loss_terms
@@ -98,16 +99,23 @@ def run_epoch(
     terms = []
     update = state.counters.update
     for number, (rows, whole) in enumerate(cut):
-        minibatch = batch if rows is None else batch.rows(rows)
+        minibatch = own_rows(parts, batch, rows)
         seed = derive_seed(parts.settings.seed, "objective", update, epoch, number)
         terms.append(step(parts, state, minibatch, whole, plan, train_policy, seen, seed))
         stats.add(terms[-1])
     return terms
 
 
+def own_rows(parts: Components, batch: TrainBatch, rows: Int[Tensor, "_"] | None = None) -> TrainBatch:
+    """What of a minibatch this rank trains on, by its rows (None stands for the whole batch)."""
+    if rows is not None:
+        return batch.rows(parts.ranks.share(rows))
+    return batch if parts.ranks.size == 1 else batch.rows(parts.ranks.own(len(batch)))
+
+
 def reuses_pass(parts: Components, rollout: Rollout) -> bool:
     """Whether the pass that scores the rollout is also the first that trains: an update is one batch in one piece."""
-    return parts.optimizer.minibatches == 1 and rollout_pieces(parts, rollout) == [None]
+    return parts.optimizer.minibatches == 1 and len(rollout_pieces(parts, rollout)) == 1
 
 
 def cuts(parts: Components, batch: TrainBatch, update: int) -> list[list[Cut]]:
@@ -141,6 +149,8 @@ def step(
 ) -> MinibatchTerms:
     """Backward pass of a minibatch, piece by piece, and one step of both optimisers; waits once for the device.
 
+    ``minibatch``: this rank's part of the minibatch that ``whole`` counts.
+
     Raises:
         Diverged: a loss or a gradient is not finite; no weight has moved then.
     """
@@ -159,10 +169,11 @@ def step(
         )
         terms.total.backward()  # type: ignore[no-untyped-call]
         pieces.append(terms)
+    parts.ranks.add_gradients(state.policy, *([] if optimizers.critic is None else [state.critic]))
     norms = {"policy_grad_norm": limit_gradient(state.policy, optimizers.policy_max_grad_norm)}
     if optimizers.critic is not None:
         norms["critic_grad_norm"] = limit_gradient(state.critic, optimizers.critic_max_grad_norm)
-    measured = gather(pieces, whole, norms)
+    measured = gather(parts.ranks, pieces, whole, norms)
     # In the order in which one makes the next, so that the first is the cause.
     for name in dict.fromkeys(("policy", "value", *pieces[0].weighted, *norms)):
         refuse_non_finite(name, measured.sums[name], state.counters.update)
@@ -189,17 +200,17 @@ def limit_gradient(module: nn.Module, max_norm: float | None) -> Float[Tensor, "
     return nn.utils.clip_grad_norm_(module.parameters(), math.inf if max_norm is None else max_norm)
 
 
-def gather(pieces: list[Terms], whole: Counts, norms: dict[str, Tensor]) -> MinibatchTerms:
-    """The pieces' sums and the norms; one transfer from the device for all of them."""
+def gather(ranks: Ranks, pieces: list[Terms], whole: Counts, norms: dict[str, Tensor]) -> MinibatchTerms:
+    """The sums of all ranks' pieces, and the norms; one transfer from the device for all of them."""
     fixed = ("policy", "value", "kl", "entropy", "ratio_sum", "clipped_sum", "kl_old_k3_sum", "kl_ref_k1_sum")
     own = tuple(pieces[0].objective)
     rows = [
         [*(getattr(piece, name) for name in fixed), *(piece.objective[name].to(piece.policy) for name in own)]
         for piece in pieces
     ]
-    added = torch.stack([torch.stack(row) for row in rows]).sum(dim=0)
+    added = ranks.whole(torch.stack([torch.stack(row) for row in rows])).sum(dim=0)
     names = [*(name.removesuffix("_sum") for name in fixed), *(f"objective/{name}" for name in own)]
-    ratio_max = torch.stack([piece.ratio_max for piece in pieces]).max()
+    ratio_max = ranks.whole(torch.stack([piece.ratio_max for piece in pieces])).max()
     sums = fetched({"ratio_max": ratio_max, **dict(zip(names, added, strict=True)), **norms})
     return MinibatchTerms(tokens=whole.tokens, ratio_max=sums.pop("ratio_max"), sums=sums)
 
@@ -235,8 +246,8 @@ def cap_update(parts: Components, before: list[Tensor], batch: TrainBatch, max_k
 @torch.no_grad()
 def update_kl(parts: Components, batch: TrainBatch) -> float:
     """k3 of the policy before the update to the one after, on the rollout's tokens: nats per token."""
-    model = parts.policy.model
-    hidden = model.hidden(batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
-    logp_tok = model.token_stats(hidden[:, :-1], batch.ids, mask=batch.mask).logp_tok
+    model, own = parts.policy.model, own_rows(parts, batch)
+    hidden = model.hidden(own.prompt_ids, own.prompt_mask, own.ids, own.mask)
+    logp_tok = parts.ranks.whole(model.token_stats(hidden[:, :-1], own.ids, mask=own.mask).logp_tok)
     # Tokens of the old policy: k3 of log(old / new) estimates KL(old || new) without bias.
     return float(masked_mean(k3(batch.logp_old_tok - logp_tok), batch.mask))

@@ -127,6 +127,8 @@ def single(job: Job) -> int:
         own = getattr(outcome.error, "exit_code", None) == OwnCodeFailed.exit_code
         failed = OwnCodeFailed if own else RunFailed
         raise failed(f"{job.name}: {outcome.reason} ({outcome.directory})") from outcome.error
+    if outcome.status == "helped":
+        return 0
     print(f"{'finished already' if outcome.status == 'skipped' else 'finished'}: {outcome.directory}")
     return 0
 

@@ -1,5 +1,6 @@
 """From a resolved configuration to the parts of a run: validated whole, then built in the order of need."""
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
@@ -15,6 +16,7 @@ from safelab.corpus.fitting import reader
 from safelab.crash.detectors import DetectorOptions
 from safelab.errors import ConfigError, DataError, nearest
 from safelab.plugins import build_option, describe, faults
+from safelab.ranks import Ranks
 from safelab.runlog.flat import leaves
 from safelab.training.components import Components
 from safelab.training.fit import built_misfit, check_length, check_models, misfits
@@ -22,7 +24,7 @@ from safelab.training.settings import Settings
 from safelab.training.stages import prompts_per_rollout
 from safelab.world.options import WorldOptions
 
-GROUPS = tuple(field.name for field in fields(Components) if field.name not in ("settings", "detectors"))
+GROUPS = tuple(field.name for field in fields(Components) if field.name not in ("settings", "detectors", "ranks"))
 """The groups whose options are parts, in the order in which they are built."""
 
 
@@ -46,7 +48,7 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     for group in GROUPS:
         # Parts that read ${seed} or ${world} repeat their faults.
         lines += [line for line in _option(group, config.get(group)) if line.removeprefix(f"{group}.") not in lines]
-    return lines or _device(config["device"]) + misfits(config)
+    return lines or _device(config) + misfits(config)
 
 
 def unknown(config: Mapping[str, Any]) -> list[str]:
@@ -78,7 +80,8 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
         if group == "policy":
             check_length(config, made["policy"].positions)
             check_models(made["policy"])
-    parts = Components(settings=settings_of(config), detectors=DetectorOptions(**config["detectors"]), **made)
+    settings, detectors = settings_of(config), DetectorOptions(**config["detectors"])
+    parts = Components(settings=settings, detectors=detectors, ranks=context.ranks, **made)
     if reads_padding(parts):
         parts.policy.keep_padding()
     if parts.preference is None and (said := built_misfit(parts.advantage.needs, parts.advantage.name, parts.critic)):
@@ -112,25 +115,39 @@ def check_first_texts(parts: Components, read: Callable[[str], None]) -> None:
         read(prompt)
 
 
-def context_for(config: Mapping[str, Any], progress: Callable[[str], None]) -> Context:
-    """What the parts may know of their surroundings: seed, device, cache."""
+def context_for(config: Mapping[str, Any], progress: Callable[[str], None], ranks: Ranks | None = None) -> Context:
+    """What the parts may know of their surroundings: seed, device, cache, and the processes beside this one."""
+    device = pick_device(config["device"], here(config))
+    if device.type == "cuda" and ranks is not None and ranks.size > 1:
+        device = torch.device("cuda", ranks.local)
     return Context(
-        seed=config["seed"], device=pick_device(config["device"]), cache=cache_directory(), progress=progress
+        seed=config["seed"], device=device, cache=cache_directory(), progress=progress, ranks=ranks or Ranks()
     )
 
 
-def pick_device(name: str) -> torch.device:
+def here(config: Mapping[str, Any]) -> int:
+    """Processes of the run on this machine: all of them, unless ``torchrun`` has others elsewhere."""
+    return int(os.environ.get("LOCAL_WORLD_SIZE", config["ranks"])) if config["ranks"] > 1 else 1
+
+
+def pick_device(name: str, ranks: int = 1) -> torch.device:
     """``auto`` is CUDA's first GPU or the CPU; Apple's (``mps``), where we have run nothing, has to be asked for.
+
+    ``ranks``: processes of the run on this machine, each of which takes a GPU of its own.
 
     Raises:
         ConfigError: no such device here.
     """
     if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name) is None:
         raise ConfigError(f"device must be cpu, cuda, cuda:N, mps or auto, got {name!r}")
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    device = torch.device(name)
+    if ranks > 1 and name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device must be auto, cpu or cuda with ranks={ranks}, a GPU for each, got {name!r}")
     count = torch.cuda.device_count()
+    device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    if device.type == "cuda" and 1 < ranks > count > 0:
+        raise ConfigError(
+            f"ranks must be at most the {count} GPUs that are visible here, got {ranks}: or add device=cpu"
+        )
     if device.type == "cuda" and (device.index or 0) >= count:
         raise ConfigError(f"device must be here, got {name!r}: {count} GPUs are visible; use auto or cpu")
     if device.type == "mps" and not torch.backends.mps.is_available():
@@ -159,9 +176,9 @@ def _option(group: str, config: Any) -> list[str]:
     return faults(group, config)
 
 
-def _device(name: str) -> list[str]:
+def _device(config: Mapping[str, Any]) -> list[str]:
     try:
-        pick_device(name)
+        pick_device(config["device"], here(config))
     except ConfigError as error:
         return [str(error)]
     return []

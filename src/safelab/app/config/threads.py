@@ -28,6 +28,7 @@ def threads_of(config: Mapping[str, Any], directory: Path, at_once: int) -> int:
         directory: the run's.
         at_once: jobs that share the machine with it, itself included.
     """
+    at_once *= config.get("ranks", 1)
     from safelab.runlog.recorded import read_config
     from safelab.runlog.schema import CONFIG_FILE
 

@@ -22,17 +22,23 @@ def run_job(job: Job, ready: Callable[[], None] = lambda: None, command: str | N
     """
     from safelab.app.config.build import build, context_for, settings_of
     from safelab.app.console import progress
+    from safelab.app.ranks.group import of_job
+    from safelab.training.lifecycle.assist import assist
     from safelab.training.lifecycle.progress import notice
     from safelab.training.lifecycle.run import Outcome, is_finished, train
 
     if is_finished(settings_of(job.config)):
         return Outcome(status="skipped", directory=job.directory, reason=None, final_reward=None)
-    with progress() as say:
-        parts = build(job.config, context_for(job.config, say))
-    if said := too_long(parts, job.config):
-        notice(f"note: {said}")
-    ready()
-    return train(parts, job.config, job.overrides, command or shlex.join(["safelab", *sys.argv[1:]]))
+    with of_job(job) as ranks:
+        with progress() as say:
+            parts = build(job.config, context_for(job.config, say, ranks))
+        if not ranks.leads:
+            assist(parts)
+            return Outcome(status="helped", directory=job.directory, reason=None, final_reward=None)
+        if said := too_long(parts, job.config):
+            notice(f"note: {said}")
+        ready()
+        return train(parts, job.config, job.overrides, command or shlex.join(["safelab", *sys.argv[1:]]))
 
 
 def too_long(parts: "Components", config: Mapping[str, Any]) -> str | None:

@@ -47,7 +47,7 @@ class CausalPolicy(Policy):
         self.positions = positions_of(adapted.inner.config)
         self.trained_at = trained_at(adapted.inner.config)
         self.ends = end_tokens(adapted.inner, texts.tokenizer)
-        self.texts = texts
+        self.texts, self.pad = texts, texts.pad
         self.unused_template = texts.template == "plain" and bool(getattr(texts.tokenizer, "chat_template", None))
         self._adapted = adapted
         self._temperature = sampling_temperature

@@ -15,13 +15,13 @@ from safelab.runlog.model_card import policy_card
 from safelab.runlog.schema import CHECKPOINT_DIR, SAMPLES_FILE
 from safelab.runlog.writer import RunWriter
 from safelab.training.components import Components
-from safelab.training.lifecycle import checkpoint, recovery
+from safelab.training.lifecycle import checkpoint, orders, recovery
 from safelab.training.lifecycle.interrupt import asked_to_stop
 from safelab.training.lifecycle.mirrored import Mirrored
+from safelab.training.lifecycle.orders import led_update
 from safelab.training.lifecycle.owner import owner_of
 from safelab.training.lifecycle.progress import Display, display, notice
 from safelab.training.loop import Step, train_loop
-from safelab.training.offline.loop import update_of
 from safelab.training.state import Best, TrainState
 
 Ended = Literal["finished", "failed", "diverged", "interrupted"]
@@ -102,7 +102,7 @@ class Follower:
 
     def _updates(self) -> End:
         try:
-            for step in train_loop(self._parts, self._state, update_of(self._parts)):
+            for step in train_loop(self._parts, self._state, led_update(self._parts)):
                 if (end := self._after(step)) is not None:
                     return end
         except RewardFailed as error:
@@ -174,7 +174,7 @@ class Follower:
     def _roll_back(self, path: Path, reason: str) -> None:
         """Back to a checkpoint; it is saved with the new rates before the rows after it are cut."""
         at = self._state.counters.update
-        self._state = recovery.roll_back(self._parts, self._state, path, at, reason)
+        self._state = orders.roll_back(self._parts, self._state, path, at, reason)
         self._row = {}
         self._keep()
         self._writer.rewind(self._state.counters.update, recovery.events(self._state.recovery))

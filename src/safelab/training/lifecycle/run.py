@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from safelab.errors import ConfigError, DataError, OutputFailed, OwnCodeFailed, SafelabError
+from safelab.errors import ConfigError, DataError, OutputFailed, OwnCodeFailed, RankLost, SafelabError
 from safelab.foreign import passed_through, told
 from safelab.runlog.fingerprints import changed_inputs, taken, text_of
 from safelab.runlog.flat import leaves
@@ -20,7 +20,7 @@ from safelab.runlog.recorded import binds, read_config
 from safelab.runlog.schema import CHECKPOINT_DIR, INPUTS_FILE, RUN_FILE, RunInfo
 from safelab.runlog.writer import RunWriter, read_info, take
 from safelab.training.components import Components
-from safelab.training.lifecycle import checkpoint
+from safelab.training.lifecycle import checkpoint, orders
 from safelab.training.lifecycle.follow import End, Ended, follow
 from safelab.training.lifecycle.owner import check_owner, new_id
 from safelab.training.lifecycle.progress import notice
@@ -30,8 +30,11 @@ from safelab.training.lifecycle.told import lost_lines, plain_chat
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
 
-MAY_CHANGE = (*HOW_RECORDED, "updates")
-"""Keys that a run may go on with changed: none of them moves a number of the rows that are there."""
+MAY_CHANGE = (*HOW_RECORDED, "updates", "ranks")
+"""Keys that a run may go on with changed: none of them moves a number of the rows that are there.
+
+Another number of ranks changes later ones by rounding.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +42,10 @@ class Outcome:
     """How a run ended. ``final_reward``: mean reward of its last update, None if it made none.
 
     ``expected``: whether an interrupted run ended as ``limit.minutes`` asked. ``error``: what made it fail, if anything
-    was raised.
+    was raised. ``helped``: this is a rank of a run that another one records.
     """
 
-    status: Ended | Literal["skipped"]
+    status: Ended | Literal["skipped", "helped"]
     directory: Path
     reason: str | None
     final_reward: float | None
@@ -74,6 +77,8 @@ def train(parts: Components, config: Mapping[str, Any], overrides: Sequence[str]
         mirror = parts.tracker.start(writer.directory, config, writer.info.model_dump())
         try:
             end = follow(parts, state, writer, mirror)
+            if not isinstance(end.error, RankLost):
+                orders.end(parts)
         except KeyboardInterrupt:
             end = replace(end, status="interrupted", reason="stopped at once by a second signal")
         except BaseException as error:
@@ -135,7 +140,7 @@ def open_run(
         for said in lost_lines(directory, config, checkpoint.update_of(path)):
             notice(said)
         rates = not any(key.startswith("optimizer.") for key in changes)
-        state = checkpoint.load(parts, state, path, saved_rates=rates)
+        state = orders.load(parts, state, path, saved_rates=rates)
         writer = RunWriter.reopen(directory, state.counters.update, events(state.recovery), lock, notice)
         if (last := no_longer_last(parts, before)) is not None:
             writer.forget_samples(last)
