@@ -1,5 +1,6 @@
 """What holds for every test: run-time shape checks, one thread, no network, Hypothesis without deadlines."""
 
+import gc
 import os
 
 # Before any other import: libraries read these when they are first imported.
@@ -28,3 +29,9 @@ settings.register_profile(
     "safelab", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("safelab")
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()
