@@ -125,7 +125,7 @@ def update(machine: Machine, sizes: Sizes, work: Work, gpus: int, writers: int =
 
 
 def write(machine: Machine, sizes: Sizes, work: Work, gpus: int) -> float:
-    """A pass over the prompts, then a step for each token, in which reading weights and cache or computing is slower."""
+    """A pass over the prompts, then a step for each token: reading weights and cache, or computing; the slower."""
     rows = ceil(work.rows / gpus)
     reached, read = machine.peak * machine.mfu, machine.bandwidth * machine.bandwidth_share
     seen = work.prompt + work.response / 2
