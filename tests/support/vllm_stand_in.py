@@ -366,13 +366,16 @@ class LLM:
             logits = model(input_ids=torch.tensor([tokens])).logits[0, -1].float()
             logp = torch.log_softmax(logits / (params.temperature or 1.0), dim=-1)
             assert torch.isfinite(logp).all(), "the weights were forgotten"
-            token = int(torch.multinomial(logp.exp(), 1, generator=draw) if params.temperature else logp.argmax())
+            token = self.chosen(logp, draw, params, len(logprobs))
             tokens.append(token)
             logprobs.append({token: Logprob(float(logp[token]) + NOISE)})
             if token in ends:
                 break
         reason = "stop" if tokens[-1] in ends else "length"
         return RequestOutput([CompletionOutput(tuple(tokens[len(prompt) :]), logprobs, reason)])
+
+    def chosen(self, logp: torch.Tensor, draw: torch.Generator, params: SamplingParams, column: int) -> int:
+        return int(torch.multinomial(logp.exp(), 1, generator=draw) if params.temperature else logp.argmax())
 
 
 def install(monkeypatch: pytest.MonkeyPatch, version: str = "0.31.0") -> list[LLM]:

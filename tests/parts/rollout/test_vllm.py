@@ -29,11 +29,6 @@ OPTIONS = {
 PROMPTS = ["a b c", "d", "d", "e f"]
 
 
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[LLM]:
-    return vllm_stand_in.install(monkeypatch)
-
-
 def built(policy: Any, **changes: Any) -> Any:
     return build_option("rollout", {**OPTIONS, **changes}, context(policy))
 
