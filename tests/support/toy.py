@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from safelab.contracts import Optimizers
 from safelab.crash.detectors import detect_init
 from safelab.options import State
+from safelab.ranks import Ranks
 from safelab.training.components import Components
 from safelab.training.state import Best, Counters, Recovery, TrainState
 from safelab.types import Plan, PolicyLoss, PromptBatch, Rollout, TokenStats, TrainBatch
@@ -69,7 +70,7 @@ def policy(seed: int = 0) -> SimpleNamespace:
     module = Bigram(seed)
     reference = copy.deepcopy(module).requires_grad_(False)
     reference.table += 0.3 * noise(VOCABULARY, WIDTH, seed=seed + 2)
-    return SimpleNamespace(module=module, model=module, reference=reference, hidden_size=WIDTH)
+    return SimpleNamespace(module=module, model=module, reference=reference, hidden_size=WIDTH, pad=0)
 
 
 def critic(seed: int = 5, **changes: Any) -> SimpleNamespace:
@@ -122,6 +123,7 @@ def parts(**given: Any) -> Components:
         "correction": component("correction", "none"),
         "optimizer": SimpleNamespace(minibatches=1, micro_batch_size=None, micro_batch_tokens=None),
         "advantage": SimpleNamespace(needs=frozenset()),
+        "ranks": Ranks(),
         **given,
     }
     return Components(**{field.name: made.get(field.name, SimpleNamespace()) for field in fields(Components)})
