@@ -89,9 +89,14 @@ class Work:
     sent: int
     sharded: bool
 
+    @property
+    def tokens(self) -> int:
+        """Of a row."""
+        return self.prompt + self.response
+
     def pieces(self, gpus: int) -> int:
         """Forward passes over the rows of one GPU."""
-        return ceil(ceil(self.rows / gpus) / max(1, self.piece_tokens // (self.prompt + self.response)))
+        return ceil(ceil(self.rows / gpus) / max(1, self.piece_tokens // self.tokens))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +119,9 @@ class Seconds:
 
 def update(machine: Machine, sizes: Sizes, work: Work, gpus: int, writers: int = 0) -> Seconds:
     """One update by ``gpus`` that train; ``writers``: GPUs of their own for the rollout, 0 for the same ones."""
+    at_once = room(machine, sizes, work) if writers else work.rows
     return Seconds(
-        write=write(machine, sizes, work, writers or gpus),
+        write=write(machine, sizes, work, writers or gpus, at_once),
         score=score(machine, sizes, work, gpus),
         train=train(machine, sizes, work, gpus),
         exchange=exchange(machine, work, gpus, gathers_to_write=not writers),
@@ -124,14 +130,30 @@ def update(machine: Machine, sizes: Sizes, work: Work, gpus: int, writers: int =
     )
 
 
-def write(machine: Machine, sizes: Sizes, work: Work, gpus: int) -> float:
-    """A pass over the prompts, then a step for each token: reading weights and cache, or computing; the slower."""
-    rows = ceil(work.rows / gpus)
+def room(machine: Machine, sizes: Sizes, work: Work) -> int:
+    """Rows that a GPU which only writes has room for beside the weights, in nine tenths of its memory."""
+    weights, row = work.itemsize * (sizes.products + 2 * sizes.head), work.itemsize * sizes.cache * work.tokens
+    return max(0, int((0.9 * machine.memory - weights) // row))
+
+
+def write(machine: Machine, sizes: Sizes, work: Work, gpus: int, at_once: int) -> float:
+    """A pass over the prompts, then a step for each token: reading weights and cache, or computing; the slower.
+
+    ``at_once``: a GPU with more rows writes them in turns.
+
+    Raises:
+        ValueError: there is no room for a row.
+    """
+    if at_once < 1:
+        raise ValueError("a GPU that only writes must have room for the weights and a row, and has none")
+    turns = ceil(ceil(work.rows / gpus) / at_once)
+    rows = ceil(work.rows / gpus) / turns
     reached, read = machine.peak * machine.mfu, machine.bandwidth * machine.bandwidth_share
     seen = work.prompt + work.response / 2
     computing = (sizes.forward(rows, seen) + 2 * rows * sizes.head) / reached
     reading = work.itemsize * (sizes.products + sizes.head + rows * seen * sizes.cache) / read
-    return sizes.forward(rows * work.prompt, work.prompt / 2) / reached + work.response * max(computing, reading)
+    prompts = sizes.forward(rows * work.prompt, work.prompt / 2) / reached
+    return turns * (prompts + work.response * max(computing, reading))
 
 
 def score(machine: Machine, sizes: Sizes, work: Work, gpus: int) -> float:
@@ -170,8 +192,7 @@ def exchange(machine: Machine, work: Work, gpus: int, gathers_to_write: bool) ->
 
 
 def _layers(sizes: Sizes, work: Work) -> float:
-    tokens = work.prompt + work.response
-    return sizes.forward(tokens, tokens / 2)
+    return sizes.forward(work.tokens, work.tokens / 2)
 
 
 def _row(sizes: Sizes, work: Work) -> float:

@@ -43,9 +43,18 @@ def test_a_link_is_the_slowest_on_the_way() -> None:
 def test_writing_is_bound_by_reading_or_by_computing() -> None:
     # Of 8 rows on 2 GPUs, 4: the prompts, 8 tokens that see 1: 8 (20 + 1) = 168 operations.
     # A step: 2 (10 + 5 + 4 rows of 4 tokens of 3) = 126 bytes, 1.26 s; 4 (20 + 4) + 2 * 4 * 5 = 136 operations, 0.136.
-    assert scale_model.write(ROUND, SIZES, WORK, 2) == pytest.approx(0.168 + 4 * 1.26)
+    assert scale_model.write(ROUND, SIZES, WORK, 2, 4) == pytest.approx(0.168 + 4 * 1.26)
     slow = replace(ROUND, peak=200.0)  # 100 operations a second
-    assert scale_model.write(slow, SIZES, WORK, 2) == pytest.approx(1.68 + 4 * 1.36)
+    assert scale_model.write(slow, SIZES, WORK, 2, 4) == pytest.approx(1.68 + 4 * 1.36)
+
+
+def test_rows_without_room_are_written_in_turns() -> None:
+    # 900 bytes, of which the weights take 2 (10 + 2 * 5), leave room for 23 rows of 2 * 3 * 6 bytes.
+    assert scale_model.room(ROUND, SIZES, WORK) == 23
+    # Two turns of 2 rows: 4 tokens of a prompt that see 1, then 2 (10 + 5 + 2 * 4 * 3) bytes a step.
+    assert scale_model.write(ROUND, SIZES, WORK, 2, 3) == pytest.approx(2 * (0.084 + 4 * 0.78))
+    with pytest.raises(ValueError, match="room for the weights and a row"):
+        scale_model.write(ROUND, SIZES, WORK, 2, 0)
 
 
 def test_scoring_and_training() -> None:
@@ -82,7 +91,7 @@ def test_gathered_layers_by_hand() -> None:
 
 def test_rollout_gpus_write_beside_training() -> None:
     found = scale_model.update(ROUND, SIZES, WORK, 2, writers=1)
-    assert found.write == scale_model.write(ROUND, SIZES, WORK, 1)
+    assert found.write == scale_model.write(ROUND, SIZES, WORK, 1, 8)
     assert found.send == 120 / 40
     assert found.total == found.send + max(found.write, found.score + found.train + found.exchange)
     together = scale_model.update(ROUND, SIZES, WORK, 2)
