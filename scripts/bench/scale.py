@@ -138,8 +138,8 @@ def assumptions(plan: Plan, machine: Machine, work: Work, room: int) -> list[str
     where = "by all GPUs"
     if plan.writers:
         where = (
-            f"by {plan.writers} GPUs of their own, each with the whole model and room for {room} rows at once, while "
-            "the update before it trains"
+            f"by {plan.writers} GPUs of their own, which split one model and have room for {room:,} rows at once, "
+            "while the update before it trains"
         )
     return [
         "A model, not a measurement: nothing below was run on such machines.",
@@ -210,9 +210,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         found = [*rows(plan, machine, ranks)]
     except ValueError as error:
-        parser.error(f"--rollout-gpus must be 0 for this model: {error}")
+        parser.error(f"--rollout-gpus must be more for this model, got {flags.rollout_gpus}: {error}")
     work = found[0][0]
-    room = scale_model.room(machine, Sizes.of(shape_of(plan.model)), work)
+    room = scale_model.room(machine, Sizes.of(shape_of(plan.model)), work, plan.writers)
     print("\n".join(assumptions(plan, machine, work, room)), end="\n\n")
     print("\n".join(table([row for _, row in found], machine)))
 
