@@ -36,8 +36,13 @@ def validate(config: Mapping[str, Any]) -> None:
         raise ConfigError("\n".join(lines))
 
 
-def problems(config: Mapping[str, Any]) -> list[str]:
-    """All that is wrong with ``config``, one line each; parts are asked to fit together once each is sound."""
+def problems(config: Mapping[str, Any], here: bool = True) -> list[str]:
+    """All that is wrong with ``config``, one line each; parts are asked to fit together once each is sound.
+
+    Args:
+        config: resolved.
+        here: whether the run's device must be in this machine.
+    """
     settings = tuple(Settings.model_fields)
     lines = unknown(config)
     lines += _model(Settings, {key: config[key] for key in settings if key in config}, "")
@@ -46,7 +51,7 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     for group in GROUPS:
         # Parts that read ${seed} or ${world} repeat their faults.
         lines += [line for line in _option(group, config.get(group)) if line.removeprefix(f"{group}.") not in lines]
-    return lines or _device(config["device"]) + misfits(config)
+    return lines or _device(config["device"], here) + misfits(config)
 
 
 def unknown(config: Mapping[str, Any]) -> list[str]:
@@ -125,8 +130,7 @@ def pick_device(name: str) -> torch.device:
     Raises:
         ConfigError: no such device here.
     """
-    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name) is None:
-        raise ConfigError(f"device must be cpu, cuda, cuda:N, mps or auto, got {name!r}")
+    check_device_name(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     device = torch.device(name)
@@ -136,6 +140,16 @@ def pick_device(name: str) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("device must be here, got 'mps': torch finds no Apple GPU; use auto or cpu")
     return device
+
+
+def check_device_name(name: str) -> None:
+    """Refuse what can be no device anywhere.
+
+    Raises:
+        ConfigError: saying which there are.
+    """
+    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name) is None:
+        raise ConfigError(f"device must be cpu, cuda, cuda:N, mps or auto, got {name!r}")
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
@@ -159,9 +173,9 @@ def _option(group: str, config: Any) -> list[str]:
     return faults(group, config)
 
 
-def _device(name: str) -> list[str]:
+def _device(name: str, here: bool) -> list[str]:
     try:
-        pick_device(name)
+        pick_device(name) if here else check_device_name(name)
     except ConfigError as error:
         return [str(error)]
     return []
