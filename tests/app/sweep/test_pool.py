@@ -24,12 +24,11 @@ class Pretended:
         self.stops: list[bool] = []
         self.closed = False
 
-    def start(self, number: int, job: Job) -> bool:
-        if len(self.running) == self.places:
-            return False
-        self.running.append(number)
+    def start(self, waiting: Sequence[tuple[int, Job]]) -> int:
+        taken = waiting[: self.places - len(self.running)]
+        self.running += [number for number, _ in taken]
         self.most = max(self.most, len(self.running))
-        return True
+        return len(taken)
 
     def ended(self, seconds: float | None) -> Sequence[Ending]:
         number = self.running.pop(0)

@@ -49,7 +49,7 @@ def _run(jobs: Sequence[Job], waiting: deque[int], site: Site) -> dict[int, JobE
     losses: Counter[int] = Counter()
     try:
         while waiting or began:
-            while waiting and site.start(waiting[0], jobs[waiting[0]]):
+            for _ in range(site.start([(number, jobs[number]) for number in waiting])):
                 number = waiting.popleft()
                 began[number] = time.monotonic()
                 _say(number, jobs, site.begun)

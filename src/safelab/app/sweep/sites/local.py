@@ -46,10 +46,14 @@ class LocalSite:
         self._running: list[Child] = []
         self._scratch = tempfile.TemporaryDirectory(prefix="safelab-")
 
-    def start(self, number: int, job: Job) -> bool:
-        """In the next free place."""
-        if not self._free:
-            return False
+    def start(self, waiting: Sequence[tuple[int, Job]]) -> int:
+        """One in each free place."""
+        taken = waiting[: len(self._free)]
+        for number, job in taken:
+            self._start(number, job)
+        return len(taken)
+
+    def _start(self, number: int, job: Job) -> None:
         gpu, early_log = self._free.popleft(), Path(self._scratch.name, f"{number}.txt")
         answer, send = CONTEXT.Pipe(duplex=False)
         alive, lifeline = CONTEXT.Pipe(duplex=False)
@@ -63,7 +67,6 @@ class LocalSite:
                 number=number, job=job, gpu=gpu, process=process, answer=answer, lifeline=lifeline, early_log=early_log
             )
         )
-        return True
 
     def ended(self, seconds: float | None) -> Sequence[Ending]:
         """Those that have said their last word, and those whose process is gone without one."""

@@ -33,8 +33,8 @@ class Site(Protocol):
     begun: str
     """What is said of a job that was handed over: ``started``, or ``submitted`` where it may wait for its turn."""
 
-    def start(self, number: int, job: Job) -> bool:
-        """Take a job; False: no place is free now."""
+    def start(self, waiting: Sequence[tuple[int, Job]]) -> int:
+        """Take jobs with their numbers, from the first on, as many as there are places now; returns how many."""
 
     def ended(self, seconds: float | None) -> Sequence[Ending]:
         """Wait until at least one job has ended, or the time is up; None: for as long as it takes."""

@@ -4,19 +4,21 @@ SLURM's own commands do everything: ``sbatch`` submits, ``squeue`` says what is 
 preempted, whose node dies, or whose time is up goes back into the queue, and on from its checkpoint.
 """
 
+import shutil
 import signal
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from safelab.app.config.jobs import Job
 from safelab.app.config.launchers import SlurmOptions
 from safelab.app.sweep.sites import slurm_commands, slurm_script
 from safelab.app.sweep.sites.site import Ending, last_lines
-from safelab.app.sweep.sites.slurm_files import ARRAY, FOLDER, OUTPUT, Place, description
+from safelab.app.sweep.sites.slurm_files import ARRAY, FOLDER, OUTPUT, Place, as_text
 from safelab.app.sweep.worker import LOG_FILE
+from safelab.errors import ConfigError
 
 LATE_S = 60.0
 """Seconds that the last word of a job may take to be seen on a shared disk, after SLURM says that the job is over."""
@@ -41,20 +43,19 @@ class SlurmSite:
     def __init__(self, options: SlurmOptions, command: str) -> None:
         slurm_commands.check()
         self._options, self._command = options, command
-        self._handed: list[tuple[int, Job]] = []
         self._running: dict[str, tuple[int, Job, Place]] = {}  # by SLURM's name of the job
         self._over_since: dict[str, float] = {}
         self._stopping = False
 
-    def start(self, number: int, job: Job) -> bool:
-        """It is submitted with all others that are handed over before ``ended`` is called."""
-        self._handed.append((number, job))
-        return True
+    def start(self, waiting: Sequence[tuple[int, Job]]) -> int:
+        """All of them, as one array, which SLURM holds until there is room."""
+        if waiting:
+            with uninterrupted():
+                self._submit(waiting)
+        return len(waiting)
 
     def ended(self, seconds: float | None) -> Sequence[Ending]:
         """Look at the queue until a job has left it."""
-        with uninterrupted():
-            self._submit()
         until = None if seconds is None else time.monotonic() + seconds
         while True:
             alive = slurm_commands.alive(self._arrays())
@@ -67,7 +68,6 @@ class SlurmSite:
 
     def stop(self, insist: bool) -> None:
         """Those that wait are taken out of the queue, those that run are told, or ended."""
-        self._handed.clear()
         self._stopping = True
         slurm_commands.cancel_waiting(self._arrays())
         slurm_commands.stop(self._arrays(), insist)
@@ -78,36 +78,34 @@ class SlurmSite:
     def _arrays(self) -> list[str]:
         return sorted({name.split("_")[0] for name in self._running})
 
-    def _submit(self) -> None:
-        handed, self._handed = self._handed, []
-        if not handed:
-            return
-        folder = handed[0][1].directory.parents[1].absolute() / FOLDER
-        handed = [one for one in handed if not self._adopt(folder, *one)]
-        if not handed:
+    def _submit(self, waiting: Sequence[tuple[int, Job]]) -> None:
+        folder = waiting[0][1].directory.parents[1].absolute() / FOLDER
+        left, new = left_over(folder, self._running), []
+        for number, job in waiting:
+            name, place = left.pop(as_text(job), (None, None))
+            if name is None or place is None:
+                new.append((number, job))
+            else:
+                self._running[name] = number, job, place
+        if not new:
             return
         folder.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f"{time.strftime('%Y%m%d-%H%M%S')}-", dir=folder))
-        places = [Place(new / f"{index}.json") for index in range(len(handed))]
-        for place, (_, job) in zip(places, handed, strict=True):
+        here = Path(tempfile.mkdtemp(prefix=f"{time.strftime('%Y%m%d-%H%M%S')}-", dir=folder))
+        places = [Place(here / f"{index}.json") for index in range(len(new))]
+        for place, (_, job) in zip(places, new, strict=True):
             place.describe(job, self._command)
-        script = new / "array.sh"
-        script.write_text(slurm_script.text(self._options, new, [job for _, job in handed]), encoding="utf-8")
-        array = slurm_commands.submit(script)
-        (new / ARRAY).write_text(array)
-        for index, (number, job) in enumerate(handed):
+        script = here / "array.sh"
+        script.write_text(slurm_script.text(self._options, here, [job for _, job in new]), encoding="utf-8")
+        try:
+            array = slurm_commands.submit(script)
+        except ConfigError:
+            shutil.rmtree(here)
+            with suppress(OSError):  # others lie there
+                folder.rmdir()
+            raise
+        (here / ARRAY).write_text(array)
+        for index, (number, job) in enumerate(new):
             self._running[f"{array}_{index}"] = number, job, places[index]
-
-    def _adopt(self, folder: Path, number: int, job: Job) -> bool:
-        """Wait for a job that another launcher submitted, if it is this one and still in the queue."""
-        for file in folder.glob(f"*/{ARRAY}"):
-            array = file.read_text().strip()
-            for name in slurm_commands.alive([array]) or ():
-                place = Place(file.with_name(f"{name.split('_')[1]}.json"))
-                if name not in self._running and place.described() == description(job):
-                    self._running[name] = number, job, place
-                    return True
-        return False
 
     def _is_told(self, name: str) -> bool:
         """Whether the last word of a job that is over is there; if it said none, whether that is sure by now."""
@@ -128,6 +126,18 @@ class SlurmSite:
             lost = end.stopped and not self._stopping and state != "CANCELLED"
         output = last_lines(place.early_log, place.path.with_suffix(OUTPUT), job.directory / LOG_FILE)
         return Ending(number=number, end=end, cause=cause, output=output, lost=lost and not self._stopping)
+
+
+def left_over(folder: Path, ours: Container[str]) -> dict[str, tuple[str, Place]]:
+    """Jobs that other launchers have submitted and that still wait or run, by what they are told."""
+    arrays = {file.read_text().strip(): file.parent for file in folder.glob(f"*/{ARRAY}")}
+    found = {}
+    for name in slurm_commands.alive([*arrays]) or ():
+        array, _, index = name.partition("_")
+        place = Place(arrays[array] / f"{index}.json")
+        if name not in ours and (told := place.described()) is not None:
+            found[told] = name, place
+    return found
 
 
 def told_by(name: str, state: str, killed_by: int, node: str) -> tuple[str, bool]:

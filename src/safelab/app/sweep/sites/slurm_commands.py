@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from shutil import which
 
-from safelab.errors import ConfigError, RunFailed, printable
+from safelab.errors import ConfigError, printable
 
 USED = ("sbatch", "squeue", "scancel", "scontrol")
 
@@ -36,11 +36,12 @@ def submit(script: Path) -> str:
     """SLURM's number of the array that ``script`` describes.
 
     Raises:
-        RunFailed: SLURM refuses it.
+        ConfigError: SLURM refuses it.
     """
     code, out, err = _call("sbatch", "--parsable", str(script))
     if code:
-        raise RunFailed(f"sbatch refused the jobs, as {script} describes them: {printable(_last(err) or _last(out))}")
+        said = printable(_last(err) or _last(out)).removeprefix("sbatch: error: ")
+        raise ConfigError(f"hydra.launcher must describe jobs that SLURM takes, and sbatch says: {said}")
     return out.strip().split(";")[0]
 
 

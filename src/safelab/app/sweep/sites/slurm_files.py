@@ -6,10 +6,8 @@ log until the run's directory has one).
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from safelab.app.config.jobs import Job
 from safelab.app.sweep.worker import JobEnd
@@ -32,15 +30,15 @@ class Place:
 
     def describe(self, job: Job, command: str) -> None:
         """Write down what to do."""
-        self.path.write_text(json.dumps({**description(job), "command": command}), encoding="utf-8")
+        told = {"config": dict(job.config), "overrides": list(job.overrides), "command": command}
+        self.path.write_text(json.dumps(told), encoding="utf-8")
 
-    def described(self) -> Mapping[str, Any] | None:
-        """What was written down, without the command; None if it cannot be read."""
+    def described(self) -> str | None:
+        """What was written down, ``as_text``; None if it cannot be read."""
         try:
-            told = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return as_text(self.job()[0])
+        except (OSError, ValueError, KeyError):
             return None
-        return {key: told.get(key) for key in ("config", "overrides")}
 
     def job(self) -> tuple[Job, str]:
         """What to do, and the command that was typed for it."""
@@ -69,7 +67,6 @@ class Place:
         return self.path.with_suffix(".end.json")
 
 
-def description(job: Job) -> dict[str, Any]:
-    """What makes a job, as it comes back from JSON."""
-    told: dict[str, Any] = json.loads(json.dumps({"config": dict(job.config), "overrides": list(job.overrides)}))
-    return told
+def as_text(job: Job) -> str:
+    """What makes a job, to compare it with another."""
+    return json.dumps([dict(job.config), list(job.overrides)], sort_keys=True)
