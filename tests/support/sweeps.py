@@ -25,6 +25,9 @@ def slow(prompts, responses):
     time.sleep(float(os.environ.get("REWARD_S", 0.1)))
     return good(prompts, responses)
 
+def slow_too(prompts, responses):
+    return slow(prompts, responses)
+
 def broken(prompts, responses):
     print("about to divide")
     return [1 / 0 for _ in responses]

@@ -70,8 +70,10 @@ class LocalSite:
 
     def ended(self, seconds: float | None) -> Sequence[Ending]:
         """Those that have said their last word, and those whose process is gone without one."""
-        watched = {one: child for child in self._running for one in (child.answer, child.process.sentinel)}
-        ready = wait([*watched], seconds)
+        watched: dict[object, Child] = {
+            one: child for child in self._running for one in (child.answer, child.process.sentinel)
+        }
+        ready = wait([*watched], seconds)  # type: ignore[list-item]
         return [self._collect(child) for child in {watched[one].number: watched[one] for one in ready}.values()]
 
     def stop(self, insist: bool) -> None:

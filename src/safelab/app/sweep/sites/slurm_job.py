@@ -21,7 +21,8 @@ PATIENCE_S = 60.0
 
 def main(folder: str, index: str) -> None:
     """Run job ``index`` of the array whose files lie in ``folder``."""
-    place, warned = Place(Path(folder, f"{index}.json")), []
+    place = Place(Path(folder, f"{index}.json"))
+    warned: list[int] = []
 
     def time_is_up(number: int, frame: FrameType | None) -> None:
         if not warned:
