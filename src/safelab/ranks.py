@@ -128,7 +128,7 @@ class Ranks:
             with self._exchange():
                 there = torch.tensor([weight.grad is not None for weight in weights], dtype=torch.uint8)
                 dist.all_reduce(there, dist.ReduceOp.MAX)
-                for bucket in _buckets([weight for weight, has in zip(weights, there.tolist(), strict=True) if has]):
+                for bucket in buckets([weight for weight, has in zip(weights, there.tolist(), strict=True) if has]):
                     _add(bucket)
 
     def taken(self) -> float:
@@ -156,7 +156,7 @@ class Ranks:
         return RankLost(f"a process of this run is gone ({said}); the same command goes on from the last checkpoint")
 
 
-def _buckets(weights: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+def buckets(weights: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
     """Neighbours of one type and device whose gradients are sent together."""
     for _, group in groupby(weights, lambda weight: (weight.dtype, weight.device)):
         alike = [*group]

@@ -14,7 +14,7 @@ from safelab.training.offline.fit import pair_misfits
 def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
-        return [*pair_misfits(config), *_rollback(config)]
+        return [*pair_misfits(config), *_ranks(config), *_rollback(config)]
     rules = (_needs, _batch_and_minibatches, _ranks, _engine_devices, _correction, _group_mean_of_one, _rollback)
     return [line for rule in rules for line in rule(config)]
 
@@ -230,6 +230,8 @@ def _ranks(config: Mapping[str, Any]) -> list[str]:
     lines = []
     if isinstance(size, int) and isinstance(cut, int) and size // cut < ranks:
         lines += [f"ranks must be at most the {size // cut} responses of the smallest minibatch, got {ranks}"]
+    if config["pairs"].get("batch_size", ranks) < ranks:
+        lines += [f"ranks must be at most pairs.batch_size, {config['pairs']['batch_size']}, got {ranks}"]
     for group in ("advantage", "objective"):
         if find(group, config[group]["name"]).needs & {"whole_minibatch", "whole_groups"}:
             lines += [
