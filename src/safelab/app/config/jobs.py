@@ -49,6 +49,11 @@ def threads_in_all(job: Job) -> int:
     return int(job.config["threads"]) * int(job.config["ranks"])
 
 
+def gpus_in_all(job: Job) -> int:
+    """GPUs of a job that trains on them: one for each process, and those of an engine that has its own."""
+    return int(job.config["ranks"]) + len(job.config["rollout"].get("devices") or [])
+
+
 def to_job(
     composed: DictConfig, hydra: Any = None, labels: Labels | None = None, at_once: int = 1, cpus: int | None = None
 ) -> Job:

@@ -5,10 +5,12 @@ import torch
 
 from safelab.app.config.jobs import Job
 from safelab.app.sweep.sites import local
+from safelab.errors import ConfigError
 
 
-def job(device: str = "cpu", threads: int = 1, ranks: int = 1) -> Job:
-    return Job(config={"device": device, "threads": threads, "ranks": ranks}, overrides=())
+def job(device: str = "cpu", threads: int = 1, ranks: int = 1, engine: list[int] | None = None) -> Job:
+    rollout = {"name": "hf"} if engine is None else {"name": "vllm", "devices": engine}
+    return Job(config={"device": device, "threads": threads, "ranks": ranks, "rollout": rollout}, overrides=())
 
 
 @pytest.fixture
@@ -40,6 +42,10 @@ def test_one_job_per_gpu(machine) -> None:
 def test_a_job_of_several_processes_has_a_gpu_for_each(machine) -> None:
     machine(64, gpus=5)
     assert local.slots_for([job("auto", ranks=2)], None) == ["0,1", "2,3"]
+    assert local.slots_for([job("auto", engine=[1])], None) == ["0,1", "2,3"]
+    assert local.slots_for([job("auto", ranks=2, engine=[2, 3])], None) == ["0,1,2,3"]
+    with pytest.raises(ConfigError, match="a job must need no more than the 5 GPUs of this machine, got one of 6"):
+        local.slots_for([job("auto", ranks=6)], None)
     assert local.slots_for([job("auto", ranks=2)], 3) == ["0,1", "2,3", "0,1"]
 
 

@@ -12,11 +12,12 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from safelab.app.config.jobs import Job, threads_in_all
+from safelab.app.config.jobs import Job, gpus_in_all, threads_in_all
 from safelab.app.config.threads import cores
 from safelab.app.sweep.fork_server import CONTEXT, warm
 from safelab.app.sweep.sites.site import Ending, last_lines
 from safelab.app.sweep.worker import LOG_FILE, JobEnd, do
+from safelab.errors import ConfigError
 
 GRACE_S = 10.0
 """Seconds that a job's process may take to end after its last word, before what it has started is killed with it."""
@@ -148,6 +149,9 @@ def slots_for(jobs: Sequence[Job], workers: int | None) -> list[str | None]:
     """Places for jobs: GPUs for all processes of one, where they use GPUs, else as many as their threads fit the cores.
 
     GPUs that are left over, too few for a job, stay idle.
+
+    Raises:
+        ConfigError: no job has GPUs enough.
     """
     import torch
 
@@ -157,8 +161,10 @@ def slots_for(jobs: Sequence[Job], workers: int | None) -> list[str | None]:
         visible = os.environ.get("CUDA_VISIBLE_DEVICES")
         gpus = visible.split(",") if visible else [str(index) for index in range(torch.cuda.device_count())]
     if gpus:
-        ranks = max(job.config["ranks"] for job in jobs)
-        shares = [",".join(gpus[first : first + ranks]) for first in range(0, len(gpus) - ranks + 1, ranks)]
+        each = max(map(gpus_in_all, jobs))
+        shares = [",".join(gpus[first : first + each]) for first in range(0, len(gpus) - each + 1, each)]
+        if not shares:
+            raise ConfigError(f"a job must need no more than the {len(gpus)} GPUs of this machine, got one of {each}")
         return [shares[index % len(shares)] for index in range(workers or len(shares))]
     threads = max(map(threads_in_all, jobs))
     on_one_gpu = any(device == "mps" or device.startswith("cuda:") for device in devices)
