@@ -15,6 +15,9 @@ from safelab.app.sweep.sites.slurm_script import TIME_IS_UP
 from safelab.app.sweep.worker import JobEnd, do
 from safelab.runlog.lines import last_update
 
+AGAIN_S = 1.0
+"""Seconds until a run that could not listen is told again that its time is up."""
+
 PATIENCE_S = 60.0
 """Seconds that SLURM may take to end a job which has asked to be queued again."""
 
@@ -25,11 +28,14 @@ def main(folder: str, index: str) -> None:
     warned: list[int] = []
 
     def time_is_up(number: int, frame: FrameType | None) -> None:
-        if not warned:
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            signal.setitimer(signal.ITIMER_REAL, AGAIN_S)  # the run is being built, and does not listen yet
+        elif not warned:
             warned.append(number)
-            os.kill(os.getpid(), signal.SIGTERM)  # a run saves itself then
+            os.kill(os.getpid(), signal.SIGTERM)  # it saves itself then
 
-    signal.signal(TIME_IS_UP, time_is_up)
+    for number in (TIME_IS_UP, signal.SIGALRM):
+        signal.signal(number, time_is_up)
     place.say(None)  # an attempt before this one may have said something
     job, command = place.job()
     before = last_update(job.directory)
