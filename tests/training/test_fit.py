@@ -20,6 +20,13 @@ from support.runs import parts_of, small
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
+        (["rollout=vllm", "rollout.devices=[0]"], "rollout.devices must not hold the trainer's own GPU, got [0] with"),
+        (
+            ["rollout=vllm", "rollout.devices=[1]", "device=cpu"],
+            "rollout.devices must be null with device=cpu, got [1]",
+        ),
+        (["rollout=vllm", "rollout.devices=[1,2]", "ranks=2"], "rollout.devices must not hold the trainer's own GPU"),
+        (["rollout=vllm", "rollout.devices=[2]", "ranks=2"], "must be as many GPUs for each of ranks=2, got [2]"),
         (["algorithm=grpo", "critic=single"], "critic must be none"),
         (["algorithm=ppo", "critic=none"], "critic must give a value per token, got none"),
         (["algorithm=safe", "critic.read_at=per_token"], "critic.read_at must be prompt_end or response_end"),

@@ -15,7 +15,7 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
         return [*pair_misfits(config), *_ranks(config), *_rollback(config)]
-    rules = (_needs, _batch_and_minibatches, _ranks, _correction, _group_mean_of_one, _rollback)
+    rules = (_needs, _batch_and_minibatches, _ranks, _engine_devices, _correction, _group_mean_of_one, _rollback)
     return [line for rule in rules for line in rule(config)]
 
 
@@ -238,6 +238,25 @@ def _ranks(config: Mapping[str, Any]) -> list[str]:
                 f"ranks must be 1 with {group}={config[group]['name']}, whose loss is no sum over pieces of a "
                 f"minibatch, got {ranks}"
             ]
+    return lines
+
+
+def _engine_devices(config: Mapping[str, Any]) -> list[str]:
+    """An engine's GPUs beside the trainer's, as the configuration tells; which are there is asked at the start."""
+    devices, ranks, device = config["rollout"].get("devices"), config["ranks"], config["device"]
+    if not devices:
+        return []
+    if device in ("cpu", "mps"):
+        return [f"rollout.devices must be null with device={device}, got {devices}: its engine gets weights from a GPU"]
+    own = range(ranks) if ranks > 1 else [int(device.partition(":")[2] or 0)]
+    lines = []
+    if shared := sorted(set(devices) & set(own)):
+        lines += [
+            f"rollout.devices must not hold the trainer's own GPU, got {devices} with the trainer on "
+            f"{', '.join(map(str, shared))}: name others, or null to share that GPU"
+        ]
+    if len(devices) % ranks:
+        lines += [f"rollout.devices must be as many GPUs for each of ranks={ranks}, got {devices}"]
     return lines
 
 

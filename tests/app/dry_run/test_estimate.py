@@ -69,6 +69,8 @@ def test_the_papers_run_has_the_published_counts_and_the_command_makes_nothing(
     ([], "30% of the GPU, while it writes; its weights 0.92"),
     (["rollout.sleep=false", "rollout.memory_share=0.45"],
      "45% of the GPU, all the time (rollout.sleep=false); its weights 0.92"),
+    (["rollout.devices=[1]", "rollout.memory_share=0.9"], "90% of that GPU, all the time; its weights 0.92"),
+    (["rollout.devices=[1,2]"], "30% of each GPU, all the time; its weights 0.46"),
 ])  # fmt: skip
 def test_another_engine_is_told_beside_the_peak_and_takes_the_cache_out_of_it(
     asked: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -77,9 +79,13 @@ def test_another_engine_is_told_beside_the_peak_and_takes_the_cache_out_of_it(
     command = ["train", "policy=qwen2_5_0_5b", "world=small", f"output_dir={tmp_path}", "dry_run=true"]
     assert main([*command, "rollout=vllm", *asked]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert f"  {'the engine, beside that peak'.ljust(34)} {said}" in lines
+    place = {"rollout.devices=[1]": "on GPU 1", "rollout.devices=[1,2]": "on GPU 1, 2"}
+    told = next((place[one] for one in asked if one in place), "beside that peak")
+    assert f"  {f'the engine, {told}'.ljust(34)} {said}" in lines
+    side_by_side = "rollout.staleness=1 lets them work side by side" in " ".join(lines)
+    assert side_by_side == (told != "beside that peak")
     assert f"  {'key-value cache (sampling)'.ljust(34)} 0.00" in lines
-    absent = "note: vLLM is not installed here: a run would be refused; pip install './safelab[vllm]'"
+    absent = "note: vLLM is not installed here: a run would be refused; pip install"
     assert (absent in lines) == (find_spec("vllm") is None)
     assert main([*command, "rollout=hf"]) == 0
     without = capsys.readouterr().out

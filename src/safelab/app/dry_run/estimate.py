@@ -80,13 +80,20 @@ def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> i
     for name, size in memory_parts(found).items():
         print(f"  {name.ljust(34)} {size / GIB:.2f}")
     if found.engine:
-        print(f"  {'the engine, beside that peak'.ljust(34)} {engine_said(config['rollout'], found.engine)}")
+        said = engine_said(config["rollout"], found.engine, config["ranks"])
+        print(f"  {engine_place(config['rollout']).ljust(34)} {said}")
     print(f"({MORE_ON_A_CPU})")
     if said := length_note(config, trained_at(shape), longest.prompt):
         print(f"\nnote: {said}")
-    if found.engine and find_spec("vllm") is None:
-        print("\nnote: vLLM is not installed here: a run would be refused; pip install './safelab[vllm]'")
+    for said in engine_notes(config["rollout"], visible_gpus()) if found.engine else ():
+        print(textwrap.fill(f"note: {said}", 80, initial_indent="\n", break_on_hyphens=False))
     return 0
+
+
+def engine_place(rollout: Mapping[str, Any]) -> str:
+    """Where the engine runs."""
+    devices = rollout["devices"]
+    return f"the engine, on GPU {', '.join(map(str, devices))}" if devices else "the engine, beside that peak"
 
 
 def memory_heading(config: Mapping[str, Any]) -> str:
@@ -118,10 +125,41 @@ def memory_parts(found: "Need") -> dict[str, int]:
     return {name: size for name, size in parts.items() if size or name not in of_ranks}
 
 
-def engine_said(rollout: Mapping[str, Any], weights: int) -> str:
-    """What vLLM takes of the GPU: the share that it is given, whatever the model needs."""
+def engine_said(rollout: Mapping[str, Any], weights: int, ranks: int) -> str:
+    """What vLLM takes of a GPU: the share that it is given, whatever the model needs."""
+    devices = rollout["devices"] or [None]
+    # Each rank's engine has the whole model, split over its share of the GPUs.
+    share, each = f"{rollout['memory_share']:.0%} of", weights / max(1, len(devices) // ranks) / GIB
+    if rollout["devices"]:
+        return f"{share} {'that' if len(devices) == 1 else 'each'} GPU, all the time; its weights {each:.2f}"
     while_it_writes = ", while it writes" if rollout["sleep"] else ", all the time (rollout.sleep=false)"
-    return f"{rollout['memory_share']:.0%} of the GPU{while_it_writes}; its weights {weights / GIB:.2f}"
+    return f"{share} the GPU{while_it_writes}; its weights {each:.2f}"
+
+
+def engine_notes(rollout: Mapping[str, Any], visible: int) -> Iterator[str]:
+    """What to tell of an engine that would not start here, or leaves GPUs idle.
+
+    Args:
+        rollout: its options.
+        visible: GPUs that this process sees.
+    """
+    if find_spec("vllm") is None:
+        yield "vLLM is not installed here: a run would be refused; pip install './safelab[vllm]'"
+    devices = rollout["devices"] or []
+    if absent := [device for device in devices if device >= visible]:
+        yield f"GPU {', '.join(map(str, absent))} is not here ({visible} visible): a run would be refused"
+    if devices and rollout["staleness"] == 0:
+        yield (
+            "with rollout.staleness=0 the engine waits while the policy is trained, and that while the engine writes; "
+            "rollout.staleness=1 lets them work side by side"
+        )
+
+
+def visible_gpus() -> int:
+    """GPUs that a run started here would see."""
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def but_for(first: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[str]:
