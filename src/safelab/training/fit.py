@@ -15,7 +15,7 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
         return [*pair_misfits(config), *_rollback(config)]
-    rules = (_needs, _batch_and_minibatches, _ranks, _correction, _group_mean_of_one, _rollback)
+    rules = (_needs, _batch_and_minibatches, _ranks, _sharding, _correction, _group_mean_of_one, _rollback)
     return [line for rule in rules for line in rule(config)]
 
 
@@ -237,6 +237,53 @@ def _ranks(config: Mapping[str, Any]) -> list[str]:
                 f"minibatch, got {ranks}"
             ]
     return lines
+
+
+def _sharding(config: Mapping[str, Any]) -> list[str]:
+    """What parts of layers cannot do: all ranks gather each layer together, so that none may make a pass more."""
+    if config["policy"].get("sharding", "none") == "none":
+        return []
+    ranks, policy, rollout, optimizer = (config[key] for key in ("ranks", "policy", "rollout", "optimizer"))
+    if ranks == 1:
+        return [
+            "policy.sharding must be none with ranks=1, where no other process holds a part, got layers: add ranks=2"
+        ]
+    refused = {
+        "rollout": (rollout["name"], {"vllm"}, "hf", "its engine takes whole weights"),
+        "rollout.decoding": (rollout.get("decoding"), {"captured", "compiled"}, "dynamic or static", MOVED),
+        "policy.compile": (policy.get("compile"), {True}, "false", "compiled layers do not gather their parts"),
+        "optimizer": (optimizer["name"], {"adamw_8bit"}, "adamw", "parts would cut its blocks of 256 numbers"),
+    }
+    lines = [
+        f"{key} must be {must} with policy.sharding=layers, got {'true' if found is True else found}: {reason}"
+        for key, (found, those, must, reason) in refused.items()
+        if found in those
+    ]
+    if (tokens := optimizer.get("micro_batch_tokens")) is not None:
+        lines += [
+            f"optimizer.micro_batch_tokens must be null with policy.sharding=layers, got {tokens}: ranks would make "
+            "unequal numbers of passes; set optimizer.micro_batch_size"
+        ]
+    return lines + _unequal_passes(rollout.get("batch_size"), optimizer, ranks)
+
+
+MOVED = "a recorded pass knows weights by their place, and they have another at each rollout"
+
+
+def _unequal_passes(batch: Any, optimizer: Mapping[str, Any], ranks: int) -> list[str]:
+    """Micro-batches of a rollout and of each minibatch, where one rank has a row more than another."""
+    size, pieces = optimizer.get("micro_batch_size"), optimizer.get("minibatches")
+    if size is None or not isinstance(batch, int) or not isinstance(pieces, int):
+        return []
+    for rows in (batch, -(-batch // pieces), batch // pieces):
+        least, most = rows // ranks, -(-rows // ranks)
+        if -(-least // size) != -(-most // size):
+            return [
+                f"optimizer.micro_batch_size must cut the {least} and {most} responses that ranks have of {rows} into "
+                f"equally many pieces with policy.sharding=layers, got {size}: use null, or numbers that ranks={ranks} "
+                "divides"
+            ]
+    return []
 
 
 def _correction(config: Mapping[str, Any]) -> list[str]:

@@ -69,12 +69,14 @@ def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Roll
     """
     own = parts.ranks.own(len(prompts.ids))
     seeds = row_seeds(parts.settings.seed, "rollout", *names, rows=len(prompts.ids))
-    rollout = whole_rollout(parts, prompts, parts.rollout.sample(parts.policy, prompts.rows(own), seeds[own]))
+    with parts.policy.whole():
+        written = parts.rollout.sample(parts.policy, prompts.rows(own), seeds[own])
+        greedy = parts.rollout.greedy(parts.policy, prompts.rows(own)) if "greedy" in parts.advantage.needs else None
+    rollout = whole_rollout(parts, prompts, written)
     if parts.rollout.staleness > 0 and rollout.logp_rollout_tok is None:
         # By the time that it is trained on, the policy that wrote it is gone.
         rollout = replace(rollout, logp_rollout_tok=_log_probs(parts, rollout))
-    if "greedy" in parts.advantage.needs:
-        greedy = parts.rollout.greedy(parts.policy, prompts.rows(own))
+    if greedy is not None:
         responses = tuple(parts.ranks.joined(greedy.responses))
         rollout = replace(rollout, greedy=Greedy(responses=responses, ended_seq=parts.ranks.whole(greedy.ended_seq)))
     return rollout

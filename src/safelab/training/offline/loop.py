@@ -112,7 +112,7 @@ def learn(parts: Components, state: TrainState, batch: PairBatch) -> tuple[list[
     for piece in pieces(parts, batch):
         terms.append(pair_terms(parts, piece, len(batch)))
         terms[-1].loss.backward()  # type: ignore[no-untyped-call]
-    norm = limit_gradient(state.policy, optimizers.policy_max_grad_norm)
+    norm = limit_gradient(parts.ranks, state.policy, optimizers.policy_max_grad_norm)
     loss = torch.stack([term.loss for term in terms]).sum()
     measured = fetched({"preference_loss": loss, "policy_grad_norm": norm})
     for name, value in measured.items():
