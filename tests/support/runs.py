@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 
 from safelab.app.config.build import build, validate
 from safelab.contracts import Context
+from safelab.ranks import Ranks
 from safelab.training.components import Components
 from safelab.training.lifecycle.run import Outcome, train
 from safelab.training.loop import train_loop
@@ -97,15 +98,16 @@ def _with(given: dict[str, str], node: Any) -> Any:
     return given.get(node, node) if isinstance(node, str) else node
 
 
-def parts_of(config: dict[str, Any]) -> Components:
+def parts_of(config: dict[str, Any], ranks: Ranks | None = None) -> Components:
     """The run's parts."""
     validate(config)
-    return build(config, Context(seed=config["seed"], device=torch.device("cpu"), cache=NO_CACHE))
+    context = Context(seed=config["seed"], device=torch.device("cpu"), cache=NO_CACHE, ranks=ranks or Ranks())
+    return build(config, context)
 
 
-def trained(config: dict[str, Any]) -> tuple[Components, TrainState, list[dict[str, Any]]]:
+def trained(config: dict[str, Any], ranks: Ranks | None = None) -> tuple[Components, TrainState, list[dict[str, Any]]]:
     """Parts, last state and rows of a run that writes nothing."""
-    parts = parts_of(config)
+    parts = parts_of(config, ranks)
     state, rows = initial_state(parts), []
     for step in train_loop(parts, state, update_of(parts)):
         state = step.state

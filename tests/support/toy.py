@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from safelab.contracts import Optimizers
 from safelab.crash.detectors import detect_init
 from safelab.options import State
+from safelab.ranks import Ranks
 from safelab.training.components import Components
 from safelab.training.state import Best, Counters, Recovery, TrainState
 from safelab.types import Plan, PolicyLoss, PromptBatch, Rollout, TokenStats, TrainBatch
@@ -125,6 +126,7 @@ def parts(**given: Any) -> Components:
         "correction": component("correction", "none"),
         "optimizer": SimpleNamespace(minibatches=1, micro_batch_size=None, micro_batch_tokens=None),
         "advantage": SimpleNamespace(needs=frozenset()),
+        "ranks": Ranks(),
         **given,
     }
     return Components(**{field.name: made.get(field.name, SimpleNamespace()) for field in fields(Components)})

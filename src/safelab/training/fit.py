@@ -14,7 +14,7 @@ from safelab.training.offline.fit import pair_misfits
 def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
-        return [*pair_misfits(config), *_rollback(config)]
+        return [*pair_misfits(config), *_ranks(config), *_sharding(config), *_rollback(config)]
     rules = (_needs, _batch_and_minibatches, _ranks, _sharding, _correction, _group_mean_of_one, _rollback)
     return [line for rule in rules for line in rule(config)]
 
@@ -230,6 +230,8 @@ def _ranks(config: Mapping[str, Any]) -> list[str]:
     lines = []
     if isinstance(size, int) and isinstance(cut, int) and size // cut < ranks:
         lines += [f"ranks must be at most the {size // cut} responses of the smallest minibatch, got {ranks}"]
+    if config["pairs"].get("batch_size", ranks) < ranks:
+        lines += [f"ranks must be at most pairs.batch_size, {config['pairs']['batch_size']}, got {ranks}"]
     for group in ("advantage", "objective"):
         if find(group, config[group]["name"]).needs & {"whole_minibatch", "whole_groups"}:
             lines += [
@@ -264,24 +266,28 @@ def _sharding(config: Mapping[str, Any]) -> list[str]:
             f"optimizer.micro_batch_tokens must be null with policy.sharding=layers, got {tokens}: ranks would make "
             "unequal numbers of passes; set optimizer.micro_batch_size"
         ]
-    return lines + _unequal_passes(rollout.get("batch_size"), optimizer, ranks)
+    return lines + _unequal_passes(config)
 
 
 MOVED = "a recorded pass knows weights by their place, and they have another at each rollout"
 
 
-def _unequal_passes(batch: Any, optimizer: Mapping[str, Any], ranks: int) -> list[str]:
-    """Micro-batches of a rollout and of each minibatch, where one rank has a row more than another."""
-    size, pieces = optimizer.get("micro_batch_size"), optimizer.get("minibatches")
-    if size is None or not isinstance(batch, int) or not isinstance(pieces, int):
+def _unequal_passes(config: Mapping[str, Any]) -> list[str]:
+    """Micro-batches of a rollout, of each minibatch and of pairs, where one rank has a row more than another."""
+    optimizer, ranks, whole = config["optimizer"], config["ranks"], []
+    size, cut = optimizer.get("micro_batch_size"), optimizer.get("minibatches", 1)
+    if not isinstance(size, int):
         return []
-    for rows in (batch, -(-batch // pieces), batch // pieces):
-        least, most = rows // ranks, -(-rows // ranks)
-        if -(-least // size) != -(-most // size):
+    if isinstance(batch := config["rollout"].get("batch_size"), int):
+        whole += [("responses", rows, size) for rows in (batch, -(-batch // cut), batch // cut)]
+    if isinstance(pairs := config["pairs"].get("batch_size"), int):
+        whole += [("pairs", pairs, max(1, size // 2))]
+    for what, rows, most in whole:
+        few, many = rows // ranks, -(-rows // ranks)
+        if -(-few // most) != -(-many // most):
             return [
-                f"optimizer.micro_batch_size must cut the {least} and {most} responses that ranks have of {rows} into "
-                f"equally many pieces with policy.sharding=layers, got {size}: use null, or numbers that ranks={ranks} "
-                "divides"
+                f"optimizer.micro_batch_size must cut {few} and {many} {what}, the ranks' of {rows}, into equally many "
+                f"pieces with policy.sharding=layers, got {size}: use null, or a number that leaves ranks={ranks} alike"
             ]
     return []
 

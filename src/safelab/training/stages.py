@@ -68,18 +68,22 @@ def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Roll
     Each rank writes to its own prompts.
     """
     own = parts.ranks.own(len(prompts.ids))
-    seeds = row_seeds(parts.settings.seed, "rollout", *names, rows=len(prompts.ids))
+    seeds = row_seeds(parts.settings.seed, "rollout", *names, rows=len(prompts.ids))[own]
     with parts.policy.whole():
-        written = parts.rollout.sample(parts.policy, prompts.rows(own), seeds[own])
-        greedy = parts.rollout.greedy(parts.policy, prompts.rows(own)) if "greedy" in parts.advantage.needs else None
+        written = parts.ranks.agreed(lambda: parts.rollout.sample(parts.policy, prompts.rows(own), seeds))
+        greedy = _greedy(parts, prompts.rows(own)) if "greedy" in parts.advantage.needs else None
     rollout = whole_rollout(parts, prompts, written)
     if parts.rollout.staleness > 0 and rollout.logp_rollout_tok is None:
         # By the time that it is trained on, the policy that wrote it is gone.
         rollout = replace(rollout, logp_rollout_tok=_log_probs(parts, rollout))
-    if greedy is not None:
-        responses = tuple(parts.ranks.joined(greedy.responses))
-        rollout = replace(rollout, greedy=Greedy(responses=responses, ended_seq=parts.ranks.whole(greedy.ended_seq)))
-    return rollout
+    return rollout if greedy is None else replace(rollout, greedy=greedy)
+
+
+def _greedy(parts: Components, own: PromptBatch) -> Greedy:
+    """The likeliest responses of all ranks."""
+    greedy = parts.ranks.agreed(lambda: parts.rollout.greedy(parts.policy, own))
+    responses = tuple(parts.ranks.joined(greedy.responses))
+    return Greedy(responses=responses, ended_seq=parts.ranks.whole(greedy.ended_seq))
 
 
 def whole_rollout(parts: Components, prompts: PromptBatch, own: Rollout) -> Rollout:

@@ -69,7 +69,7 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
     Raises:
         ConfigError, DataError: what a part's own check or a missing file says.
     """
-    validate(config)
+    validate({**config, "ranks": context.ranks.size})  # a run of many processes may be looked at by one
     made: dict[str, Any] = {}
     for group in GROUPS:
         made[group] = build_option(group, config[group], context)
@@ -117,7 +117,7 @@ def check_first_texts(parts: Components, read: Callable[[str], None]) -> None:
 
 def context_for(config: Mapping[str, Any], progress: Callable[[str], None], ranks: Ranks | None = None) -> Context:
     """What the parts may know of their surroundings: seed, device, cache, and the processes beside this one."""
-    device = pick_device(config["device"], here(config))
+    device = pick_device(config["device"], 1 if ranks is None else here(config))
     if device.type == "cuda" and ranks is not None and ranks.size > 1:
         device = torch.device("cuda", ranks.local)
     return Context(

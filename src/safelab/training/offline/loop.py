@@ -10,7 +10,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from safelab.crash.detectors import detect_step
@@ -30,6 +29,7 @@ from safelab.training.offline.stages import (
     pair_terms,
     pieces,
     preference_metrics,
+    whole_loss,
 )
 from safelab.training.rewards import score_rewards
 from safelab.training.rows import (
@@ -112,9 +112,9 @@ def learn(parts: Components, state: TrainState, batch: PairBatch) -> tuple[list[
     for piece in pieces(parts, batch):
         terms.append(pair_terms(parts, piece, len(batch)))
         terms[-1].loss.backward()  # type: ignore[no-untyped-call]
+    parts.ranks.add_gradients(state.policy)
     norm = limit_gradient(parts.ranks, state.policy, optimizers.policy_max_grad_norm)
-    loss = torch.stack([term.loss for term in terms]).sum()
-    measured = fetched({"preference_loss": loss, "policy_grad_norm": norm})
+    measured = fetched({"preference_loss": whole_loss(parts, terms), "policy_grad_norm": norm})
     for name, value in measured.items():
         refuse_non_finite(name, value, state.counters.update)
     optimizers.policy.step()
@@ -145,7 +145,12 @@ def written_metrics(scored: Scored) -> dict[str, Tensor | float | None]:
 
 
 def start_audit(parts: Components, batch: PairBatch) -> list[dict[str, Any]]:
-    """That the loss of the first piece reaches the policy; ``safelab audit`` looks at it away from the reference."""
+    """That the loss of the first piece reaches the policy; ``safelab audit`` looks at it away from the reference.
+
+    Layers that are spread over ranks give no gradient outside a step.
+    """
+    if parts.policy.sharded:
+        return [{"update": 0, "kind": "audit", "left_out": "policy.sharding=layers"}]
     piece = pieces(parts, batch)[0]
     loss = pair_terms(parts, piece, len(piece)).loss
     term = {"value": float(loss.detach()), "policy_grad_norm": float(gradient(loss, parts.policy.module).norm())}

@@ -63,16 +63,20 @@ def make_pairs(parts: Components, pairs: Sequence[Pair]) -> PairBatch:
     )
     with torch.no_grad():
         logp_ref = torch.cat([answer_logp(parts.policy.reference, piece) for piece in pieces(parts, batch)])
-    batch = replace(batch, logp_ref=logp_ref)
+    batch = replace(batch, logp_ref=parts.ranks.whole(logp_ref))
     if preference.needs_reward:
-        reward_seq = torch.tensor(reward_of(parts, both, texts, ended), device=ids.device)
+        answers = parts.ranks.own(len(pairs))
+        own = slice(2 * answers.start, 2 * answers.stop)
+        reward = parts.ranks.agreed(lambda: reward_of(parts, both[own], texts[own], ended[own]))
+        reward_seq = torch.tensor(parts.ranks.joined(reward), device=ids.device)
         batch = replace(batch, reward=reward_seq.view(-1, 2))
     return replace(batch, weight=preference.weigh(batch))
 
 
 def pieces(parts: Components, batch: PairBatch) -> list[PairBatch]:
-    """What goes through the model together: whole pairs, each two sequences that repeat the prompt."""
+    """What goes through the model together on this rank: whole pairs, each two sequences that repeat the prompt."""
     size, tokens = parts.optimizer.micro_batch_size, parts.optimizer.micro_batch_tokens
+    batch = batch if parts.ranks.size == 1 else batch.rows(parts.ranks.own(len(batch)))
     masks = batch.prompt_mask, batch.prompt_mask, batch.mask.flatten(1)
     rows = slices(None if size is None else size // 2, tokens, *masks)
     return [batch if piece is None else batch.rows(piece) for piece in rows]
@@ -108,14 +112,19 @@ def check_same_start(log_ratio: Float[Tensor, "b a"], batch: PairBatch, toleranc
         )
 
 
+def whole_loss(parts: Components, terms: Sequence[PairTerms]) -> Float[Tensor, ""]:
+    """The loss of the whole batch, from the pieces of all ranks."""
+    return parts.ranks.whole(torch.stack([piece.loss.detach() for piece in terms])).sum()
+
+
 def preference_metrics(parts: Components, terms: Sequence[PairTerms], batch: PairBatch) -> dict[str, Tensor]:
     """What the one pass of an update shows of its pairs; see docs/metrics.md."""
     _, preference = offline_parts(parts)
-    logp = torch.cat([piece.logp for piece in terms])
-    log_ratio = torch.cat([piece.log_ratio for piece in terms])
+    logp = parts.ranks.whole(torch.cat([piece.logp for piece in terms]))
+    log_ratio = parts.ranks.whole(torch.cat([piece.log_ratio for piece in terms]))
     implied = preference.implied_reward(preference.as_read(log_ratio, batch))
     metrics = {
-        "preference/loss": torch.stack([piece.loss.detach() for piece in terms]).sum(),
+        "preference/loss": whole_loss(parts, terms),
         "preference/accuracy": (margin(log_ratio) > 0).float().mean(),
         "preference/margin": margin(implied).mean(),
         "preference/chosen_reward": implied[:, 0].mean(),
