@@ -1,5 +1,6 @@
 """What holds for every test: run-time shape checks, one thread, no network, Hypothesis without deadlines."""
 
+import gc
 import os
 
 # Before any other import: libraries read these when they are first imported.
@@ -7,6 +8,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# Also where a run takes a thread for each core, here and in every process that a test starts: with two tests at once,
+# threads that wait for a core make a run ten times as long.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 from hypothesis import HealthCheck, settings
@@ -25,3 +29,9 @@ settings.register_profile(
     "safelab", deadline=None, derandomize=True, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("safelab")
+
+
+def pytest_collection_finish() -> None:
+    """What is there now stays: the garbage collector need not look through it again and again."""
+    gc.collect()
+    gc.freeze()

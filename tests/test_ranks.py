@@ -50,7 +50,7 @@ def test_rows_of_any_number_and_width_come_together_in_order() -> None:
         assert (seen["told"], seen["all"], seen["seconds"]) == ("rank 0", [1, 2, 3], True)
 
 
-def gradients(ranks: Ranks) -> list[Any]:
+def gradients(ranks: Ranks) -> dict[str, Any]:
     module = torch.nn.ParameterDict(
         {
             "everywhere": torch.nn.Parameter(torch.zeros(2, 2)),
@@ -65,17 +65,18 @@ def gradients(ranks: Ranks) -> list[Any]:
     if ranks.rank == 1:
         module["once"].grad = torch.tensor([0.5, 0.25])
     ranks.add_gradients(module)
-    return [None if weight.grad is None else weight.grad.tolist() for weight in module.values()]
+    return {name: weight.grad.tolist() for name, weight in module.items() if weight.grad is not None}
 
 
 def test_gradients_are_summed_and_none_stays_none() -> None:
-    expected = [[[111.0, 111.0], [111.0, 111.0]], [7.0, 7.0, 7.0], [0.5, 0.25], None, None]
+    expected = {"everywhere": [[111.0, 111.0], [111.0, 111.0]], "coarse": [7.0, 7.0, 7.0], "once": [0.5, 0.25]}
     assert on_ranks(3, gradients) == [expected] * 3
 
 
 def test_gradients_come_in_buckets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("safelab.ranks.BUCKET", 3)
-    assert on_ranks(2, gradients)[0] == [[[11.0, 11.0], [11.0, 11.0]], [3.0, 3.0, 3.0], [0.5, 0.25], None, None]
+    expected = {"everywhere": [[11.0, 11.0], [11.0, 11.0]], "coarse": [3.0, 3.0, 3.0], "once": [0.5, 0.25]}
+    assert on_ranks(2, gradients) == [expected] * 2
 
 
 def fails_on(ranks: Ranks, where: tuple[int, ...]) -> tuple[str, Any, int]:

@@ -46,6 +46,10 @@ class RankLost(RunFailed):
     """Another process of the same run is gone; the last checkpoint stands."""
 
 
+class EngineFailed(RunFailed):
+    """The engine that writes the rollouts died, or could not do what it was asked; the run's last checkpoint stands."""
+
+
 class OutputFailed(RunFailed):
     """A run's own files cannot be written, however often it was tried; its last checkpoint stands."""
 

@@ -129,7 +129,7 @@ class Ranks:
             with self._exchange():
                 there = torch.tensor([weight.grad is not None for weight in weights], dtype=torch.uint8)
                 dist.all_reduce(there, dist.ReduceOp.MAX)
-                for bucket in _buckets([weight for weight, has in zip(weights, there.tolist(), strict=True) if has]):
+                for bucket in buckets([weight for weight, has in zip(weights, there.tolist(), strict=True) if has]):
                     _add(bucket)
 
     def norm(self, tensors: Sequence[Tensor]) -> Tensor:
@@ -179,7 +179,7 @@ def local(tensor: Tensor) -> Tensor:
     return held
 
 
-def _buckets(weights: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+def buckets(weights: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
     """Neighbours of one type and device whose gradients are sent together."""
     for _, group in groupby(weights, lambda weight: (weight.dtype, weight.device)):
         alike = [*group]

@@ -71,7 +71,8 @@ class Rollout:
     """What the policy wrote. The end token belongs to the response, and ``mask`` is True up to and with it.
 
     ``logp_rollout_tok``: log-probability of each token under the policy that sampled it, in nats, where that is not
-    the policy about to be trained (stale rollouts, another engine); None: the scoring pass gives it.
+    the policy about to be trained (stale rollouts, another engine); None: the scoring pass gives it. ``written``: the
+    update at whose beginning a stale one was written; None where that is the one that trains on it.
     """
 
     prompts: PromptBatch
@@ -81,6 +82,7 @@ class Rollout:
     responses: tuple[str, ...]
     logp_rollout_tok: Float[Tensor, "b t"] | None = None
     greedy: Greedy | None = None
+    written: int | None = None
 
     @property
     def length_seq(self) -> Int[Tensor, "b"]:

@@ -67,9 +67,11 @@ def likely(group: str, name: str) -> list[str]:
     """All algorithms, those first that have this very option, then those of its kind: any will do, and one does."""
     key = f"{group.replace('/', '.')}.name"
 
-    def distance(algorithm: str) -> tuple[bool, bool, str]:
+    def distance(algorithm: str) -> tuple[bool, bool, bool, str]:
         has = committed(algorithm).get(key)
-        return has != name, has in (None, "none"), algorithm
+        # Its ratio to the sampler is a correction already, and it refuses another.
+        corrected = group == "correction" and committed(algorithm).get("objective.anchor") == "rollout"
+        return has != name, has in (None, "none"), corrected, algorithm
 
     return sorted(ALGORITHMS, key=distance)
 

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import yaml
 
+from safelab.contracts import Context
 from safelab.plugins import build_option
 from safelab.types import Counts, Current, PolicyLoss, TrainBatch
 from support.models import context
@@ -25,11 +26,11 @@ MASK = torch.tensor([[True, True, True], [True, True, False]])
 ADVANTAGE = torch.tensor([[1.0, 1.0, 1.0], [-1.0, -1.0, 0.0]])
 
 
-def component(group: str, name: str, **changes: Any) -> Any:
+def component(group: str, name: str, /, surroundings: Context | None = None, **changes: Any) -> Any:
     """``<group>/<name>`` as its YAML has it, with ``changes``; interpolations stand for 32."""
     config = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
     plain = {key: 32 if isinstance(value, str) and "${" in value else value for key, value in config.items()}
-    return build_option(group, {**plain, **changes}, context())
+    return build_option(group, {**plain, **changes}, surroundings or context())
 
 
 def objective(name: str, **changes: Any) -> Any:

@@ -8,7 +8,7 @@ that copy comes back only after all that was queued before it. The numbers are t
 import linecache
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -19,7 +19,6 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode, return_and_correct_aliasing
-from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 _setup_privateuseone_for_python_backend("standin")
@@ -136,20 +135,45 @@ class _Front(TorchFunctionMode):
 
 def _run(func: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """``func`` on the held values; its tensors are the device's, unless it brings them to the CPU."""
-    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+    tensors = [*_tensors(args), *_tensors(kwargs.values())]
     device = kwargs.get("device")
     held = [tensor for tensor in tensors if isinstance(tensor, Held)]
     if not held and not _is_here(device):
         return func(*args, **kwargs)
     _judge(func, args, held, [tensor for tensor in tensors if not isinstance(tensor, Held)], device)
-    inner_args, inner_kwargs = tree_map(lambda leaf: leaf.inner if isinstance(leaf, Held) else leaf, (args, kwargs))
-    out = func(*inner_args, **{**inner_kwargs, **({} if device is None else {"device": torch.device("cpu")})})
+    inner_kwargs = {name: _each(value, _inner) for name, value in kwargs.items()}
+    if device is not None:
+        inner_kwargs["device"] = torch.device("cpu")
+    out = func(*_each(args, _inner), **inner_kwargs)
     if func is aten.copy_.default and not isinstance(args[0], Held):
         return args[0]
     if func is aten._to_copy.default and held and device is not None and not _is_here(device):
         return out
-    wrapped = tree_map(lambda leaf: Held(leaf) if isinstance(leaf, Tensor) else leaf, out)
-    return return_and_correct_aliasing(func, args, kwargs, wrapped)
+    return return_and_correct_aliasing(func, args, kwargs, _each(out, _held))
+
+
+def _tensors(given: Iterable[Any]) -> Iterator[Tensor]:
+    """Of an operation's arguments, lists among them: nothing else nests there."""
+    for value in given:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
+
+
+def _each(given: Any, change: Callable[[Any], Any]) -> Any:
+    """The same with every value in it changed."""
+    if isinstance(given, list | tuple):
+        return type(given)([_each(value, change) for value in given])
+    return change(given)
+
+
+def _inner(value: Any) -> Any:
+    return value.inner if isinstance(value, Held) else value
+
+
+def _held(value: Any) -> Any:
+    return Held(value) if isinstance(value, Tensor) else value
 
 
 def _judge(func: Any, args: Sequence[Any], held: list[Tensor], beside: list[Tensor], device: Any) -> None:
@@ -157,7 +181,7 @@ def _judge(func: Any, args: Sequence[Any], held: list[Tensor], beside: list[Tens
     if func in ASKS:
         _note(ASKS[func])
     elif func in INDEXES:
-        if any(isinstance(leaf, Held) and leaf.dtype in (torch.bool, torch.uint8) for leaf in tree_leaves(args[1])):
+        if any(isinstance(leaf, Held) and leaf.dtype in (torch.bool, torch.uint8) for leaf in _tensors(args[1])):
             _note("a shape")
         if beside:
             _note("a tensor from the CPU")

@@ -72,7 +72,7 @@ def policy(seed: int = 0) -> SimpleNamespace:
     reference = copy.deepcopy(module).requires_grad_(False)
     reference.table += 0.3 * noise(VOCABULARY, WIDTH, seed=seed + 2)
     return SimpleNamespace(
-        module=module, model=module, reference=reference, hidden_size=WIDTH, sharded=False, whole=nullcontext
+        module=module, model=module, reference=reference, hidden_size=WIDTH, pad=0, sharded=False, whole=nullcontext
     )
 
 

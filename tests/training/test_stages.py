@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from safelab.contracts import Advantages
+from safelab.contracts import Advantages, Sampler
 from safelab.training.components import Components
 from safelab.training.stages import (
     draw_prompts,
@@ -17,7 +17,7 @@ from safelab.training.stages import (
     observe,
     score_tokens,
 )
-from safelab.types import PromptBatch, Rollout, Scored
+from safelab.types import Greedy, PromptBatch, Rollout, Scored
 from support import toy
 
 
@@ -28,7 +28,7 @@ class Counting:
         return [str(cursor + number) for number in range(count)]
 
 
-class Writer:
+class Writer(Sampler):
     """``rollout``: responses of random tokens, so that what it wrote tells its noise."""
 
     def __init__(self, batch_size: int = 4, samples_per_prompt: int = 1, staleness: int = 0) -> None:
@@ -37,6 +37,9 @@ class Writer:
     def sample(self, policy: object, prompts: PromptBatch, seeds: Sequence[int]) -> Rollout:
         ids = torch.tensor([[seed // toy.VOCABULARY**column % toy.VOCABULARY for column in range(4)] for seed in seeds])
         return toy.rollout([4] * len(ids), prompts=prompts, ids=ids)
+
+    def greedy(self, policy: object, prompts: PromptBatch) -> Greedy:
+        raise AssertionError("nobody asks for it")
 
 
 def encoding(**changes) -> SimpleNamespace:

@@ -182,3 +182,14 @@ class Sampler(ABC):
     @abstractmethod
     def greedy(self, policy: Policy, prompts: PromptBatch) -> Greedy:
         """One response per row, the likeliest token every time."""
+
+    def beside(self, policy: Policy) -> "Sampler | None":
+        """A sampler that writes by the weights of this moment, in another thread, while ``policy`` is trained.
+
+        It reads none of the policy's weights any more, and gives the log-probabilities of what it samples. None where
+        there is none: the policy then waits until its rollout is written.
+        """
+        return None
+
+    def close(self) -> None:  # noqa: B027 (most have started nothing)
+        """The run is broken off: end what was started for it, also while that writes."""

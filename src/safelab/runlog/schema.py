@@ -42,6 +42,7 @@ NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "pairs": (FROM_FILES, {"skip_unfit": False}),
     "policy": (("causal_lm", "tiny"), {"packing": "none", "sharding": "none"}),
     "optimizer": (("adamw", "adamw_8bit"), {"micro_batch_tokens": None}),
+    "rollout": (("vllm",), {"devices": None}),
 }
 """Keys that options of a group have since 0.1.0, and what their runs did before there was the key."""
 

@@ -9,6 +9,9 @@ from typing import Any
 
 import torch
 
+WAIT, BESIDE = "rollout_wait", "rollout_beside"
+"""Spans of a rollout that is written beside training: how long it was waited for, and how long it took in all."""
+
 
 class Clock:
     """Starts when it is made."""
@@ -30,6 +33,12 @@ class Clock:
     def total(self) -> float:
         """Seconds since the start."""
         return time.perf_counter() - self._start
+
+    def hidden_share(self) -> float | None:
+        """The share of the writing beside training for which nobody waited; None where there was none."""
+        if BESIDE not in self.spans:
+            return None
+        return max(0.0, 1 - self.spans[WAIT] / max(self.spans[BESIDE], self.spans[WAIT]))
 
     def peak_gib(self) -> float:
         """Greatest memory so far: the GPU's allocations, or the process's resident set (which holds an Apple GPU's)."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from safelab.crash.detectors import detect_step
 from safelab.training import stages
+from safelab.training.aside import Aside, begun
 from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.finite import check_batch, check_plan, check_weights
@@ -27,7 +28,7 @@ from safelab.training.update import (
     run_epoch,
     weights_of,
 )
-from safelab.types import Pass, Plan, Signals, TrainBatch
+from safelab.types import Pass, Plan, Rollout, Signals, TrainBatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +52,17 @@ def train_loop(
 
 
 def train_update(parts: Components, state: TrainState) -> Step:
-    """One update."""
+    """One update; where the sampler can, a later one's rollout is written meanwhile."""
     clock = Clock(parts.policy.module)
-    update = state.counters.update
-
     with clock.span("rollout"):
-        state, rollout = stages.next_rollout(parts, state)
+        state, rollout, aside = begun(parts, state)
+    with aside:
+        return learn(parts, state, rollout, aside, clock)
+
+
+def learn(parts: Components, state: TrainState, rollout: Rollout, aside: Aside, clock: Clock) -> Step:
+    """What one update makes of a rollout: scores, plan, batch, steps of the optimisers, row."""
+    update = state.counters.update
     with clock.span("reward"):
         reward_seq, gold_seq = score_rewards(parts, rollout)
         greedy_seq = score_greedy(parts, rollout)
@@ -79,6 +85,7 @@ def train_update(parts: Components, state: TrainState) -> Step:
         del first_pass  # with its graph, before the next rollout
     if update == 0:
         check_first_pass(stats)
+    state = aside.joined(parts, state, clock)
 
     plan = planned(parts, state) if parts.controller.step_every == "epoch" else plan
     state = replace(state, shaping=shaping, counters=advance(state.counters, len(rollout.responses), stats))

@@ -47,6 +47,7 @@ def metric_row(
         **({} if parts.critic.grain is None else critic_metrics(parts, batch, stats)),
         **controller_metrics(plan, stats, parts.controller.preview_max_kl is not None),
         **response_metrics(scored.rollout),
+        **lag_metrics(scored.rollout, counters.update - 1),
         **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
         **time_metrics(parts, stats.rollout_tokens, clock),
     }
@@ -175,6 +176,11 @@ def response_metrics(rollout: Rollout) -> dict[str, Tensor | float]:
     }
 
 
+def lag_metrics(rollout: Rollout, update: int) -> dict[str, int]:
+    """Updates between the writing of a stale rollout and the one that trained on it."""
+    return {} if rollout.written is None else {"response/lag_updates": update - rollout.written}
+
+
 def guard_metrics(recovery: Recovery) -> dict[str, float]:
     """How often the run went back, and what that has made of the KL penalty; the learning rate has its own metric."""
     return {"guard/rollbacks": len(recovery.rollbacks), "guard/kl_coef_scale": recovery.kl_coef_scale}
@@ -192,6 +198,7 @@ def time_metrics(parts: Components, tokens: int, clock: Clock) -> dict[str, floa
     return {
         **({"speed/useful_share": useful / positions} if positions else {}),
         **{f"time/{name}_s": seconds for name, seconds in clock.spans.items()},
+        **({} if (hidden := clock.hidden_share()) is None else {"speed/hidden_share": hidden}),
         **({"time/exchange_s": ranks.taken()} if ranks.size > 1 else {}),
         "time/total_s": total,
         "speed/tokens_per_s": tokens / total,

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Advantages, Evidence, Route, Weights, drawn_columns, drawn_prompts
+from safelab.contracts import Advantages, Evidence, Route, Sampler, Weights, drawn_columns, drawn_prompts
 from safelab.contracts.answers import check_tensor, check_type
 from safelab.errors import ConfigError
 from safelab.maths.divergence import k1
@@ -27,12 +27,30 @@ def next_rollout(parts: Components, state: TrainState) -> tuple[TrainState, Roll
     With ``rollout.staleness`` k, rollouts are written k updates before they are trained on, as where generation and
     training run side by side: at update 0 the starting policy writes k + 1 of them, and each later update one more.
     """
-    waiting, cursor = list(state.pending), state.counters.cursor
-    while len(waiting) <= parts.rollout.staleness:
-        waiting.append(roll_out(parts, draw_prompts(parts, cursor), state.counters.update + len(waiting)))
-        cursor += prompts_per_rollout(parts)
-    counters = state.counters.model_copy(update={"cursor": cursor})
-    return replace(state, pending=tuple(waiting[1:]), counters=counters), waiting[0]
+    state = filled(parts, state, parts.rollout.staleness + 1)
+    return replace(state, pending=state.pending[1:]), state.pending[0]
+
+
+def filled(parts: Components, state: TrainState, count: int) -> TrainState:
+    """The state with ``count`` rollouts waiting; those that are missing are written now."""
+    while len(state.pending) < count:
+        state, prompts, number = drawn(parts, state)
+        state = waiting(parts, state, roll_out(parts, prompts, number))
+    return state
+
+
+def drawn(parts: Components, state: TrainState) -> tuple[TrainState, PromptBatch, int]:
+    """The prompts of the next rollout to write, the state behind them, and the update that will train on it."""
+    counters = state.counters
+    behind = counters.model_copy(update={"cursor": counters.cursor + prompts_per_rollout(parts)})
+    number = counters.update + len(state.pending)
+    return replace(state, counters=behind), draw_prompts(parts, counters.cursor), number
+
+
+def waiting(parts: Components, state: TrainState, rollout: Rollout) -> TrainState:
+    """The state with one more rollout that waits; a stale one says when it was written."""
+    marked = replace(rollout, written=state.counters.update) if parts.rollout.staleness > 0 else rollout
+    return replace(state, pending=(*state.pending, marked))
 
 
 def prompts_per_rollout(parts: Components) -> int:
@@ -67,23 +85,31 @@ def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Roll
 
     Each rank writes to its own prompts.
     """
-    own = parts.ranks.own(len(prompts.ids))
-    seeds = row_seeds(parts.settings.seed, "rollout", *names, rows=len(prompts.ids))[own]
     with parts.policy.whole():
-        written = parts.ranks.agreed(lambda: parts.rollout.sample(parts.policy, prompts.rows(own), seeds))
-        greedy = _greedy(parts, prompts.rows(own)) if "greedy" in parts.advantage.needs else None
-    rollout = whole_rollout(parts, prompts, written)
+        own = parts.ranks.agreed(lambda: written(parts, parts.rollout, prompts, *names))
+    return gathered(parts, prompts, own)
+
+
+def written(parts: Components, sampler: Sampler, prompts: PromptBatch, *names: int | str) -> Rollout:
+    """What this rank writes of a rollout; nothing is exchanged, so that it may be written in another thread."""
+    own = parts.ranks.own(len(prompts.ids))
+    seeds = row_seeds(parts.settings.seed, "rollout", *names, rows=len(prompts.ids))
+    rollout = sampler.sample(parts.policy, prompts.rows(own), seeds[own])
+    if "greedy" not in parts.advantage.needs:
+        return rollout
+    return replace(rollout, greedy=sampler.greedy(parts.policy, prompts.rows(own)))
+
+
+def gathered(parts: Components, prompts: PromptBatch, own: Rollout) -> Rollout:
+    """What all ranks wrote to ``prompts``, with the log-probabilities of a stale rollout's writer."""
+    rollout = whole_rollout(parts, prompts, own)
     if parts.rollout.staleness > 0 and rollout.logp_rollout_tok is None:
         # By the time that it is trained on, the policy that wrote it is gone.
         rollout = replace(rollout, logp_rollout_tok=_log_probs(parts, rollout))
-    return rollout if greedy is None else replace(rollout, greedy=greedy)
-
-
-def _greedy(parts: Components, own: PromptBatch) -> Greedy:
-    """The likeliest responses of all ranks."""
-    greedy = parts.ranks.agreed(lambda: parts.rollout.greedy(parts.policy, own))
-    responses = tuple(parts.ranks.joined(greedy.responses))
-    return Greedy(responses=responses, ended_seq=parts.ranks.whole(greedy.ended_seq))
+    if (greedy := own.greedy) is not None:
+        responses = tuple(parts.ranks.joined(greedy.responses))
+        rollout = replace(rollout, greedy=Greedy(responses=responses, ended_seq=parts.ranks.whole(greedy.ended_seq)))
+    return rollout
 
 
 def whole_rollout(parts: Components, prompts: PromptBatch, own: Rollout) -> Rollout:

@@ -24,13 +24,9 @@ LORA = {"name": "lora", "rank": 4, "alpha": 8.0, "targets": None}
 OPTIONS = {
     "name": "vllm", "batch_size": 4, "samples_per_prompt": 1, "staleness": 0, "max_new_tokens": 6,
     "sampling_temperature": 1.0, "memory_share": 0.3, "max_prompt_tokens": 16, "sleep": True,
+    "devices": None,
 }  # fmt: skip
 PROMPTS = ["a b c", "d", "d", "e f"]
-
-
-@pytest.fixture
-def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[LLM]:
-    return vllm_stand_in.install(monkeypatch)
 
 
 def built(policy: Any, **changes: Any) -> Any:
@@ -46,13 +42,13 @@ def move(policy: Any, by: float) -> None:
 
 
 @pytest.mark.parametrize("adapter", [{}, LORA], ids=["full", "lora"])
-@pytest.mark.parametrize("sleep", [True, False])
+@pytest.mark.parametrize("place", [{}, {"sleep": False}, {"devices": [2]}], ids=["shared", "awake", "apart"])
 @pytest.mark.parametrize("tied", [True, False])
 def test_each_rollout_is_by_the_weights_of_that_moment(
-    stand_in: list[LLM], adapter: dict[str, Any], sleep: bool, tied: bool
+    stand_in: list[LLM], adapter: dict[str, Any], place: dict[str, Any], tied: bool
 ) -> None:
     policy = tiny_policy(tied=tied, **adapter)
-    sampler = built(policy, sleep=sleep)
+    sampler = built(policy, **place)
     prompts = policy.encode(PROMPTS, range(4))
     seen = []
     for step in range(3):
@@ -64,8 +60,9 @@ def test_each_rollout_is_by_the_weights_of_that_moment(
         move(policy, 0.3)
     assert len(set(seen)) == 3
     (llm,) = stand_in
-    assert llm.slept == ([2 if not adapter else 1] * 4 if sleep else [])
+    assert llm.slept == ([2 if not adapter else 1] * 4 if not place else [])
     assert llm.forgotten == 3
+    assert (llm.group is not None) == (place == {"devices": [2]} and not adapter)
 
 
 def test_the_engine_is_told_what_it_must_know(stand_in: list[LLM]) -> None:
@@ -128,14 +125,18 @@ def test_requests_are_plain_sampling_with_the_policys_end_tokens_only(
     assert ((rollout.ids[:, :-1] == own) & rollout.mask[:, 1:]).any(), "no response goes on behind it"
 
 
-def test_an_adapter_lies_in_a_folder_only_while_it_is_used(stand_in: list[LLM]) -> None:
+def test_an_adapter_lies_in_a_folder_until_the_next_one_does(stand_in: list[LLM]) -> None:
     policy = tiny_policy(**LORA)
     sampler = built(policy)
     for step in range(2):
         sampler.sample(policy, policy.encode(PROMPTS, range(4)), row_seeds(0, step, rows=4))
-    (llm,) = stand_in
-    assert [request.lora_int_id for request in llm.requests] == [1, 2]
-    assert not Path(llm.requests[0].lora_path).exists()
+    first, second = stand_in[0].requests
+    assert [first.lora_int_id, second.lora_int_id] == [1, 2]
+    assert not Path(first.lora_path).exists()
+    assert Path(second.lora_path).exists()
+    del sampler
+    stand_in.clear()
+    assert not Path(second.lora_path).exists()
 
 
 @pytest.mark.parametrize("adapter", [{}, LORA], ids=["full", "lora"])
@@ -180,16 +181,15 @@ def test_a_version_whose_interface_is_another_is_refused(
         built(tiny_policy())
 
 
-@pytest.mark.parametrize("device", ["cuda", "cpu:1"])
-def test_the_engine_and_the_trainer_share_the_first_gpu(stand_in: list[LLM], device: str) -> None:
-    elsewhere = replace(context(tiny_policy()), device=torch.device(device))
-    with pytest.raises(ConfigError, match=rf"device must be cpu with rollout=vllm, .*got {device}: .*VISIBLE_DEVICES"):
+def test_a_trainer_on_another_kind_of_device_is_refused(stand_in: list[LLM]) -> None:
+    elsewhere = replace(context(tiny_policy()), device=torch.device("cuda"))
+    with pytest.raises(ConfigError, match=r"device must be cpu with rollout=vllm, .*got cuda: use rollout=hf"):
         build_option("rollout", OPTIONS, elsewhere)
 
 
-def test_a_job_that_may_start_no_process_is_told_so(stand_in: list[LLM], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_may_start_none_is_told_so(stand_in: list[LLM], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multiprocessing, "current_process", lambda: SimpleNamespace(daemon=True))
-    with pytest.raises(ConfigError, match=r"rollout must be hf in a sweep's jobs, .* without -m"):
+    with pytest.raises(ConfigError, match=r"rollout must be hf in a process that may start none itself"):
         built(tiny_policy())
 
 

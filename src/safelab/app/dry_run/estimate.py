@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from safelab.app.config.help import written
+from safelab.app.dry_run.memory import LEARNT, TRAINED, WRITTEN
 from safelab.pretrained.adapters import base_of
 from safelab.pretrained.limits import positions_of, trained_at
 from safelab.pretrained.load import Source, check_precision
@@ -75,17 +76,8 @@ def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> i
     print(f"\nlengths, tokens ({longest.said})")
     print(f"  {'longest prompt'.ljust(34)} {longest.prompt:,}")
     print(f"  {'longest response'.ljust(34)} {longest.response:,}")
-    print("\nmemory, GiB (estimated; without reward or value model)")
-    parts = {
-        "weights, reference included": found.weights,
-        "the optimiser's averages": found.averages,
-        "key-value cache (sampling)": found.cache,
-        "activations (update)": found.activations + found.recomputed,
-        "logits, in pieces (update)": found.logits,
-        "gradients (update)": found.gradients,
-        "peak of the tensors": found.peak,
-    }
-    for name, size in parts.items():
+    print("\n" + "\n".join(textwrap.wrap(memory_heading(config), 80)))
+    for name, size in memory_parts(found).items():
         print(f"  {name.ljust(34)} {size / GIB:.2f}")
     if found.engine:
         print(f"  {'the engine, beside that peak'.ljust(34)} {engine_said(config['rollout'], found.engine)}")
@@ -95,6 +87,35 @@ def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> i
     if found.engine and find_spec("vllm") is None:
         print("\nnote: vLLM is not installed here: a run would be refused; pip install './safelab[vllm]'")
     return 0
+
+
+def memory_heading(config: Mapping[str, Any]) -> str:
+    """Whose memory it is, and what is not in it."""
+    ranks = config["ranks"]
+    if ranks == 1:
+        return "memory, GiB (estimated; without reward or value model)"
+    layers = config["policy"].get("sharding", "none") == "layers"
+    whole = "the layers' weights, gradients and averages are divided by the ranks" if layers else "weights are whole"
+    return f"memory of each of {ranks} ranks, GiB (estimated; {whole}; without reward or value model, whole on each)"
+
+
+def memory_parts(found: "Need") -> dict[str, int]:
+    """Bytes by what they are for; what only several ranks have is left out where it is nothing."""
+    parts = {
+        "weights, reference included": found.weights,
+        "the optimiser's averages": found.averages,
+        "all layers whole (sampling)": found.written_with,
+        "key-value cache (sampling)": found.cache,
+        "the reference's states (update)": found.states,
+        "two layers whole (update)": found.trained_with,
+        "activations (update)": found.activations + found.recomputed,
+        "logits, in pieces (update)": found.logits,
+        "gradients (update)": found.gradients,
+        "their exchange, in pieces (update)": found.exchange,
+        "peak of the tensors": found.peak,
+    }
+    of_ranks = ("all layers whole (sampling)", "two layers whole (update)", "their exchange, in pieces (update)")
+    return {name: size for name, size in parts.items() if size or name not in of_ranks}
 
 
 def engine_said(rollout: Mapping[str, Any], weights: int) -> str:
@@ -120,13 +141,16 @@ def batches(config: Mapping[str, Any]) -> dict[str, int]:
     if config["pairs"]["name"] != "none":
         return pair_batches(config)
     responses, pieces, epochs = rollout["batch_size"], optimizer["minibatches"], optimizer["epochs"]
-    minibatch = -(-responses // pieces)
-    micro = min(optimizer["micro_batch_size"] or minibatch, minibatch)
+    minibatch, ranks = -(-responses // pieces), config["ranks"]
+    of_a_rank = {} if ranks == 1 else {WRITTEN: -(-responses // ranks), TRAINED: -(-minibatch // ranks)}
+    learnt = of_a_rank.get(TRAINED, minibatch)
+    micro = min(optimizer["micro_batch_size"] or learnt, learnt)
     return {
         "prompts per update": responses // rollout.get("samples_per_prompt", 1),
         "responses per update": responses,
         "minibatches per epoch": pieces,
         "responses per minibatch": minibatch,
+        **of_a_rank,
         "responses per forward pass": micro,
         **tokens_of(optimizer),
         "optimiser steps per update": pieces * epochs,
@@ -146,13 +170,17 @@ def tokens_of(optimizer: Mapping[str, Any]) -> dict[str, int]:
 def pair_batches(config: Mapping[str, Any]) -> dict[str, int]:
     """The same of an offline run, whose responses are measured and not learnt from."""
     pairs, rollout, updates = config["pairs"], config["rollout"], config["updates"]
-    answers = 2 * pairs["batch_size"]
+    ranks, responses = config["ranks"], rollout["batch_size"]
+    learnt = -(-pairs["batch_size"] // ranks)
+    of_a_rank = {} if ranks == 1 else {WRITTEN: -(-responses // ranks), LEARNT: learnt}
+    answers = 2 * learnt
     size = config["optimizer"]["micro_batch_size"]
     return {
         "pairs per update": pairs["batch_size"],
         "responses per forward pass": answers if size is None else min(answers, size // 2 * 2),
         **tokens_of(config["optimizer"]),
-        "responses per update": rollout["batch_size"],
+        "responses per update": responses,
+        **of_a_rank,
         "updates": updates,
         "updates that are measured": -(-updates // pairs["evaluate_every"]),
         "pairs in all": pairs["batch_size"] * updates,

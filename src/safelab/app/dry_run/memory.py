@@ -1,9 +1,9 @@
 """What a run's policy needs of memory, from its shape alone: see ``app.dry_run.estimate``.
 
 Counts are exact. Memory is what tensors take at the peak of an update: weights, optimiser states, gradients, key-value
-cache, logits, and the activations that a forward pass on torch's meta device says it would keep. The reward model is
-not in it, nor a frozen value model, nor whole distributions for an objective that needs them (logits_convex), nor what
-an allocator leaves unused. Within 10 % of what torch's allocator held: docs/log.md.
+cache, logits, the reference's states, and the activations that a forward pass on torch's meta device says it would
+keep. The reward model is not in it, nor a frozen value model, nor what an allocator leaves unused. Within 10 % of what
+torch's allocator held: docs/log.md. Of several ranks it is what each one holds: see ``division``.
 """
 
 import copy
@@ -12,8 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from safelab.app.dry_run.division import division, largest_exchange, rows_held, size_of
 from safelab.app.dry_run.lengths import Lengths
 from safelab.errors import ConfigError
+
+WRITTEN, TRAINED = "responses per update, of a rank", "responses per minibatch, of a rank"
+LEARNT = "pairs per update, of a rank"
+"""What a table of batches has besides where the run has several ranks: the most that one writes and learns from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +27,13 @@ class Need:
 
     ``held`` is there from the first step to the last: weights and the optimiser's averages. Of the rest ``peak`` takes
     what is there at once: sampling has its cache, a backward pass activations, logits and the gradients made so far,
-    an optimiser step all gradients and as much again for its own arithmetic (``foreach``). ``engine``: the weights that
-    another engine keeps for itself, which are in none of the others; its cache takes what it is given besides.
+    an optimiser step all gradients and as much again for its own arithmetic (``foreach``). ``states``: the reference's
+    states, and for some objectives the old distributions, from scoring until the last step. ``engine``: the weights
+    that another engine keeps for itself, which are in none of the others; its cache takes what it is given besides.
+
+    With ``policy.sharding=layers``, ``written_with`` and ``trained_with`` come beside the parts of the weights while
+    the policy writes, and while it learns. ``exchange``: the buffer through which ranks add up their gradients;
+    ``summed``: all that goes through it. ``layer_weights``, ``layer_gradients``: of all layers, divided or not.
     """
 
     parameters: int
@@ -39,6 +49,13 @@ class Need:
     layers: int
     pieces: int
     engine: int
+    states: int
+    written_with: int
+    trained_with: int
+    exchange: int
+    summed: int
+    layer_weights: int
+    layer_gradients: int
 
     @property
     def held(self) -> int:
@@ -61,7 +78,8 @@ class Need:
     @property
     def peak(self) -> int:
         """Bytes at the peak."""
-        return self.held + max(self.cache, self.backward, 2 * self.gradients)
+        learning = max(self.backward + self.trained_with, self.gradients + self.exchange, 2 * self.gradients)
+        return self.held + max(self.written_with + self.cache, self.states + learning)
 
 
 def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longest: Lengths) -> Need:
@@ -100,11 +118,13 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
     adapted = adapter.adapt(module, context.seed)
     every = {id(weight): weight for weight in (*adapted.trained.parameters(), *adapted.reference.parameters())}
     trained = [weight for weight in adapted.trained.parameters() if weight.requires_grad]
+    ranks = config["ranks"]
+    divided = division((adapted.inner, adapted.reference), ranks, policy.get("sharding", "none"))
     prompt, response, written = longest.prompt, longest.response, config["rollout"]["max_new_tokens"]
     # A cache of fixed size has room for the longest prompt that there may be.
     grows = config["rollout"].get("decoding", "dynamic") == "dynamic"
     room = (prompt if grows else policy["max_prompt_tokens"]) + written
-    cache = cached_per_token(shape) * module.dtype.itemsize * table["responses per update"] * room
+    cache = cached_per_token(shape) * module.dtype.itemsize * table.get(WRITTEN, table["responses per update"]) * room
     widest = widest_pass(config, table, longest)
     read = widest.rows * response
     chunk = min(read, tokens_per_chunk(read, shape.vocab_size))
@@ -124,10 +144,12 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
     return Need(
         parameters=parameters,
         trained=count_of(trained),
-        weights=size_of(every.values()),
+        weights=divided.held(every.values()),
         # AdamW's two averages, each in the weight's own type, or a byte each.
-        averages=2 * (size_of(trained) if config["optimizer"]["name"] != "adamw_8bit" else count_of(trained)),
-        gradients=size_of(trained),
+        averages=2
+        * divided.held(trained)
+        // (1 if config["optimizer"]["name"] != "adamw_8bit" else module.dtype.itemsize),
+        gradients=divided.held(trained),
         head_gradients=size_of(weight for weight in head if weight.requires_grad),
         cache=0 if elsewhere else cache,
         # Float32 values that live for each logit of a piece, see ``policy._vocabulary``: fewer without an exact KL.
@@ -137,6 +159,14 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
         layers=shape.num_hidden_layers,
         engine=parameters * module.dtype.itemsize if elsewhere else 0,
         pieces=widest.pieces,
+        states=states(config, table, shape, response, exact),
+        written_with=0 if elsewhere else divided.whole(adapted.inner.parameters()),
+        # A layer's gradient is whole until it is added to the other ranks', from a buffer of its size.
+        trained_with=divided.two(adapted.inner.parameters()) + divided.two(trained),
+        exchange=largest_exchange(divided.undivided(trained)) if ranks > 1 else 0,
+        summed=size_of(divided.undivided(trained)) if ranks > 1 else 0,
+        layer_weights=sum(divided.layers(adapted.inner.parameters())),
+        layer_gradients=sum(divided.layers(trained)),
     )
 
 
@@ -158,7 +188,8 @@ def widest_pass(config: Mapping[str, Any], table: Mapping[str, int], longest: Le
     from safelab.maths.filled import filled
 
     width, rows = longest.prompt + longest.response, table["responses per forward pass"]
-    together = table.get("responses per minibatch") or 2 * table["pairs per update"]
+    pairs = table.get(LEARNT) or table.get("pairs per update", 0)
+    together = table.get(TRAINED) or table.get("responses per minibatch") or 2 * pairs
     tokens = config["optimizer"].get("micro_batch_tokens") or together * width
     padded = config["policy"].get("packing", "none") == "none" or reads_padding(config)
     passes = []
@@ -169,6 +200,29 @@ def widest_pass(config: Mapping[str, Any], table: Mapping[str, int], longest: Le
         positions = most * width if padded else max(sum(piece) for piece in pieces)
         passes.append(Pass(most, positions, len(pieces)))
     return Pass(*(max(getattr(one, name) for one in passes) for name in ("rows", "positions", "pieces")))
+
+
+def states(config: Mapping[str, Any], table: Mapping[str, int], shape: Any, response: int, exact: bool) -> int:
+    """Bytes of the reference's states and of the old distributions that one rank holds; none of pairs.
+
+    Args:
+        config, table, shape: of the run, as ``need`` has them.
+        response: columns of a rollout.
+        exact: whether the KL in the loss is of whole distributions, which reads the reference's states.
+    """
+    if config["pairs"]["name"] != "none":
+        return 0
+    import torch
+
+    from safelab.plugins import find
+
+    kind = getattr(torch, config["policy"]["dtype"])
+    batch, cut = table["responses per update"], config["optimizer"]["minibatches"]
+    vocabulary = "full_logits" in find("objective", config["objective"]["name"]).needs
+    held = kind.itemsize * shape.hidden_size * rows_held(batch, config["ranks"], cut, exact)
+    if vocabulary:
+        held += 4 * shape.vocab_size * rows_held(batch, config["ranks"], cut, True)  # float32
+    return held * response
 
 
 def reads_padding(config: Mapping[str, Any]) -> bool:
@@ -189,11 +243,6 @@ def cached_per_token(shape: Any) -> int:
 def count_of(weights: Iterable[Any]) -> int:
     """Numbers."""
     return sum(weight.numel() for weight in weights)
-
-
-def size_of(weights: Iterable[Any]) -> int:
-    """Bytes."""
-    return sum(weight.numel() * weight.element_size() for weight in weights)
 
 
 def activations(module: Any, rows: int, tokens: int, checkpointing: bool) -> tuple[int, int]:

@@ -32,6 +32,7 @@ def texts_of(rollout: Rollout) -> dict[str, Any]:
         "columns": {name: list(values) for name, values in rollout.prompts.columns.items()},
         "responses": list(rollout.responses),
         "greedy": greedy,
+        "written": rollout.written,
     }
 
 
@@ -47,7 +48,7 @@ def restored(tensors: Mapping[str, Tensor], texts: Mapping[str, Any], device: to
             ids=here["prompt_ids"],
             mask=here["prompt_mask"],
             group_seq=here["group_seq"],
-            # A checkpoint of a version before columns has none.
+            # A checkpoint of an older version knows none.
             columns={name: tuple(values) for name, values in texts.get("columns", {}).items()},
         ),
         ids=here["ids"],
@@ -56,4 +57,5 @@ def restored(tensors: Mapping[str, Tensor], texts: Mapping[str, Any], device: to
         responses=tuple(texts["responses"]),
         logp_rollout_tok=here.get("logp_rollout_tok"),
         greedy=greedy,
+        written=texts.get("written"),  # nor of when it was written
     )
