@@ -175,8 +175,9 @@ def is_part(tensor: Tensor) -> bool:
 
 def local(tensor: Tensor) -> Tensor:
     """What of a tensor lies here: in the same memory."""
-    held: Tensor = tensor.detach().to_local() if is_part(tensor) else tensor.detach()  # type: ignore[operator]
-    return held
+    held: Any = tensor.detach()
+    here: Tensor = held.to_local() if is_part(tensor) else held
+    return here
 
 
 def buckets(weights: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:

@@ -72,7 +72,8 @@ def whole_layers(module: Any) -> Iterator[None]:
 
 def gathered(tensor: Tensor) -> Tensor:
     """The whole of a weight, gradient or average of which each rank may hold a part; all ranks must ask."""
-    whole: Tensor = tensor.full_tensor() if is_part(tensor) else tensor  # type: ignore[operator]
+    held: Any = tensor
+    whole: Tensor = held.full_tensor() if is_part(tensor) else held
     return whole
 
 

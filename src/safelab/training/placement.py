@@ -1,4 +1,4 @@
-"""Which rows, layers and GPUs the processes of a run can share: asked of the configuration, before anything is built."""
+"""What the processes of a run can share: rows, layers, GPUs. Asked of the configuration, before anything is built."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -41,10 +41,10 @@ def _sharding(config: Mapping[str, Any]) -> list[str]:
         return [
             "policy.sharding must be none with ranks=1, where no other process holds a part, got layers: add ranks=2"
         ]
-    refused = {
+    refused: dict[str, tuple[Any, set[Any], str, str]] = {
         "rollout": (rollout["name"], {"vllm"}, "hf", "its engine takes whole weights"),
         "rollout.decoding": (rollout.get("decoding"), {"captured", "compiled"}, "dynamic or static", MOVED),
-        "policy.compile": (policy.get("compile"), {True}, "false", "compiled layers do not gather their parts"),
+        "policy.compile": (policy.get("compile"), {True}, "false", "the two have not been made to work together"),
         "optimizer": (optimizer["name"], {"adamw_8bit"}, "adamw", "parts would cut its blocks of 256 numbers"),
     }
     lines = [

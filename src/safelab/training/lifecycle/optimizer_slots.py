@@ -53,11 +53,11 @@ def load(
     # Before there were names, weights were counted; parts come first in an optimiser, but there were none then.
     ours = {*names}
     counted = [name for name in names_of(module).values() if name in ours] if any(map(is_part, weights)) else names
-    called = dict(enumerate(counted))
-    group_of = {called.get(name, name): group for group in groups for name in group["params"]}
+    called: dict[int | str, str] = {**dict(enumerate(counted)), **{name: name for name in names}}
+    group_of = {called.get(name, str(name)): group for group in groups for name in group["params"]}
     if group_of.keys() != {*names}:
         raise ValueError("the optimiser was one of other weights")
-    state = {called.get(name, name): slots for name, slots in nested(tensors).items()}
+    state = {called.get(name, str(name)): slots for name, slots in nested(tensors).items()}
     optimizer.load_state_dict(
         {
             "state": {
