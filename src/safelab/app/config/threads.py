@@ -36,7 +36,7 @@ def threads_of(config: Mapping[str, Any], directory: Path, at_once: int, cpus: i
         return begun
     if config.get("policy", {}).get("name") == EMBEDDED:
         return 1
-    ranks = config.get("ranks", 1)
+    ranks = int(config.get("ranks", 1))
     if cpus is not None:
         return max(1, cpus // ranks)
     at_once *= ranks
