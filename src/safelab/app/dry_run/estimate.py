@@ -85,8 +85,8 @@ def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> i
     print(f"({MORE_ON_A_CPU})")
     if said := length_note(config, trained_at(shape), longest.prompt):
         print(f"\nnote: {said}")
-    for said in engine_notes(config["rollout"], visible_gpus()) if found.engine else ():
-        print(textwrap.fill(f"note: {said}", 80, initial_indent="\n", break_on_hyphens=False))
+    for told in engine_notes(config["rollout"], visible_gpus()) if found.engine else ():
+        print(textwrap.fill(f"note: {told}", 80, initial_indent="\n", break_on_hyphens=False))
     return 0
 
 
