@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from safelab.training import stages
+from safelab.training import rollouts, stages
 from safelab.training.losses import counts, loss_terms
 from safelab.training.rewards import score_rewards
 from safelab.types import Signals
@@ -43,7 +43,7 @@ def test_the_penalty_reaches_the_policy_as_its_route_says(name: str, tmp_path: P
     with torch.no_grad():  # away from the reference, where k1 and k2 have a slope too
         for weight in parts.policy.module.parameters():
             weight.add_(0.2 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
-    rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
+    rollout = rollouts.roll_out(parts, rollouts.draw_prompts(parts, 0), 0)
     scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
 
     def gradient(coef: float) -> torch.Tensor:

@@ -9,7 +9,7 @@ import torch
 from safelab.app.config.build import problems
 from safelab.app.dry_run.estimate import need
 from safelab.plugins import option_names
-from safelab.training import stages
+from safelab.training import rollouts, stages
 from safelab.training.losses import counts, forward, loss_terms
 from safelab.training.probes.audit import penalty_gradient
 from safelab.training.rewards import score_rewards
@@ -29,7 +29,7 @@ def run_parts(tmp_path: Path, *overrides: str):
     with torch.no_grad():
         for weight in parts.policy.module.parameters():
             weight.add_(0.2 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(1)))
-    rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
+    rollout = rollouts.roll_out(parts, rollouts.draw_prompts(parts, 0), 0)
     scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
     return parts, replace(parts.controller.plan(parts.controller.init()), kl_coef=0.3), scored
 

@@ -11,7 +11,7 @@ from safelab.errors import DataError
 from safelab.training.lifecycle import checkpoint
 from safelab.training.loop import train_update
 from safelab.training.probes.evaluation import evaluate
-from safelab.training.stages import draw_prompts
+from safelab.training.rollouts import draw_prompts
 from safelab.training.state import initial_state
 from support.runs import numbers, parts_of, run, small
 

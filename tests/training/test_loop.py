@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from safelab.errors import RunFailed
-from safelab.training import stages
+from safelab.training import rollouts, stages
 from safelab.training.components import Components
 from safelab.training.loop import train_update
 from safelab.training.losses import counts, loss_terms
@@ -117,7 +117,7 @@ def test_padding_changes_no_gradient(algorithm: str, tmp_path: Path) -> None:
 
 def first_batch(parts: Components) -> tuple[TrainBatch, Plan]:
     """The training data of update 0, and a plan whose penalty slopes."""
-    rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
+    rollout = rollouts.roll_out(parts, rollouts.draw_prompts(parts, 0), 0)
     scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
     plan = replace(parts.controller.plan(parts.controller.init()), kl_coef=0.5)
     rewards = torch.linspace(0, 1, len(scored.reward_seq))  # all different, whatever was written

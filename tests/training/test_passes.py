@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from safelab.parts.policy import _vocabulary
-from safelab.training import loop, stages
+from safelab.training import loop, rollouts, stages
 from safelab.training.rewards import score_rewards
 from support.runs import numbers, parts_of, small, trained
 
@@ -28,7 +28,7 @@ def test_the_scoring_pass_may_serve_the_first_epoch(
 
 def test_micro_batches_score_as_the_whole(tmp_path: Path) -> None:
     parts = parts_of(small(tmp_path, "optimizer.micro_batch_size=3"))
-    rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
+    rollout = rollouts.roll_out(parts, rollouts.draw_prompts(parts, 0), 0)
     rewards = score_rewards(parts, rollout)
     cut = stages.score_tokens(parts, rollout, *rewards)
     whole, first_pass = stages.score_with_pass(parts, rollout, *rewards, keep=True)

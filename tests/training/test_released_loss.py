@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from safelab.training import stages
+from safelab.training import rollouts, stages
 from safelab.training.losses import counts, gradient, loss_terms
 from safelab.training.rewards import score_rewards
 from support.runs import parts_of, small
@@ -67,7 +67,7 @@ def test_it_is_the_released_loss_where_rows_end_in_padding(algorithm: str, tmp_p
         small(tmp_path, f"algorithm={algorithm}", "rollout.batch_size=24", "rollout.max_new_tokens=12",
               "rollout.samples_per_prompt=1")
     )  # fmt: skip
-    rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
+    rollout = rollouts.roll_out(parts, rollouts.draw_prompts(parts, 0), 0)
     assert 0.3 < float(rollout.mask[:, -1].logical_not().float().mean()) < 1.0, "most rows end in padding"
     scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
     shaped = torch.tensor([(5 * row % 24) / 8 - 1 for row in range(24)])
@@ -88,7 +88,7 @@ def test_it_is_the_released_loss_where_rows_end_in_padding(algorithm: str, tmp_p
 
 def test_the_last_column_is_that_of_a_pass_without_positions(tmp_path: Path) -> None:
     parts = parts_of(small(tmp_path, "algorithm=safe_released", "rollout.batch_size=24", "rollout.max_new_tokens=12"))
-    rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
+    rollout = rollouts.roll_out(parts, rollouts.draw_prompts(parts, 0), 0)
     inputs = rollout.prompts.ids, rollout.prompts.mask, rollout.ids, rollout.mask
     hidden = parts.policy.model.hidden(*inputs)
     released = Released(parts, rollout, 1.0)

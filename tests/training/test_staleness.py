@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from safelab.training import stages
+from safelab.training import rollouts, stages
 from safelab.training.lifecycle import checkpoint
 from safelab.training.loop import train_update
 from safelab.training.rewards import score_rewards
@@ -49,7 +49,7 @@ def test_the_anchor_decides_where_a_stale_ratio_starts(tmp_path: Path) -> None:
         for anchor in ("rollout", "old")
     }
     for anchor, made in parts.items():
-        state, rollout = stages.next_rollout(made, initial_state(made))
+        state, rollout = rollouts.next_rollout(made, initial_state(made))
         shifted = replace(rollout, logp_rollout_tok=rollout.logp_rollout_tok - 0.1)
         scored = stages.score_tokens(made, shifted, *score_rewards(made, shifted))
         batch = stages.make_batch(made, scored, scored.reward_seq, made.controller.plan(state.controller))
@@ -67,7 +67,7 @@ def test_a_correction_weighs_stale_tokens_as_the_two_policies_say(tmp_path: Path
     state = initial_state(parts)
     for _ in range(4):
         state = train_update(parts, state).state
-    state, rollout = stages.next_rollout(parts, state)
+    state, rollout = rollouts.next_rollout(parts, state)
     scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
     batch = stages.make_batch(parts, scored, scored.reward_seq, parts.controller.plan(state.controller))
     ratio_tok = (scored.logp_old_tok - rollout.logp_rollout_tok).exp()
@@ -128,7 +128,7 @@ def test_waiting_rollouts_come_back_from_a_checkpoint_to_the_bit(tmp_path: Path)
 
 def test_several_responses_to_a_prompt_are_one_group(tmp_path: Path) -> None:
     parts = parts_of(small(tmp_path, "algorithm=grpo", "rollout.batch_size=8"))
-    state, rollout = stages.next_rollout(parts, initial_state(parts))
+    state, rollout = rollouts.next_rollout(parts, initial_state(parts))
     assert rollout.prompts.group_seq.tolist() == [0, 0, 0, 0, 1, 1, 1, 1]
     assert len(set(rollout.prompts.texts[:4])) == 1
     assert rollout.prompts.texts[0] != rollout.prompts.texts[4]

@@ -9,7 +9,7 @@ import torch
 
 from safelab.contracts import CausalModel
 from safelab.errors import RunFailed
-from safelab.training import loop, stages, start
+from safelab.training import loop, rollouts, stages, start
 from safelab.training.components import Components
 from safelab.training.loop import train_update
 from safelab.training.rewards import score_rewards
@@ -96,7 +96,7 @@ def test_what_the_sampler_says_is_compared_too(tmp_path: Path) -> None:
 
         def sample(self, policy: Any, prompts: Any, seeds: Any) -> Rollout:
             rollout = self._sampler.sample(policy, prompts, seeds)
-            return replace(rollout, logp_rollout_tok=stages._log_probs(parts, rollout) - 0.1)
+            return replace(rollout, logp_rollout_tok=rollouts._log_probs(parts, rollout) - 0.1)
 
     engine = replace(parts, rollout=Engine(parts.rollout))
     with pytest.raises(RunFailed, match=r"the same log-probabilities sampled and scored alone .* of 0\.1"):
@@ -105,7 +105,7 @@ def test_what_the_sampler_says_is_compared_too(tmp_path: Path) -> None:
 
 def test_a_sound_run_scores_every_response_as_alone_to_rounding(tmp_path: Path) -> None:
     parts = parts_of(small(tmp_path, "algorithm=reinforce_pp"))
-    _, rollout = stages.next_rollout(parts, initial_state(parts))
+    _, rollout = rollouts.next_rollout(parts, initial_state(parts))
     scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
     alone = start.score_alone(parts, rollout)
     mask = rollout.mask[: start.ROWS_ALONE]

@@ -14,7 +14,7 @@ from dataclasses import replace
 from types import TracebackType
 
 from safelab.errors import ConfigError
-from safelab.training import stages
+from safelab.training import rollouts
 from safelab.training.clock import BESIDE, WAIT, Clock
 from safelab.training.components import Components
 from safelab.training.state import TrainState
@@ -71,7 +71,7 @@ class Aside:
         with clock.span(WAIT):
             self._thread.join()
         clock.spans[BESIDE] = self._seconds
-        return stages.waiting(parts, state, self._finish(self._written.result))
+        return rollouts.waiting(parts, state, self._finish(self._written.result))
 
     def _run(self, write: Callable[[], Rollout]) -> None:
         began = time.perf_counter()
@@ -83,16 +83,16 @@ class Aside:
 
 
 def begun(parts: Components, state: TrainState) -> tuple[TrainState, Rollout, Aside]:
-    """``stages.next_rollout``, its last rollout perhaps still on the way; nothing waits for that one but the state."""
+    """``rollouts.next_rollout``, its last one perhaps still on the way; nothing waits for that one but the state."""
     lag = parts.rollout.staleness
     sampler = parts.rollout.beside(parts.policy) if lag > 0 and len(state.pending) <= lag else None
     if sampler is None:
-        return *stages.next_rollout(parts, state), Aside()
+        return *rollouts.next_rollout(parts, state), Aside()
     # The weights are handed over by now, and may move.
-    state, prompts, number = stages.drawn(parts, stages.filled(parts, state, lag))
+    state, prompts, number = rollouts.drawn(parts, rollouts.filled(parts, state, lag))
     aside = Aside(
-        write=lambda: stages.written(parts, sampler, prompts, number),
-        finish=lambda written: stages.gathered(parts, prompts, told(parts.ranks.agreed(written))),
+        write=lambda: rollouts.written(parts, sampler, prompts, number),
+        finish=lambda written: rollouts.gathered(parts, prompts, told(parts.ranks.agreed(written))),
         stop=parts.rollout.close,
     )
     return replace(state, pending=state.pending[1:]), state.pending[0], aside

@@ -34,3 +34,10 @@ def slices(size: int | None, tokens: int | None, *masks: Bool[Tensor, "b _"]) ->
     else:
         pieces = [slice(start, min(start + size, count)) for start in range(0, count, size)]
     return [*pieces] if len(pieces) > 1 else [None]
+
+
+def model_inputs(rollout: Rollout, rows: slice | None) -> tuple[Tensor, ...]:
+    """What a model reads of some rows: ids and mask of the prompts, ids and mask of the responses."""
+    prompts = rollout.prompts
+    tensors = (prompts.ids, prompts.mask, rollout.ids, rollout.mask)
+    return tensors if rows is None else tuple(tensor[rows] for tensor in tensors)

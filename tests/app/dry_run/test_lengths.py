@@ -9,7 +9,7 @@ from safelab.app.cli import main
 from safelab.app.dry_run.estimate import longest_of
 from safelab.errors import DataError
 from safelab.training.offline.stages import draw_pairs, make_pairs
-from safelab.training.stages import draw_prompts
+from safelab.training.rollouts import draw_prompts
 from support.pairs import offline
 from support.runs import parts_of, resolved, small
 

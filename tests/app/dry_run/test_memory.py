@@ -11,7 +11,7 @@ from transformers import DynamicCache
 from safelab.app.dry_run.estimate import batches, need
 from safelab.app.dry_run.lengths import Lengths
 from safelab.app.dry_run.memory import Need, Pass, widest_pass
-from safelab.training.stages import draw_prompts
+from safelab.training.rollouts import draw_prompts
 from scripts.bench import memory
 from support.runs import parts_of, small, trained
 

@@ -13,7 +13,7 @@ import torch
 from safelab.errors import ConfigError, RunFailed
 from safelab.maths.seeds import row_seeds
 from safelab.plugins import build_option
-from safelab.training import stages
+from safelab.training import rollouts, stages
 from safelab.training.rewards import score_rewards
 from support import vllm_stand_in
 from support.models import context, model_directory, tiny_policy
@@ -222,7 +222,7 @@ def test_a_run_takes_its_ratios_to_the_engine(stand_in: list[LLM], tmp_path: Pat
     assert rows[0]["kl/rollout_token_abs"] == pytest.approx(NOISE, abs=1e-4)
     # The same seed, the same responses.
     assert trained(config)[2][1]["reward/mean"] == rows[1]["reward/mean"]
-    rollout = stages.roll_out(parts, stages.draw_prompts(parts, 0), 0)
+    rollout = rollouts.roll_out(parts, rollouts.draw_prompts(parts, 0), 0)
     scored = stages.score_tokens(parts, rollout, *score_rewards(parts, rollout))
     gap_tok = scored.logp_rollout_tok - scored.logp_old_tok
     assert torch.allclose(gap_tok[rollout.mask], torch.tensor(NOISE), atol=1e-4)

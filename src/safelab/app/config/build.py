@@ -20,8 +20,8 @@ from safelab.ranks import Ranks
 from safelab.runlog.flat import leaves
 from safelab.training.components import Components
 from safelab.training.fit import built_misfit, check_length, check_models, misfits
+from safelab.training.rollouts import prompts_per_rollout
 from safelab.training.settings import Settings
-from safelab.training.stages import prompts_per_rollout
 from safelab.world.options import WorldOptions
 
 GROUPS = tuple(field.name for field in fields(Components) if field.name not in ("settings", "detectors", "ranks"))

@@ -45,7 +45,7 @@ def too_long(parts: "Components", config: Mapping[str, Any]) -> str | None:
     """What to tell where prompts and responses outgrow what the policy was made for; None if nothing."""
     from safelab.contracts import drawn_prompts
     from safelab.training.fit import length_note
-    from safelab.training.stages import prompts_per_rollout
+    from safelab.training.rollouts import prompts_per_rollout
 
     trained_at = getattr(parts.policy, "trained_at", None)  # a policy of the user's own may not say
     if length_note(config, trained_at) is None:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from safelab.crash.detectors import detect_step
 from safelab.maths.fetched import fetched
-from safelab.training import stages
+from safelab.training import rollouts, stages
 from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.finite import check_weights, refuse_non_finite
@@ -93,8 +93,8 @@ def offline_update(parts: Components, state: TrainState) -> Step:
 def measure(parts: Components, update: int, clock: Clock) -> Scored:
     """What the policy writes now, scored; the prompts are those that an online run of this seed would have here."""
     with clock.span("rollout"):
-        prompts = stages.draw_prompts(parts, update * stages.prompts_per_rollout(parts))
-        rollout = stages.roll_out(parts, prompts, update)
+        prompts = rollouts.draw_prompts(parts, update * rollouts.prompts_per_rollout(parts))
+        rollout = rollouts.roll_out(parts, prompts, update)
     with clock.span("reward"):
         reward_seq, gold_seq = score_rewards(parts, rollout)
         return stages.score_tokens(parts, rollout, reward_seq, gold_seq)
@@ -127,7 +127,7 @@ def advance(parts: Components, counters: Counters, rollout: Rollout | None) -> C
     written = (0, 0) if rollout is None else (len(rollout.responses), int(rollout.mask.sum()))
     return Counters(
         update=counters.update + 1,
-        cursor=(counters.update + 1) * stages.prompts_per_rollout(parts),
+        cursor=(counters.update + 1) * rollouts.prompts_per_rollout(parts),
         episodes=counters.episodes + written[0],
         tokens=counters.tokens + written[1],
     )

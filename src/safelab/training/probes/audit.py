@@ -24,7 +24,7 @@ from safelab.errors import RunFailed
 from safelab.maths.masked import masked_mean
 from safelab.maths.streams import stream
 from safelab.options import State
-from safelab.training import stages
+from safelab.training import rollouts, stages
 from safelab.training.components import Components
 from safelab.training.losses import counts, gradient, loss_terms, step_zero
 from safelab.training.rewards import score_greedy, score_rewards
@@ -152,8 +152,8 @@ def sizes(weights: Sequence[Tensor]) -> list[Tensor]:
 
 def rollout_of(parts: Components, number: int) -> Rollout:
     """A rollout of its own for each ``number``."""
-    prompts = stages.draw_prompts(parts, number * stages.prompts_per_rollout(parts))
-    return stages.roll_out(parts, prompts, "audit", number)
+    prompts = rollouts.draw_prompts(parts, number * rollouts.prompts_per_rollout(parts))
+    return rollouts.roll_out(parts, prompts, "audit", number)
 
 
 def score(parts: Components, rollout: Rollout) -> Scored:

@@ -10,9 +10,9 @@ import torch
 from safelab.contracts import drawn_columns, drawn_prompts
 from safelab.maths.masked import masked_sum
 from safelab.maths.seeds import row_seeds
-from safelab.training import stages
 from safelab.training.components import Components
 from safelab.training.rewards import score_rewards
+from safelab.training.rollouts import encoded
 from safelab.types import Rollout
 
 
@@ -83,7 +83,7 @@ def written(
     for start in range(0, len(prompts), size):
         say(f"{side}: {start} of {len(prompts)} prompts")
         rows = range(start, min(start + size, len(prompts)))
-        batch = stages.encoded(parts, prompts, columns, rows, rows)
+        batch = encoded(parts, prompts, columns, rows, rows)
         seeds = row_seeds(parts.settings.seed, "evaluation", side, start, rows=len(rows))
         rollout = parts.rollout.sample(parts.policy, batch, seeds)
         reward_seq, gold_seq = score_rewards(parts, rollout)
