@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make demo` and `make test` set themselves up. CI runs `make check` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick test tutorials bench check audit docs format clean
+.PHONY: help setup demo quick slurm test tutorials bench check audit docs format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,7 +38,10 @@ demo: setup  ## train SAFE against PPO on three seeds and write the comparison
 quick: setup  ## run the tests of parts and formulas, in a minute or two: for while you edit
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow" $(QUICK)
 
-test: setup  ## run all tests but six long tutorials and notebooks
+slurm: setup  ## unpack SLURM into .slurm for its tests, where apt-get can; nothing is installed
+	@$(BIN)/python -m scripts.tools.slurm .slurm || true
+
+test: setup slurm  ## run all tests but six long tutorials and notebooks
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 tutorials: setup  ## run every tutorial and notebook as it stands, the long ones too

@@ -5,7 +5,7 @@
 Each round runs ``safelab train`` once in each way, in an order that changes every round, so that whatever else the
 machine does disturbs all alike. A run's number is the median over its updates, the first two left out (they audit, and
 warm up); the table has the medians of the rounds, and the ratio is the median of the rounds' ratios. ``embedded``: the
-embedded world's policy with the defaults. ``llama``: four layers of width 256 with random weights, 16 prompts of 49 to
+embedded world's policy with the defaults. ``llama``: four layers of width 128 with random weights, 16 prompts of 49 to
 64 tokens and responses of 64. ``time/exchange_s`` is the first rank's, and has its waiting for the other in it.
 """
 
@@ -36,7 +36,7 @@ WARM = 2
 
 SAFELAB = "import sys; sys.argv[0] = 'safelab'; from safelab.app.cli import main; sys.exit(main())"
 
-LLAMA = Case(family="llama", width=256, layers=4, vocabulary=4096, overrides=(), batch=16)
+LLAMA = Case(family="llama", width=128, layers=4, vocabulary=2048, overrides=(), batch=16)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,6 +48,9 @@ SHAPES: dict[str, dict[str, Any]] = {
 LINKS = {"nvlink": 450e9, "pcie": 64e9}
 """Bytes per second and direction between the GPUs of a machine: NVLink 4, PCIe 5 x16."""
 
+PEAKS = {"bfloat16": 989e12, "float32": 67e12}
+"""Operations per second of an H100 SXM, without sparsity and without TF32."""
+
 GIB = 2**30
 
 
@@ -128,18 +131,23 @@ def work_of(plan: Plan, config: dict[str, Any], shape: Any, told: Any, sharded: 
     )  # fmt: skip
 
 
-def assumptions(plan: Plan, machine: Machine, work: Work) -> list[str]:
+def assumptions(plan: Plan, machine: Machine, work: Work, room: int) -> list[str]:
     """What the table rests on, a line each."""
     trained = f"LoRA of rank {plan.lora} on all linear layers" if plan.lora else "in full (AdamW)"
     layers = "; layers divided by the ranks (policy.sharding=layers)" if plan.sharding == "layers" else ""
-    where = f"by {plan.writers} GPUs of their own, while the update before it trains" if plan.writers else "by all GPUs"
+    where = "by all GPUs"
+    if plan.writers:
+        where = (
+            f"by {plan.writers} GPUs of their own, which split one model and have room for {room:,} rows at once, "
+            "while the update before it trains"
+        )
     return [
         "A model, not a measurement: nothing below was run on such machines.",
         f"- {plan.model}, {plan.dtype}, {trained}{layers}; gradient checkpointing, at most {plan.piece_tokens:,} "
         "tokens in a pass",
         f"- an update: {plan.batch} prompts of {plan.prompt} tokens, responses of {plan.response}, all in full; "
         f"{work.epochs} epoch(s) of {work.minibatches} minibatch(es); written {where}; rewards cost nothing",
-        f"- a GPU: {machine.peak / 1e12:.0f} TFLOP/s in bfloat16, of which products reach {machine.mfu:.0%}; "
+        f"- a GPU: {machine.peak / 1e12:.0f} TFLOP/s in {plan.dtype}, of which products reach {machine.mfu:.0%}; "
         f"{machine.bandwidth / 1e12:.2f} TB/s, of which a step of writing reaches {machine.bandwidth_share:.0%}; "
         f"{machine.memory / 1e9:.0f} GB",
         f"- links: {machine.inside / 1e9:.0f} GB/s in each direction between the {machine.gpus} GPUs of a machine, and "
@@ -193,10 +201,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prompt=prompt, response=response, dtype=flags.dtype, piece_tokens=flags.piece_tokens,
     )  # fmt: skip
     machine = Machine(
-        inside=LINKS[flags.link], mfu=flags.mfu, bandwidth_share=flags.bandwidth, link_share=flags.link_share
+        peak=PEAKS[flags.dtype],
+        inside=LINKS[flags.link],
+        mfu=flags.mfu,
+        bandwidth_share=flags.bandwidth,
+        link_share=flags.link_share,
     )
-    found = [*rows(plan, machine, ranks)]
-    print("\n".join(assumptions(plan, machine, found[0][0])), end="\n\n")
+    try:
+        found = [*rows(plan, machine, ranks)]
+    except ValueError as error:
+        parser.error(f"--rollout-gpus must be more for this model, got {flags.rollout_gpus}: {error}")
+    work = found[0][0]
+    room = scale_model.room(machine, Sizes.of(shape_of(plan.model)), work, plan.writers)
+    print("\n".join(assumptions(plan, machine, work, room)), end="\n\n")
     print("\n".join(table([row for _, row in found], machine)))
 
 

@@ -42,6 +42,7 @@ class Machine:
 class Sizes:
     """A model in numbers: weights of all layers' products, of the head, operations and cache of attention."""
 
+    width: int
     products: int
     head: int
     attention: int
@@ -54,6 +55,7 @@ class Sizes:
         size = getattr(shape, "head_dim", None) or width // heads
         layer = 2 * width * heads * size + 2 * width * keys * size + 3 * width * shape.intermediate_size
         return cls(
+            width=width,
             products=shape.num_hidden_layers * layer,
             head=width * shape.vocab_size,
             attention=4 * shape.num_hidden_layers * heads * size,  # a query with a key, and the key's value
@@ -89,9 +91,14 @@ class Work:
     sent: int
     sharded: bool
 
+    @property
+    def tokens(self) -> int:
+        """Of a row."""
+        return self.prompt + self.response
+
     def pieces(self, gpus: int) -> int:
         """Forward passes over the rows of one GPU."""
-        return ceil(ceil(self.rows / gpus) / max(1, self.piece_tokens // (self.prompt + self.response)))
+        return ceil(ceil(self.rows / gpus) / max(1, self.piece_tokens // self.tokens))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +122,7 @@ class Seconds:
 def update(machine: Machine, sizes: Sizes, work: Work, gpus: int, writers: int = 0) -> Seconds:
     """One update by ``gpus`` that train; ``writers``: GPUs of their own for the rollout, 0 for the same ones."""
     return Seconds(
-        write=write(machine, sizes, work, writers or gpus),
+        write=write_split(machine, sizes, work, writers) if writers else write(machine, sizes, work, gpus),
         score=score(machine, sizes, work, gpus),
         train=train(machine, sizes, work, gpus),
         exchange=exchange(machine, work, gpus, gathers_to_write=not writers),
@@ -125,13 +132,47 @@ def update(machine: Machine, sizes: Sizes, work: Work, gpus: int, writers: int =
 
 
 def write(machine: Machine, sizes: Sizes, work: Work, gpus: int) -> float:
-    """A pass over the prompts, then a step for each token: reading weights and cache, or computing; the slower."""
+    """Each GPU writes rows of its own: a pass over the prompts, then a step for each token."""
     rows = ceil(work.rows / gpus)
-    reached, read = machine.peak * machine.mfu, machine.bandwidth * machine.bandwidth_share
+    return _prompts(machine, sizes, work, rows) + work.response * _step(machine, sizes, work, rows)
+
+
+def write_split(machine: Machine, sizes: Sizes, work: Work, gpus: int) -> float:
+    """GPUs that only write split one model (``rollout.devices``); rows without room wait for their turn.
+
+    In each layer the GPUs add up the states twice.
+
+    Raises:
+        ValueError: there is no room for a row.
+    """
+    at_once = room(machine, sizes, work, gpus)
+    if at_once < 1:
+        raise ValueError("they must have room for the weights and a row")
+    turns = ceil(work.rows / at_once)
+    rows = work.rows / turns
+    each = _prompts(machine, sizes, work, rows) + work.response * _step(machine, sizes, work, rows)
+    sums = 2 * work.number_of_layers if gpus > 1 else 0
+    state = 2 * (gpus - 1) / gpus * work.itemsize * sizes.width / machine.link(gpus)
+    starts = machine.latency * sums * (1 + work.response)
+    return turns * (each / gpus + sums * rows * work.tokens * state + starts)
+
+
+def room(machine: Machine, sizes: Sizes, work: Work, gpus: int) -> int:
+    """Rows that GPUs which only write have room for beside the weights, in nine tenths of their memory."""
+    weights, row = work.itemsize * (sizes.products + 2 * sizes.head), work.itemsize * sizes.cache * work.tokens
+    return max(0, int((0.9 * gpus * machine.memory - weights) // row))
+
+
+def _prompts(machine: Machine, sizes: Sizes, work: Work, rows: float) -> float:
+    return sizes.forward(rows * work.prompt, work.prompt / 2) / (machine.peak * machine.mfu)
+
+
+def _step(machine: Machine, sizes: Sizes, work: Work, rows: float) -> float:
+    """One token of each row: reading weights and cache, or computing; the slower."""
     seen = work.prompt + work.response / 2
-    computing = (sizes.forward(rows, seen) + 2 * rows * sizes.head) / reached
-    reading = work.itemsize * (sizes.products + sizes.head + rows * seen * sizes.cache) / read
-    return sizes.forward(rows * work.prompt, work.prompt / 2) / reached + work.response * max(computing, reading)
+    computing = (sizes.forward(rows, seen) + 2 * rows * sizes.head) / (machine.peak * machine.mfu)
+    read = work.itemsize * (sizes.products + sizes.head + rows * seen * sizes.cache)
+    return max(computing, read / (machine.bandwidth * machine.bandwidth_share))
 
 
 def score(machine: Machine, sizes: Sizes, work: Work, gpus: int) -> float:
@@ -170,8 +211,7 @@ def exchange(machine: Machine, work: Work, gpus: int, gathers_to_write: bool) ->
 
 
 def _layers(sizes: Sizes, work: Work) -> float:
-    tokens = work.prompt + work.response
-    return sizes.forward(tokens, tokens / 2)
+    return sizes.forward(work.tokens, work.tokens / 2)
 
 
 def _row(sizes: Sizes, work: Work) -> float:

@@ -124,12 +124,24 @@ class Ranks:
         if self.size == 1:
             return
         for module in modules:
-            weights = [weight for weight in module.parameters() if weight.requires_grad]
+            # Those of parts are added as soon as they are there, by what spreads the layers.
+            weights = [weight for weight in module.parameters() if weight.requires_grad and not is_part(weight)]
             with self._exchange():
                 there = torch.tensor([weight.grad is not None for weight in weights], dtype=torch.uint8)
                 dist.all_reduce(there, dist.ReduceOp.MAX)
                 for bucket in buckets([weight for weight, has in zip(weights, there.tolist(), strict=True) if has]):
                     _add(bucket)
+
+    def norm(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The norm over all of them together, whole ones and parts; the same on every rank."""
+        parts = [local(tensor) for tensor in tensors if is_part(tensor)]
+        if not parts:
+            return nn.utils.get_total_norm(tensors)
+        whole = nn.utils.get_total_norm([tensor for tensor in tensors if not is_part(tensor)])
+        others = nn.utils.get_total_norm(parts).double().square()
+        with self._exchange():
+            dist.all_reduce(others)
+        return (others + whole.to(others).square()).sqrt().float()
 
     def taken(self) -> float:
         """The seconds that exchanges took since the last time."""
@@ -154,6 +166,18 @@ class Ranks:
         """What to raise where another process is gone."""
         said = self.lost() or "it said nothing more"
         return RankLost(f"a process of this run is gone ({said}); the same command goes on from the last checkpoint")
+
+
+def is_part(tensor: Tensor) -> bool:
+    """Whether this rank holds only its part of it: a ``DTensor``, whose module takes long to import."""
+    return hasattr(tensor, "to_local")
+
+
+def local(tensor: Tensor) -> Tensor:
+    """What of a tensor lies here: in the same memory."""
+    held: Any = tensor.detach()
+    here: Tensor = held.to_local() if is_part(tensor) else held
+    return here
 
 
 def buckets(weights: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:

@@ -52,7 +52,7 @@ def drawn(seed: int) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def nothing_is_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from hydra_plugins.safelab_local_launcher.local import LocalLauncher
+    from hydra_plugins.safelab_local_launcher.local import SafelabLauncher
 
     def skipped(job: object) -> Outcome:
         return Outcome(status="skipped", directory=tmp_path, reason=None, final_reward=None)
@@ -61,7 +61,7 @@ def nothing_is_trained(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(train, "run_job", skipped)
     monkeypatch.setattr(train, "prepare_policies", lambda jobs: None)
     monkeypatch.setattr(train, "warm", lambda: None)
-    monkeypatch.setattr(LocalLauncher, "launch", lambda self, overrides, initial_job_idx: [])
+    monkeypatch.setattr(SafelabLauncher, "launch", lambda self, overrides, initial_job_idx: [])
 
 
 @pytest.mark.parametrize("words", [*FOUND, *map(drawn, range(40))], ids=repr)

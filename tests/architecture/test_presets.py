@@ -19,11 +19,13 @@ from safelab.app.sweep.expand import jobs_of
 CONF = Path(__file__).resolve().parents[2] / "conf"
 ALGORITHMS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
 SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
-# (The sweeper chooses many jobs, and ``adapter`` is of the commands that train on pairs; policy/adapter is an option.)
+# (Sweeper and launcher act on many jobs, and ``adapter`` is of the commands that train on pairs; policy/adapter is an
+# option.)
+NO_OPTIONS = (".", "algorithm", "sweep", "hydra/sweeper", "hydra/launcher", "adapter")
 OPTIONS = sorted(
     (path.parent.relative_to(CONF).as_posix(), path.stem)
     for path in CONF.rglob("*.yaml")
-    if path.parent.relative_to(CONF).as_posix() not in (".", "algorithm", "sweep", "hydra/sweeper", "adapter")
+    if path.parent.relative_to(CONF).as_posix() not in NO_OPTIONS
 )
 # A folder that the primary configuration has no entry for: its presets are added, with a +.
 ADDED = ("recipe",)

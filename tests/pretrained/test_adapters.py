@@ -25,7 +25,7 @@ IDS = torch.tensor([[3, 4, 5, 9]])
 def policy(path: Path, adapter=LORA, dtype: str = "float32"):
     return CausalLm(
         name="causal_lm", path=str(path), dtype=dtype, attention="sdpa", packing="auto",
-        gradient_checkpointing=False, compile=False,
+        gradient_checkpointing=False, sharding="none", compile=False,
         prompt_template="plain", max_prompt_tokens=16, sampling_temperature=1.0, adapter=dict(adapter),
     ).build(context())  # fmt: skip
 

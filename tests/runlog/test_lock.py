@@ -93,3 +93,14 @@ def test_a_lock_whose_file_was_removed_under_it_is_not_confused_with_the_next_on
     with pytest.raises(DataError):
         Lock.take(tmp_path, "wait")
     new.release()
+
+
+def test_whether_it_is_held_is_seen_from_another_process(tmp_path: Path) -> None:
+    ask = f"from pathlib import Path; from safelab.runlog.lock import is_held; print(is_held(Path({str(tmp_path)!r})))"
+    told = lambda: subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True).stdout  # noqa: E731
+    assert told() == "False\n"
+    lock = Lock.take(tmp_path, "wait")
+    assert told() == "True\n"
+    lock.release()
+    (tmp_path / LOCK_FILE).write_text("of a process that was killed")
+    assert told() == "False\n"

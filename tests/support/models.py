@@ -50,6 +50,7 @@ def tiny_policy(
         attention="sdpa",
         packing="auto",
         gradient_checkpointing=gradient_checkpointing,
+        sharding="none",
         compile=compiled,
         prompt_template="plain",
         max_prompt_tokens=16,

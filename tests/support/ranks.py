@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import pickle
 import traceback
 from collections.abc import Callable
 from datetime import timedelta
@@ -36,7 +37,7 @@ def on_ranks(size: int, work: Callable[[Ranks], Any]) -> list[Any]:
 
 def _answer(pipe: Any) -> Any:
     try:
-        return pipe.recv()
+        return pickle.loads(pipe.recv_bytes())
     except EOFError:
         return None
 
@@ -49,6 +50,6 @@ def _be(work: Callable[[Ranks], Any], rank: int, size: int, meeting: str, answer
     except Exception as error:  # noqa: BLE001 (whatever a test provokes is handed to it)
         traceback.print_exc()
         given = error
-    answer.send(given)
+    answer.send_bytes(pickle.dumps(given))  # not by shared memory, which would go with us
     answer.close()
     os._exit(0)  # no cleaning up: what the parent has open is the parent's

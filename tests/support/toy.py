@@ -6,6 +6,7 @@ stage reads beyond what it was given fails at once.
 
 import copy
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import fields
 from types import SimpleNamespace
 from typing import Any
@@ -70,7 +71,9 @@ def policy(seed: int = 0) -> SimpleNamespace:
     module = Bigram(seed)
     reference = copy.deepcopy(module).requires_grad_(False)
     reference.table += 0.3 * noise(VOCABULARY, WIDTH, seed=seed + 2)
-    return SimpleNamespace(module=module, model=module, reference=reference, hidden_size=WIDTH, pad=0)
+    return SimpleNamespace(
+        module=module, model=module, reference=reference, hidden_size=WIDTH, pad=0, sharded=False, whole=nullcontext
+    )
 
 
 def critic(seed: int = 5, **changes: Any) -> SimpleNamespace:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from safelab.runlog.lock import Lock
-from support.commands import CALL, Done, call_here, environment, small_overrides
+from support.commands import CALL, Done, call, call_here, environment, small_overrides
 from support.runs import numbers
 
 # A reward that raises for one seed only: the function sees no seed, so the sweep names the function.
@@ -25,6 +25,19 @@ def good(prompts, responses):
 def broken(prompts, responses):
     print("about to divide")
     return [1 / 0 for _ in responses]
+
+def with_children(prompts, responses):
+    import multiprocessing, os, subprocess, time
+    from pathlib import Path
+    started = Path("children.txt")
+    if not started.exists():
+        engine = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(1000,))
+        engine.start()
+        other = subprocess.Popen(["sleep", "1000"])
+        started.write_text(f"{engine.pid} {other.pid}")
+        if os.environ.get("DIE"):
+            os.kill(os.getpid(), 9)
+    return good(prompts, responses)
 """
 
 
@@ -164,3 +177,29 @@ def test_two_sweeps_of_one_experiment_are_one_too_many(folder: Path, safelab: Ca
     assert "wait for that sweep, or give this one another experiment or output_dir" in second.err
     assert "Traceback" not in second.err
     lock.release()
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_what_a_job_has_started_ends_with_it(
+    folder: Path, safelab: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, killed: bool
+) -> None:
+    """An engine beside the trainer, say. A daemonic process could start none."""
+    monkeypatch.setenv("DIE", "1" if killed else "")
+    sweep = ["train", "-m", *small_overrides(folder), "reward.name='rewards:with_children'", "seed=0", "arm=x"]
+    # In a process of its own, as the server that jobs are forked from keeps the variables it began with.
+    done = call(folder, *sweep)
+    assert done.code == (1 if killed else 0), done
+    if killed:
+        assert "its process was ended by SIGKILL, out of memory perhaps" in done.out
+    for pid in map(int, (folder / "children.txt").read_text().split()):
+        deadline = time.monotonic() + 10
+        while lives(pid):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -66,7 +66,7 @@ def test_it_composes_from_another_folder(installed: Path, tmp_path: Path) -> Non
 
 def test_its_launcher_is_found(installed: Path, tmp_path: Path) -> None:
     done = safelab(installed, tmp_path, "train", "--info", "plugins")
-    assert "LocalLauncher" in done.stdout, done.stderr
+    assert "SafelabLauncher" in done.stdout, done.stderr
 
 
 def test_its_mistakes_name_the_installed_options(installed: Path, tmp_path: Path) -> None:

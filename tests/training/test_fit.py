@@ -14,7 +14,7 @@ from safelab.errors import ConfigError
 from safelab.training.fit import PROVIDED, check_length, check_models
 from safelab.training.loop import train_update
 from safelab.training.state import initial_state
-from support.runs import parts_of, small
+from support.runs import parts_of, resolved, small
 
 
 @pytest.mark.parametrize(
@@ -187,3 +187,43 @@ def test_a_users_own_critic_of_another_shape_is_refused_before_a_weight_moves(
     with pytest.raises(ConfigError, match=said):
         train_update(parts, initial_state(parts))
     assert all(map(torch.equal, before, parts.policy.module.parameters()))
+
+
+SHARDED = ("policy=local", "policy.path=x", "ranks=3", "policy.sharding=layers")
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["ranks=1"], "policy.sharding must be none with ranks=1, where no other process holds a part, got"),
+        (["rollout=vllm"], "rollout must be hf with policy.sharding=layers, got vllm: its engine takes whole weights"),
+        (["rollout.decoding=compiled"], "rollout.decoding must be dynamic or static with policy.sharding=layers, got"),
+        (["policy.compile=true"], "policy.compile must be false with policy.sharding=layers, got true"),
+        (["optimizer=adamw_8bit"], "optimizer must be adamw with policy.sharding=layers, got adamw_8bit"),
+        (["optimizer.micro_batch_tokens=99"], "optimizer.micro_batch_tokens must be null with policy.sharding=layers"),
+        (
+            ["rollout.batch_size=32", "optimizer.micro_batch_size=10"],
+            "optimizer.micro_batch_size must cut 10 and 11 responses, the ranks' of 32, into equally many pieces with "
+            "policy.sharding=layers, got 10",
+        ),
+        (
+            ["rollout.batch_size=40", "optimizer.minibatches=5", "ranks=5", "optimizer.micro_batch_size=1"],
+            "optimizer.micro_batch_size must cut 1 and 2 responses, the ranks' of 8, into",
+        ),
+        (
+            ["algorithm=dpo", "pairs.batch_size=8", "optimizer.micro_batch_size=4", "rollout.batch_size=24"],
+            "optimizer.micro_batch_size must cut 2 and 3 pairs, the ranks' of 8, into equally many pieces",
+        ),
+    ],
+)
+def test_what_parts_of_layers_cannot_do_is_refused_before_anything_starts(overrides: list[str], said: str) -> None:
+    lines = problems(resolved(*SHARDED, *overrides))
+    assert len(lines) == 1, lines
+    assert lines[0].startswith(said)
+
+
+@pytest.mark.parametrize(
+    "overrides", [[], ["rollout.batch_size=32", "optimizer.micro_batch_size=4"], ["optimizer.micro_batch_size=11"]]
+)
+def test_rows_that_ranks_share_unevenly_fit_where_their_passes_are_as_many(overrides: list[str]) -> None:
+    assert problems(resolved(*SHARDED, "rollout.batch_size=32", *overrides)) == []

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 
 from safelab.errors import Diverged
 from safelab.options import State
+from safelab.ranks import Ranks
 from safelab.training.components import Components
 from safelab.training.losses import counts, loss_terms
 from safelab.training.update import (
@@ -92,7 +94,8 @@ def test_the_limit_by_hand() -> None:
         return weights
 
     free, held, loose = module(), module(), module()
-    assert limit_gradient(free, None) == limit_gradient(held, 1.0) == limit_gradient(loose, 6.0) == 5.0
+    limit = partial(limit_gradient, Ranks())
+    assert limit(free, None) == limit(held, 1.0) == limit(loose, 6.0) == 5.0
     assert free.weight.grad.tolist() == loose.weight.grad.tolist() == [[3.0, 4.0]]
     torch.testing.assert_close(held.weight.grad, torch.tensor([[0.6, 0.8]], dtype=torch.float64), atol=1e-6, rtol=0)
 

@@ -76,7 +76,7 @@ def tensors_of(parts: Components, state: TrainState) -> Iterator[tuple[str, Tens
     for kind, module in modules.items():
         for name, weight in [] if module is None else module.named_parameters():
             yield f"{kind}.{name}", weight.data
-    for kind, optimizer in checkpoint.optimizers_of(state).items():
+    for kind, (_, optimizer) in checkpoint.optimizers_of(state).items():
         for index, slots in optimizer.state_dict()["state"].items():
             yield from ((f"optimizer.{kind}.{index}.{slot}", tensor) for slot, tensor in slots.items())
 

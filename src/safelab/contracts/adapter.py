@@ -1,13 +1,13 @@
 """``policy/adapter``: which weights of a loaded model train."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from safelab.contracts.part import Part
 
@@ -19,14 +19,18 @@ class Adapted:
     ``trained`` is what the optimiser sees and what is saved; ``inner`` the ``transformers`` model that is read.
     ``reference`` is read inside ``as_reference()``: a copy of the starting weights, or the same weights with the
     adapter off. ``save`` and ``restore`` write and read the trained weights in the layout of their library.
+
+    ``weights``: those that ``save`` writes, by name, for ``policy.sharding``: gathered from all ranks, they are given
+    to ``save`` as ``state_dict``. None where it takes no such argument; then layers cannot be spread over ranks.
     """
 
     trained: nn.Module
     inner: Any
     reference: Any
     as_reference: Callable[[], AbstractContextManager[None]]
-    save: Callable[[Path], None]
+    save: Callable[..., None]
     restore: Callable[[Path], None]
+    weights: Callable[[], Mapping[str, Tensor]] | None = None
 
 
 class Adapter(Part, ABC):

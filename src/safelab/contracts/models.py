@@ -1,7 +1,8 @@
 """The language models of a run and who writes with them: ``policy``, ``rollout``."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -81,7 +82,7 @@ class Policy(ABC):
     ``trained_at``: tokens that it was made for where it reads on beyond them, None if that is not known.
     ``unused_template``: whether its tokenizer has a chat template, and prompts are not written by it. ``tally``: of the
     positions that ``model`` and ``reference`` read; None for a policy that does not count. ``pad``: the token that
-    ``generate`` leaves behind a response's end.
+    ``generate`` leaves behind a response's end. ``sharded``: whether each rank holds only its part of the weights.
     """
 
     module: nn.Module
@@ -94,6 +95,7 @@ class Policy(ABC):
     unused_template: bool = False
     tally: Tally | None = None
     pad: int = 0
+    sharded: bool = False
 
     def keep_padding(self) -> None:  # noqa: B027 (most compute it anyway)
         """From now on compute what stands on padding too: a part of the run reads it, as the released code does."""
@@ -145,6 +147,14 @@ class Policy(ABC):
     @abstractmethod
     def save(self, directory: Path) -> None:
         """Weights and tokenizer in the layout that ``transformers`` loads."""
+
+    def saver(self) -> Callable[[Path], None]:
+        """What writes the weights as they are now, without asking another rank; where sharded, all ranks ask for it."""
+        return self.save
+
+    def whole(self) -> AbstractContextManager[None]:
+        """Within it ranks may write responses of different lengths; where sharded, all ranks enter."""
+        return nullcontext()
 
     @abstractmethod
     def restore(self, directory: Path) -> None:

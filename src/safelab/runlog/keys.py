@@ -11,15 +11,20 @@ WHICH_RUN = ("experiment", "arm", "seed")
 HOW_RECORDED = ("output_dir", "baseline", "threads", "tracker", "checkpoint", "samples", "resume", "limit")
 """A key, or the first part of one. None of them moves a number of the rows, so a run may go on with them changed."""
 
-MAKES_NO_ARM = (*WHICH_RUN, *HOW_RECORDED, "device", "ranks", "updates")
+MAKES_NO_ARM = (*WHICH_RUN, *HOW_RECORDED, "device", "ranks", "policy.sharding", "updates")
 """What two runs of one arm may differ in: also where they run and how long they are to be."""
 
 
 def not_allowed(changed: Iterable[str], allowed: Sequence[str]) -> list[str]:
     """Those of ``changed`` that ``resume.allow`` names neither themselves nor by a part before a dot."""
-    return [key for key in changed if not any(key == name or key.startswith(f"{name}.") for name in allowed)]
+    return [key for key in changed if not is_among(key, allowed)]
+
+
+def is_among(key: str, names: Iterable[str]) -> bool:
+    """Whether ``names`` has ``key`` itself or what stands before a dot of it."""
+    return any(key == name or key.startswith(f"{name}.") for name in names)
 
 
 def makes_no_arm(key: str) -> bool:
     """Whether ``key``, dotted or a group with slashes, leaves the method as it is."""
-    return key.replace("/", ".").split(".")[0] in MAKES_NO_ARM
+    return is_among(key.replace("/", "."), MAKES_NO_ARM)

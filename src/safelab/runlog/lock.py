@@ -5,6 +5,7 @@ which forked children do not inherit). Two things are added: the lock's file nam
 refuses a second one, and it is removed on release, where filelock would leave an empty file behind.
 """
 
+import fcntl
 import json
 import os
 import platform
@@ -63,6 +64,21 @@ class Lock:
         os.ftruncate(descriptor, 0)
         os.pwrite(descriptor, json.dumps(owner).encode(), 0)
         self._file = os.fstat(descriptor)
+
+
+def is_held(directory: Path) -> bool:
+    """Whether a process, here or on another machine, holds the lock of ``directory``; nothing is changed."""
+    try:
+        descriptor = os.open(directory / LOCK_FILE, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def _owner(path: Path) -> str:

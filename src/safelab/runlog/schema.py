@@ -40,7 +40,7 @@ FROM_FILES = ("text", "jsonl", "hub", "hh_rlhf")
 NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "data": (FROM_FILES, {"skip_unfit": False}),
     "pairs": (FROM_FILES, {"skip_unfit": False}),
-    "policy": (("causal_lm", "tiny"), {"packing": "none"}),
+    "policy": (("causal_lm", "tiny"), {"packing": "none", "sharding": "none"}),
     "optimizer": (("adamw", "adamw_8bit"), {"micro_batch_tokens": None}),
     "rollout": (("vllm",), {"devices": None}),
 }
@@ -52,7 +52,7 @@ def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Up to 0.1.0 ``controller.route`` was text; it is a group since. Prompts that could not be read ended the run, and no
     study named its baseline. Up to 0.2.0 every pass was as wide as its widest row, pieces were counted in rows, no
-    loss was corrected for the sampler, and a run was one process.
+    loss was corrected for the sampler, and a run was one process that held all of its policy.
     """
     controller = config.get("controller")
     today = {"baseline": None, "correction": {"name": "none"}, "ranks": 1, **config} if config else {}

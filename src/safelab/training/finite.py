@@ -2,7 +2,7 @@
 
 import math
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from safelab.errors import Diverged
 from safelab.maths.fetched import fetched
@@ -73,7 +73,7 @@ def check_weights(parts: Components, state: TrainState) -> None:
         "critic's weights": [*state.critic.parameters()],
         "critic's target": [] if parts.critic.target is None else [*parts.critic.target.parameters()],
     }
-    norms = fetched({name: nn.utils.get_total_norm(weights) for name, weights in trained.items() if weights})
+    norms = fetched({name: parts.ranks.norm(weights) for name, weights in trained.items() if weights})
     for name, norm in norms.items():
         refuse_non_finite(f"the norm of the {name}", norm, state.counters.update)
     check_same(parts.ranks, "the norm of the weights", [*norms.values()])

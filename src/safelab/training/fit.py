@@ -9,13 +9,14 @@ from safelab.errors import ConfigError
 from safelab.plugins import find
 from safelab.pretrained.limits import beyond
 from safelab.training.offline.fit import pair_misfits
+from safelab.training.placement import placement_misfits
 
 
 def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
-        return [*pair_misfits(config), *_ranks(config), *_rollback(config)]
-    rules = (_needs, _batch_and_minibatches, _ranks, _engine_devices, _correction, _group_mean_of_one, _rollback)
+        return [*pair_misfits(config), *placement_misfits(config), *_rollback(config)]
+    rules = (_needs, _batch_and_minibatches, placement_misfits, _correction, _group_mean_of_one, _rollback)
     return [line for rule in rules for line in rule(config)]
 
 
@@ -220,44 +221,6 @@ def _batch_and_minibatches(config: Mapping[str, Any]) -> list[str]:
     if isinstance(size, int) and isinstance(pieces, int) and pieces > size:
         return [f"optimizer.minibatches must be at most rollout.batch_size, got {pieces} for {size} responses"]
     return []
-
-
-def _ranks(config: Mapping[str, Any]) -> list[str]:
-    """What several processes cannot share: each has rows of its own in every minibatch, and sees no others' losses."""
-    ranks, size, cut = config["ranks"], config["rollout"].get("batch_size"), config["optimizer"].get("minibatches")
-    if ranks == 1:
-        return []
-    lines = []
-    if isinstance(size, int) and isinstance(cut, int) and size // cut < ranks:
-        lines += [f"ranks must be at most the {size // cut} responses of the smallest minibatch, got {ranks}"]
-    if config["pairs"].get("batch_size", ranks) < ranks:
-        lines += [f"ranks must be at most pairs.batch_size, {config['pairs']['batch_size']}, got {ranks}"]
-    for group in ("advantage", "objective"):
-        if find(group, config[group]["name"]).needs & {"whole_minibatch", "whole_groups"}:
-            lines += [
-                f"ranks must be 1 with {group}={config[group]['name']}, whose loss is no sum over pieces of a "
-                f"minibatch, got {ranks}"
-            ]
-    return lines
-
-
-def _engine_devices(config: Mapping[str, Any]) -> list[str]:
-    """An engine's GPUs beside the trainer's, as the configuration tells; which are there is asked at the start."""
-    devices, ranks, device = config["rollout"].get("devices"), config["ranks"], config["device"]
-    if not devices:
-        return []
-    if device in ("cpu", "mps"):
-        return [f"rollout.devices must be null with device={device}, got {devices}: its engine gets weights from a GPU"]
-    own = range(ranks) if ranks > 1 else [int(device.partition(":")[2] or 0)]
-    lines = []
-    if shared := sorted(set(devices) & set(own)):
-        lines += [
-            f"rollout.devices must not hold the trainer's own GPU, got {devices} with the trainer on "
-            f"{', '.join(map(str, shared))}: name others, or null to share that GPU"
-        ]
-    if len(devices) % ranks:
-        lines += [f"rollout.devices must be as many GPUs for each of ranks={ranks}, got {devices}"]
-    return lines
 
 
 def _correction(config: Mapping[str, Any]) -> list[str]:

@@ -148,7 +148,13 @@ def advance(counters: Counters, episodes: int, stats: UpdateStats) -> Counters:
 
 
 def start_audit(parts: Components, plan: Plan, batch: TrainBatch, first_pass: Pass | None) -> list[dict[str, Any]]:
-    """Which terms the loss of the first micro-batch has and what they reach; ``safelab audit`` does it in full."""
+    """Which terms the loss of the first micro-batch has and what they reach; ``safelab audit`` does it in full.
+
+    Layers that are spread over ranks give no gradient of one term by itself.
+    """
+    route = parts.controller.route.name
+    if parts.policy.sharded:
+        return [{"update": 0, "kind": "audit", "kl_route": route, "left_out": "policy.sharding=layers"}]
     piece = next(micro_batches(parts, own_rows(parts, batch)))
     terms = step_zero(parts, plan, piece, first_pass)
-    return [{"update": 0, "kind": "audit", "kl_route": parts.controller.route.name, "terms": terms}]
+    return [{"update": 0, "kind": "audit", "kl_route": route, "terms": terms}]

@@ -85,7 +85,8 @@ def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Roll
 
     Each rank writes to its own prompts.
     """
-    own = parts.ranks.agreed(lambda: written(parts, parts.rollout, prompts, *names))
+    with parts.policy.whole():
+        own = parts.ranks.agreed(lambda: written(parts, parts.rollout, prompts, *names))
     return gathered(parts, prompts, own)
 
 

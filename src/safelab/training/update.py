@@ -12,7 +12,7 @@ from safelab.maths.divergence import k3
 from safelab.maths.fetched import fetched
 from safelab.maths.masked import masked_mean
 from safelab.maths.seeds import derive_seed, generator
-from safelab.ranks import Ranks
+from safelab.ranks import Ranks, is_part, local
 from safelab.training.components import Components
 from safelab.training.finite import refuse_non_finite
 from safelab.training.losses import Terms, counts_of_each, loss_terms
@@ -170,9 +170,9 @@ def step(
         terms.total.backward()  # type: ignore[no-untyped-call]
         pieces.append(terms)
     parts.ranks.add_gradients(state.policy, *([] if optimizers.critic is None else [state.critic]))
-    norms = {"policy_grad_norm": limit_gradient(state.policy, optimizers.policy_max_grad_norm)}
+    norms = {"policy_grad_norm": limit_gradient(parts.ranks, state.policy, optimizers.policy_max_grad_norm)}
     if optimizers.critic is not None:
-        norms["critic_grad_norm"] = limit_gradient(state.critic, optimizers.critic_max_grad_norm)
+        norms["critic_grad_norm"] = limit_gradient(parts.ranks, state.critic, optimizers.critic_max_grad_norm)
     measured = gather(parts.ranks, pieces, whole, norms)
     # In the order in which one makes the next, so that the first is the cause.
     for name in dict.fromkeys(("policy", "value", *pieces[0].weighted, *norms)):
@@ -195,9 +195,16 @@ def micro_batches(parts: Components, minibatch: TrainBatch) -> Iterator[TrainBat
         yield minibatch if rows is None else minibatch.rows(rows)
 
 
-def limit_gradient(module: nn.Module, max_norm: float | None) -> Float[Tensor, ""]:
+def limit_gradient(ranks: Ranks, module: nn.Module, max_norm: float | None) -> Float[Tensor, ""]:
     """The gradient's norm over all weights, and the gradient scaled down to ``max_norm`` if it is longer."""
-    return nn.utils.clip_grad_norm_(module.parameters(), math.inf if max_norm is None else max_norm)
+    limit = math.inf if max_norm is None else max_norm
+    gradients = [weight.grad for weight in module.parameters() if weight.grad is not None]
+    if not any(map(is_part, gradients)):
+        return nn.utils.clip_grad_norm_(module.parameters(), limit)
+    norm = ranks.norm(gradients)
+    for gradient in gradients:
+        local(gradient).mul_((limit / (norm + 1e-6)).clamp(max=1.0))  # as torch's own does
+    return norm
 
 
 def gather(ranks: Ranks, pieces: list[Terms], whole: Counts, norms: dict[str, Tensor]) -> MinibatchTerms:

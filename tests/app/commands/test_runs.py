@@ -46,3 +46,13 @@ def test_mistakes_are_one_message(arguments: list[str], message: str, capsys: py
 def test_watch_without_a_terminal_says_what_to_use(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["watch", str(folder)]) == 2
     assert "safelab runs prints the list once" in capsys.readouterr().err
+
+
+def test_watch_stays_as_long_as_a_sweep_has_jobs_to_come(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    held, waits = [True, True, False], []
+    monkeypatch.setattr("safelab.runlog.lock.is_held", lambda directory: held.pop(0))
+    monkeypatch.setattr("time.sleep", waits.append)
+    assert main(["watch", str(folder)]) == 0
+    assert waits == [2.0, 2.0]
+    assert held == []

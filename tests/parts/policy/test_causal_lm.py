@@ -125,7 +125,7 @@ def test_decoded_text_has_no_special_tokens() -> None:
 def test_a_path_without_a_model_is_refused(tmp_path: Path) -> None:
     option = CausalLm(
         name="causal_lm", path=str(tmp_path), dtype="float32", max_prompt_tokens=8,
-        sampling_temperature=1.0, attention="sdpa", packing="auto", gradient_checkpointing=False,
+        sampling_temperature=1.0, attention="sdpa", packing="auto", gradient_checkpointing=False, sharding="none",
         prompt_template="plain", compile=False,
         adapter={"name": "none", "reference_dtype": None},
     )  # fmt: skip

@@ -30,7 +30,8 @@ ALL = [*PLAIN, "MistralConfig", "Gemma3TextConfig", "MixtralConfig", "BloomConfi
 def policy(name: str, path: Path, packing: str = "auto") -> Any:
     options = {
         "name": "causal_lm", "path": str(write(name, path)), "dtype": "float32", "compile": False, "packing": packing,
-        "attention": "eager" if name in EAGER else "sdpa", "gradient_checkpointing": False, "prompt_template": "plain",
+        "attention": "eager" if name in EAGER else "sdpa", "gradient_checkpointing": False, "sharding": "none",
+        "prompt_template": "plain",
         "max_prompt_tokens": 16, "sampling_temperature": 1.0, "adapter": {"name": "none", "reference_dtype": None},
     }  # fmt: skip
     found = CausalLm(**options).build(context())

@@ -28,7 +28,7 @@ def policy(path: Path, **changes: Any) -> Any:
     options = {
         "name": "causal_lm", "path": str(path), "dtype": "float32", "attention": "sdpa", "packing": "auto",
         "compile": False,
-        "gradient_checkpointing": False, "prompt_template": "plain", "max_prompt_tokens": 16,
+        "gradient_checkpointing": False, "sharding": "none", "prompt_template": "plain", "max_prompt_tokens": 16,
         "sampling_temperature": 1.0, "adapter": {"name": "none", "reference_dtype": None}, **changes,
     }  # fmt: skip
     return CausalLm(**options).build(context())

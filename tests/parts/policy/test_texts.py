@@ -31,7 +31,7 @@ def with_template(folder: Path) -> Path:
 def policy(path: Path, template: str, max_prompt_tokens: int = 16) -> Policy:
     option = CausalLm(
         name="causal_lm", path=str(path), dtype="float32", attention="sdpa", packing="auto",
-        gradient_checkpointing=False, prompt_template=template, compile=False,
+        gradient_checkpointing=False, sharding="none", prompt_template=template, compile=False,
         max_prompt_tokens=max_prompt_tokens, sampling_temperature=1.0,
         adapter={"name": "none", "reference_dtype": None},
     )  # fmt: skip

@@ -14,6 +14,7 @@ def build(said: list[str]):
         "attention": "sdpa",
         "packing": "none",
         "gradient_checkpointing": False,
+        "sharding": "none",
         "adapter": {"name": "none", "reference_dtype": None},
     }
     return build_option("policy", options, world_context(said))

@@ -104,3 +104,19 @@ def test_every_number_is_whole_beside_names_of_a_hundred_characters(width: int) 
         assert line.split()[1:7] == [str(run.seed), "finished", "150/150", "0.123", "1.345", "3"]
         assert line.startswith(run.arm.split(",")[0][:4])
     assert len({line.split()[0] for line in lines}) == 2
+
+
+def test_the_machine_is_named_where_it_is_another(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("ppo", 0, host=platform.node())
+    assert "host" not in shown(tmp_path)
+    make_run("ppo", 1, host="node7.cluster")
+    assert shown(tmp_path).splitlines()[0].split()[-1] == "host"
+    assert shown(tmp_path).splitlines()[2].split()[-1] == "node7"
+    assert standings([tmp_path])[1].host == "node7.cluster"
+
+
+def shown(folder: Path) -> str:
+    console = Console(width=120)
+    with console.capture() as captured:
+        console.print(overview(standings([folder]), 120))
+    return captured.get()

@@ -13,7 +13,7 @@ ROUND = Machine(
     peak=2000.0, bandwidth=200.0, memory=1e3, gpus=4, inside=80.0, outside=10.0, latency=0.5, mfu=0.5,
     bandwidth_share=0.5, link_share=0.5,
 )  # fmt: skip
-SIZES = Sizes(products=10, head=5, attention=1, cache=3)
+SIZES = Sizes(width=7, products=10, head=5, attention=1, cache=3)
 WORK = Work(
     rows=8, prompt=2, response=4, epochs=2, minibatches=1, piece_tokens=12, checkpointing=False, adapter=False,
     itemsize=2, number_of_layers=3, layers=60, trained_layers=40, rest=100, sent=120, sharded=False,
@@ -46,6 +46,20 @@ def test_writing_is_bound_by_reading_or_by_computing() -> None:
     assert scale_model.write(ROUND, SIZES, WORK, 2) == pytest.approx(0.168 + 4 * 1.26)
     slow = replace(ROUND, peak=200.0)  # 100 operations a second
     assert scale_model.write(slow, SIZES, WORK, 2) == pytest.approx(1.68 + 4 * 1.36)
+
+
+def test_gpus_that_only_write_split_one_model_and_take_rows_in_turns() -> None:
+    # 900 bytes, of which the weights take 2 (10 + 2 * 5), leave room for 23 rows of 2 * 3 * 6 bytes.
+    assert scale_model.room(ROUND, SIZES, WORK, 1) == 23
+    assert scale_model.write_split(ROUND, SIZES, WORK, 1) == scale_model.write(ROUND, SIZES, WORK, 1)
+    small = replace(ROUND, memory=106.0)  # of which two have 190.8: 4 rows, and so two turns
+    assert scale_model.room(small, SIZES, WORK, 2) == 4
+    # A turn on one GPU is that of 4 rows; on two half of it, and 6 sums of the states, 14 bytes once around, of 4 rows
+    # of 6 tokens, each started for the prompts and for 4 tokens.
+    sums = 6 * (4 * 6 * 14 / 40 + 5 * 0.5)
+    assert scale_model.write_split(small, SIZES, WORK, 2) == pytest.approx(2 * ((0.168 + 4 * 1.26) / 2 + sums))
+    with pytest.raises(ValueError, match="room for the weights and a row"):
+        scale_model.write_split(replace(ROUND, memory=40.0), SIZES, WORK, 1)
 
 
 def test_scoring_and_training() -> None:
@@ -82,7 +96,7 @@ def test_gathered_layers_by_hand() -> None:
 
 def test_rollout_gpus_write_beside_training() -> None:
     found = scale_model.update(ROUND, SIZES, WORK, 2, writers=1)
-    assert found.write == scale_model.write(ROUND, SIZES, WORK, 1)
+    assert found.write == scale_model.write_split(ROUND, SIZES, WORK, 1)
     assert found.send == 120 / 40
     assert found.total == found.send + max(found.write, found.score + found.train + found.exchange)
     together = scale_model.update(ROUND, SIZES, WORK, 2)

@@ -4,8 +4,10 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 from safelab.app.arguments import Parser, at_home
 from safelab.errors import ConfigError
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def watch(arguments: Sequence[str]) -> int:
-    """Redraw the list until no run runs or waits, or until Ctrl-C; returns the exit code.
+    """Redraw the list until no run runs and no sweep has more to come, or until Ctrl-C; returns the exit code.
 
     Raises:
         UserError: a wrong argument, or a folder without runs.
@@ -54,6 +56,7 @@ def watch(arguments: Sequence[str]) -> int:
     from rich.text import Text
 
     from safelab.results.runs.overview import overview, standings, summary
+    from safelab.runlog.lock import is_held
 
     runs = standings(flags.folders)
     console = Console()
@@ -62,10 +65,15 @@ def watch(arguments: Sequence[str]) -> int:
     with Live(console=console, auto_refresh=False, screen=False) as live:
         while True:
             live.update(Group(overview(runs, console.width), Text(summary(runs))), refresh=True)
-            if not any(run.status == "running" for run in runs):
+            if not any(run.status == "running" for run in runs) and not any(map(is_held, experiments(runs))):
                 return 0
             time.sleep(flags.interval)
             runs = standings(flags.folders)
+
+
+def experiments(runs: Iterable[Any]) -> set[Path]:
+    """The folders of the runs' experiments, which a sweep holds as long as it has jobs to come."""
+    return {Path(run.directory).absolute().parents[1] for run in runs}
 
 
 def _parser(name: str, description: str) -> Parser:

@@ -3,7 +3,8 @@
 import sys
 from argparse import Namespace
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import yaml
@@ -19,6 +20,7 @@ from omegaconf import DictConfig, open_dict
 from safelab.app.config.compose import CONFIG_NAME, compose, explained, opened, parse
 from safelab.app.config.help import about, overview
 from safelab.app.config.jobs import Job, overrides_of, to_job
+from safelab.app.config.launchers import is_here, site_of
 from safelab.app.config.names import Labels, swept
 from safelab.app.config.preflight import check_options, preflight
 from safelab.app.sweep.expand import alike, at_once, compose_jobs, expand, is_sweep, jobs_of, shared, the_one, told_of
@@ -57,8 +59,11 @@ def main(arguments: Sequence[str]) -> int:
         many = flags.multirun or is_sweep(hydra, overrides, name)
         if many and not dry:
             return sweep(hydra, overrides, name)
-        jobs = jobs_of(hydra, overrides, name) if many else [to_job(compose(hydra, overrides, name=name))]
-        return estimate(jobs) if dry else single(jobs[0])
+        if not many:
+            job = to_job(compose(hydra, overrides, name=name))
+            return estimate([job]) if dry else single(job)
+        here = is_here(shared(hydra, overrides, name)[0].hydra.launcher)
+        return estimate(jobs_of(hydra, overrides, name), here)
 
 
 def show(hydra: Hydra, flags: Namespace, name: str) -> int:
@@ -94,11 +99,11 @@ def show_jobs(jobs: Sequence[Job]) -> int:
     return 0
 
 
-def estimate(jobs: Sequence[Job]) -> int:
+def estimate(jobs: Sequence[Job], here: bool = True) -> int:
     """Check all runs and say what each would be and need, once for runs that differ in their seeds alone."""
     from safelab.app.dry_run import estimate as dry_run
 
-    check_options(jobs)
+    check_options(jobs, here)
     arms: dict[str, list[Job]] = defaultdict(list)
     for job in jobs:
         arms[job.config["arm"]].append(job)
@@ -162,7 +167,7 @@ class JobFunction:
 def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
     """Every job of a sweep, by the launcher that the configuration names; goes on past those that fail."""
     master, arms = shared(hydra, overrides, name)
-    if master.hydra.runtime.choices["hydra/launcher"] == "local":
+    if site_of(master.hydra.launcher) == "local":
         warm()  # its imports take seconds, and the checks below leave a core free
     if not master.hydra.sweeper["_target_"].endswith("BasicSweeper"):
         if arms is not None:
@@ -173,7 +178,7 @@ def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
     if len(every) > MANY_JOBS:
         print(f"checking {len(every)} jobs", flush=True)
     jobs = compose_jobs(hydra, master, every, name)
-    preflight(jobs)
+    preflight(jobs, is_here(master.hydra.launcher))
     for line in alike(jobs):
         print(f"note: {printable(line)}", file=sys.stderr)
     with alone(jobs):  # found out before anything slow is made
@@ -185,7 +190,8 @@ def sweep(hydra: Hydra, overrides: list[str], name: str) -> int:
     returns: list[JobReturn] = []
     with alone(jobs):
         for batch in batches:
-            returns += launcher.launch(batch, initial_job_idx=len(returns))
+            with others_code(master):
+                returns += launcher.launch(batch, initial_job_idx=len(returns))
     return report(returns)
 
 
@@ -198,7 +204,7 @@ def search(hydra: Hydra, master: DictConfig, name: str) -> int:
     metric = metric_of(master)
     told = overrides_of(master.hydra)
     with explained(hydra, told, name):
-        preflight([to_job(one_of(hydra, told, name))])
+        preflight([to_job(one_of(hydra, told, name))], is_here(master.hydra.launcher))
         context = HydraContext(config_loader=hydra.config_loader, callbacks=Callbacks(master))
         with open_dict(master.hydra.sweeper):
             master.hydra.sweeper.pop("metric", None)  # it is ours, and no argument of the sweeper's
@@ -206,11 +212,30 @@ def search(hydra: Hydra, master: DictConfig, name: str) -> int:
         sweeper = Plugins.instance().instantiate_sweeper(config=master, hydra_context=context, task_function=function)
     print(f"search: {master.hydra.sweeper.direction} {metric}, its mean over each run's last tenth", flush=True)
     try:
-        sweeper.sweep(arguments=told)
+        with others_code(master):
+            sweeper.sweep(arguments=told)
     except ValueError as error:
         raise RunFailed(f"the search ended without a best run: {error}") from error
     print(best_of(master, metric))
     return 0
+
+
+@contextmanager
+def others_code(master: DictConfig) -> Iterator[None]:
+    """What a launcher that is neither ours nor Hydra's raises, as where a job was killed, ends in one message.
+
+    Raises:
+        RunFailed: naming the launcher, what it raised, and what to do.
+    """
+    if is_here(master.hydra.launcher) or site_of(master.hydra.launcher) is not None:
+        yield
+        return
+    from safelab.foreign import calling  # imports torch, which --help does without
+
+    name = master.hydra.runtime.choices.get("hydra/launcher")
+    ended = f"hydra/launcher={name} gave the sweep up (the same command goes on with what is missing): it"
+    with calling(ended, RunFailed):
+        yield
 
 
 def report(returns: Sequence[JobReturn]) -> int:

@@ -38,8 +38,13 @@ def validate(config: Mapping[str, Any]) -> None:
         raise ConfigError("\n".join(lines))
 
 
-def problems(config: Mapping[str, Any]) -> list[str]:
-    """All that is wrong with ``config``, one line each; parts are asked to fit together once each is sound."""
+def problems(config: Mapping[str, Any], here: bool = True) -> list[str]:
+    """All that is wrong with ``config``, one line each; parts are asked to fit together once each is sound.
+
+    Args:
+        config: resolved.
+        here: whether the run's device must be in this machine.
+    """
     settings = tuple(Settings.model_fields)
     lines = unknown(config)
     lines += _model(Settings, {key: config[key] for key in settings if key in config}, "")
@@ -48,7 +53,7 @@ def problems(config: Mapping[str, Any]) -> list[str]:
     for group in GROUPS:
         # Parts that read ${seed} or ${world} repeat their faults.
         lines += [line for line in _option(group, config.get(group)) if line.removeprefix(f"{group}.") not in lines]
-    return lines or _device(config) + misfits(config)
+    return lines or _device(config, here) + misfits(config)
 
 
 def unknown(config: Mapping[str, Any]) -> list[str]:
@@ -117,7 +122,7 @@ def check_first_texts(parts: Components, read: Callable[[str], None]) -> None:
 
 def context_for(config: Mapping[str, Any], progress: Callable[[str], None], ranks: Ranks | None = None) -> Context:
     """What the parts may know of their surroundings: seed, device, cache, and the processes beside this one."""
-    device = pick_device(config["device"], 1 if ranks is None else here(config))
+    device = pick_device(config["device"], 1 if ranks is None else ranks_here(config))
     if device.type == "cuda" and ranks is not None and ranks.size > 1:
         device = torch.device("cuda", ranks.local)
     return Context(
@@ -125,7 +130,7 @@ def context_for(config: Mapping[str, Any], progress: Callable[[str], None], rank
     )
 
 
-def here(config: Mapping[str, Any]) -> int:
+def ranks_here(config: Mapping[str, Any]) -> int:
     """Processes of the run on this machine: all of them, unless ``torchrun`` has others elsewhere."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", config["ranks"])) if config["ranks"] > 1 else 1
 
@@ -138,10 +143,7 @@ def pick_device(name: str, ranks: int = 1) -> torch.device:
     Raises:
         ConfigError: no such device here.
     """
-    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name) is None:
-        raise ConfigError(f"device must be cpu, cuda, cuda:N, mps or auto, got {name!r}")
-    if ranks > 1 and name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"device must be auto, cpu or cuda with ranks={ranks}, a GPU for each, got {name!r}")
+    check_device_name(name, ranks)
     count = torch.cuda.device_count()
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
     if device.type == "cuda" and 1 < ranks > count > 0:
@@ -153,6 +155,18 @@ def pick_device(name: str, ranks: int = 1) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ConfigError("device must be here, got 'mps': torch finds no Apple GPU; use auto or cpu")
     return device
+
+
+def check_device_name(name: str, ranks: int = 1) -> None:
+    """Refuse what can be no device anywhere, or none for each of ``ranks`` processes.
+
+    Raises:
+        ConfigError: saying which there are.
+    """
+    if re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", name) is None:
+        raise ConfigError(f"device must be cpu, cuda, cuda:N, mps or auto, got {name!r}")
+    if ranks > 1 and name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device must be auto, cpu or cuda with ranks={ranks}, a GPU for each, got {name!r}")
 
 
 def settings_of(config: Mapping[str, Any]) -> Settings:
@@ -176,9 +190,10 @@ def _option(group: str, config: Any) -> list[str]:
     return faults(group, config)
 
 
-def _device(config: Mapping[str, Any]) -> list[str]:
+def _device(config: Mapping[str, Any], here: bool) -> list[str]:
+    name, ranks = config["device"], ranks_here(config)
     try:
-        pick_device(config["device"], here(config))
+        pick_device(name, ranks) if here else check_device_name(name, ranks)
     except ConfigError as error:
         return [str(error)]
     return []

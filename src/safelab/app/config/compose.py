@@ -152,6 +152,10 @@ def compose(hydra: Hydra, overrides: Sequence[str], *, multirun: bool = False, n
                 f"nothing ({type(error).__name__}: {str(error)[:100]})"
             ) from error
     check_hydra_node(made.hydra, many=multirun)
+    if multirun:
+        from safelab.app.config.launchers import told  # its imports are slow, and a single run has no launcher
+
+        told(made.hydra.launcher)
     for place in made.hydra.searchpath:
         check_names(Path(str(place).removeprefix("file://")), "hydra.searchpath")
     _check_package(made)

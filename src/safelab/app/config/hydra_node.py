@@ -12,6 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 from safelab.app.config.preflight import listed
 from safelab.errors import ConfigError, nearest
 
+OURS = "hydra_plugins.safelab_local_launcher.local.SafelabLauncher"
+"""The class behind ``hydra/launcher=local|ray|slurm``; ``hydra.launcher.site`` says which of them it is."""
+
 KINDS = {"launcher": Launcher, "sweeper": Sweeper}
 
 ACTING = ("mode", "searchpath", "launcher", "sweeper", "hydra_help", "callbacks")
@@ -77,9 +80,6 @@ def check_hydra_node(node: Any, *, many: bool) -> None:
         raise ConfigError(f"{key} must not name a function to be called, got {value}: leave it out")
     if node.callbacks:
         raise ConfigError(f"hydra.callbacks must stay empty, got {', '.join(map(str, node.callbacks))}: leave it out")
-    workers = node.launcher.get("workers")
-    if workers is not None and workers < 1:
-        raise ConfigError(f"hydra.launcher.workers must be >= 1 or null, got {workers}")
 
 
 def calls(sweeper: DictConfig, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -97,7 +97,7 @@ def calls(sweeper: DictConfig, prefix: str) -> Iterator[tuple[str, Any]]:
 
 def idle(node: DictConfig, *, many: bool) -> Iterator[str]:
     """One line for each key of ``hydra`` that a command line or a file sets, and that nothing here would look at."""
-    passed_on = ELSEWHERE if many and node.runtime.choices.get("hydra/launcher") != "local" else ()
+    passed_on = ELSEWHERE if many and not _is_ours(node.launcher) else ()
     for override in node.overrides.hydra:
         key = re.split("[=@]", override.lstrip("+~"))[0].replace("/", ".").removeprefix("hydra.")
         if key.split(".")[0] in OF_MANY and not many:
@@ -107,6 +107,10 @@ def idle(node: DictConfig, *, many: bool) -> Iterator[str]:
     for key in AS_SHIPPED:  # a file may have set these
         if (value := _value(node, key)) not in AS_SHIPPED[key] and key not in passed_on:
             yield _line(key, value)
+
+
+def _is_ours(launcher: Any) -> bool:
+    return hasattr(launcher, "get") and launcher.get("_target_") == OURS
 
 
 def _line(key: str, value: Any) -> str:

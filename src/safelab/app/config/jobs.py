@@ -44,7 +44,19 @@ class Job:
         return Path(config["output_dir"], config["experiment"], config["arm"], f"seed_{config['seed']}")
 
 
-def to_job(composed: DictConfig, hydra: Any = None, labels: Labels | None = None, at_once: int = 1) -> Job:
+def threads_in_all(job: Job) -> int:
+    """CPU threads of all processes of a job."""
+    return int(job.config["threads"]) * int(job.config["ranks"])
+
+
+def gpus_in_all(job: Job) -> int:
+    """GPUs of a job that trains on them: one for each process, and those of an engine that has its own."""
+    return int(job.config["ranks"]) + len(job.config["rollout"].get("devices") or [])
+
+
+def to_job(
+    composed: DictConfig, hydra: Any = None, labels: Labels | None = None, at_once: int = 1, cpus: int | None = None
+) -> Job:
     """The job that a composed configuration describes.
 
     Args:
@@ -52,6 +64,7 @@ def to_job(composed: DictConfig, hydra: Any = None, labels: Labels | None = None
         hydra: Hydra's node where ``composed`` has none.
         labels: of a sweep with several arms, what is in their names; see ``names.swept``.
         at_once: jobs that share the machine with this one, itself included.
+        cpus: that a cluster was told to give each job, if any.
 
     Raises:
         ConfigError: keys without a value, interpolations that lead nowhere, names that are no folder names, or many
@@ -88,7 +101,7 @@ def to_job(composed: DictConfig, hydra: Any = None, labels: Labels | None = None
             raise ConfigError(fault)
     job = Job(config=config, overrides=overrides)
     if config.get("threads") == AUTO:
-        config["threads"] = threads_of(config, job.directory, at_once)
+        config["threads"] = threads_of(config, job.directory, at_once, cpus)
     return job
 
 

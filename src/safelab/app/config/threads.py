@@ -18,8 +18,8 @@ TOPOLOGY = Path("/sys/devices/system/cpu")
 QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
-def threads_of(config: Mapping[str, Any], directory: Path, at_once: int) -> int:
-    """The number that a run has whose ``threads`` is ``auto``.
+def threads_of(config: Mapping[str, Any], directory: Path, at_once: int, cpus: int | None = None) -> int:
+    """The number that each process of a run has whose ``threads`` is ``auto``.
 
     A run that goes on keeps the number that it began with: the sum of many numbers depends on how threads cut it.
 
@@ -27,8 +27,8 @@ def threads_of(config: Mapping[str, Any], directory: Path, at_once: int) -> int:
         config: of the run.
         directory: the run's.
         at_once: jobs that share the machine with it, itself included.
+        cpus: that a cluster was told to give it, if any.
     """
-    at_once *= config.get("ranks", 1)
     from safelab.runlog.recorded import read_config
     from safelab.runlog.schema import CONFIG_FILE
 
@@ -36,6 +36,10 @@ def threads_of(config: Mapping[str, Any], directory: Path, at_once: int) -> int:
         return begun
     if config.get("policy", {}).get("name") == EMBEDDED:
         return 1
+    ranks = int(config.get("ranks", 1))
+    if cpus is not None:
+        return max(1, cpus // ranks)
+    at_once *= ranks
     return alone() if at_once == 1 else max(1, min(alone(), cores() // at_once))
 
 

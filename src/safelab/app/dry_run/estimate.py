@@ -80,13 +80,13 @@ def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> i
     for name, size in memory_parts(found).items():
         print(f"  {name.ljust(34)} {size / GIB:.2f}")
     if found.engine:
-        said = engine_said(config["rollout"], found.engine, config["ranks"])
-        print(f"  {engine_place(config['rollout']).ljust(34)} {said}")
+        place = engine_place(config["rollout"])
+        print(f"  {place.ljust(34)} {engine_said(config['rollout'], found.engine, config['ranks'])}")
     print(f"({MORE_ON_A_CPU})")
     if said := length_note(config, trained_at(shape), longest.prompt):
         print(f"\nnote: {said}")
-    for said in engine_notes(config["rollout"], visible_gpus()) if found.engine else ():
-        print(textwrap.fill(f"note: {said}", 80, initial_indent="\n", break_on_hyphens=False))
+    for told in engine_notes(config["rollout"], visible_gpus()) if found.engine else ():
+        print(textwrap.fill(f"note: {told}", 80, initial_indent="\n", break_on_hyphens=False))
     return 0
 
 

@@ -219,7 +219,7 @@ def states(config: Mapping[str, Any], table: Mapping[str, int], shape: Any, resp
     kind = getattr(torch, config["policy"]["dtype"])
     batch, cut = table["responses per update"], config["optimizer"]["minibatches"]
     vocabulary = "full_logits" in find("objective", config["objective"]["name"]).needs
-    held = kind.itemsize * shape.hidden_size * rows_held(batch, config["ranks"], cut, exact)
+    held: int = kind.itemsize * shape.hidden_size * rows_held(batch, config["ranks"], cut, exact)
     if vocabulary:
         held += 4 * shape.vocab_size * rows_held(batch, config["ranks"], cut, True)  # float32
     return held * response

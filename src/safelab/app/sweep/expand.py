@@ -25,6 +25,7 @@ from safelab.app.config.arms import (
 )
 from safelab.app.config.compose import CONFIG_NAME, compose, explained
 from safelab.app.config.jobs import ARMS, Job, merged, overrides_of, to_job
+from safelab.app.config.launchers import cpus_of, site_of
 from safelab.app.config.names import arm_name, key_in, swept
 from safelab.app.config.own_model import check_own_model
 from safelab.app.config.preflight import listed
@@ -150,11 +151,12 @@ def compose_jobs(hydra: Hydra, master: DictConfig, overrides: Sequence[Overrides
         ConfigError: what is wrong with those that cannot be composed, all of it.
     """
     labels, runs, jobs, faults = swept(told_of(hydra, master)), [], [], []
+    shared_by, cpus = at_once(master, len(overrides)), cpus_of(master.hydra.launcher)
     for own in overrides:
         try:
             with explained(hydra, own, name):
                 runs.append(hydra.config_loader.load_sweep_config(master, list(own)))
-                jobs.append(repeatable(to_job(runs[-1], labels=labels, at_once=at_once(master, len(overrides)))))
+                jobs.append(repeatable(to_job(runs[-1], labels=labels, at_once=shared_by, cpus=cpus)))
         except ConfigError as error:
             faults += [(label(own), line) for line in str(error).splitlines()]
     if faults:
@@ -172,15 +174,14 @@ def repeatable(job: Job) -> Job:
 
 
 def at_once(master: DictConfig, count: int) -> int:
-    """How many of ``count`` jobs share the machine; with a launcher of which we do not know, as many as it has cores.
+    """How many of ``count`` jobs share a machine; where we do not know, as many as this one has cores.
 
     ``basic`` is Hydra's own, which runs one after the other.
     """
-    launcher = master.hydra.runtime.choices.get("hydra/launcher")
-    if launcher == "basic":
-        return 1
-    workers = master.hydra.launcher.get("workers") if launcher == "local" else None
-    return min(count, workers or cores()) if launcher == "local" else cores()
+    launcher = master.hydra.launcher
+    if site_of(launcher) == "local":
+        return min(count, launcher.get("workers") or cores())
+    return 1 if master.hydra.runtime.choices.get("hydra/launcher") == "basic" else cores()
 
 
 def label(overrides: Iterable[str]) -> str:

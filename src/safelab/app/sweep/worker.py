@@ -1,13 +1,10 @@
-"""One job of a sweep in a process of its own: quiet, on its own GPU, and gone when its parent is."""
+"""One job of a sweep in a process of its own, wherever that is: quiet, and with one JobEnd as its last word."""
 
 import os
 import shutil
-import signal
 import sys
-import threading
-from contextlib import suppress
+import time
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from safelab.app.config.jobs import Job
@@ -19,39 +16,41 @@ LOG_FILE = "log.txt"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobEnd:
-    """What a worker tells its parent. ``failure``: why the job is not done, None if it is."""
+    """What a job says at its end. ``failure``: why it is not done, None if it is; ``seconds``: that it ran.
+
+    ``stopped``: it was told to stop by a signal, and has saved itself.
+    """
 
     failure: str | None
     final_reward: float | None
+    seconds: float | None = None
+    stopped: bool = False
 
 
-def work(job: Job, gpu: str | None, log: Path, answer: Connection, lifeline: Connection) -> None:
-    """Run ``job`` and send its JobEnd; an unexpected exception leaves its traceback in the log instead.
+def do(job: Job, log: Path, command: str | None = None) -> JobEnd:
+    """Run ``job``, which was checked before, in this process, whose output is the job's from now on.
 
     Args:
-        job: what to run; it was checked before.
-        gpu: the only GPU that the job may see; None leaves them as they are.
+        job: what to run.
         log: where output goes until the run has a directory.
-        answer: receives the JobEnd.
-        lifeline: closes when the parent ends.
+        command: what was typed, for the run's record; None: this process's command line.
     """
-    os.setpgrp()  # Ctrl-C in the terminal reaches the parent alone, which tells each job once
-    if gpu is not None:
-        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     _write_to(log)
-    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
+    started = time.monotonic()
     from safelab.app.sweep.run_job import run_job
 
     try:
-        outcome = run_job(job, ready=lambda: _move(log, job.directory / LOG_FILE))
+        outcome = run_job(job, ready=lambda: _move(log, job.directory / LOG_FILE), command=command)
     except (SafelabError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
-        end = JobEnd(failure=str(error), final_reward=None)
-    else:
-        failed = outcome.status in ("failed", "diverged", "interrupted") and not outcome.expected
-        end = JobEnd(failure=outcome.reason if failed else None, final_reward=outcome.final_reward)
-    with suppress(BrokenPipeError):  # the parent is gone
-        answer.send(end)
+        return JobEnd(failure=str(error), final_reward=None, seconds=time.monotonic() - started)
+    failed = outcome.status in ("failed", "diverged", "interrupted") and not outcome.expected
+    return JobEnd(
+        failure=outcome.reason if failed else None,
+        final_reward=outcome.final_reward,
+        seconds=time.monotonic() - started,
+        stopped=failed and outcome.status == "interrupted",
+    )
 
 
 def _write_to(path: Path) -> None:
@@ -72,10 +71,3 @@ def _move(early: Path, late: Path) -> None:
     with early.open("rb") as source, late.open("ab") as target:
         shutil.copyfileobj(source, target)
     early.unlink()
-
-
-def _end_with_parent(lifeline: Connection) -> None:
-    try:
-        lifeline.recv()
-    except EOFError:
-        os.kill(os.getpid(), signal.SIGINT)

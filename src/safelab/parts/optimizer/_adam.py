@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import nn
 
 from safelab.contracts import OptimizerFactory, Optimizers
+from safelab.ranks import is_part
 
 Positive = Annotated[float, Field(gt=0)]
 
@@ -45,5 +46,8 @@ class Adam(OptimizerFactory, ABC):
 
     def _over(self, module: nn.Module, lr: float) -> torch.optim.Optimizer:
         weights = [weight for weight in module.parameters() if weight.requires_grad]
+        # One call over all of a group takes no mixture of parts and whole weights.
+        kinds = [[weight for weight in weights if is_part(weight) is part] for part in (True, False)]
+        groups = [{"params": kind} for kind in kinds if kind] if any(map(is_part, weights)) else weights
         betas = self.beta1, self.beta2
-        return self.adam()(weights, lr=lr, betas=betas, eps=self.eps, weight_decay=self.weight_decay)
+        return self.adam()(groups, lr=lr, betas=betas, eps=self.eps, weight_decay=self.weight_decay)

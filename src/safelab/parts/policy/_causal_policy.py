@@ -1,6 +1,7 @@
 """A policy over a causal model of ``transformers``."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,13 +20,16 @@ from safelab.parts.policy._static_cache import Reserved
 from safelab.parts.policy._texts import Texts, rows_of
 from safelab.pretrained.ends import end_tokens
 from safelab.pretrained.limits import positions_of, trained_at
+from safelab.pretrained.sharding import collected, whole_layers
+from safelab.ranks import Ranks
 from safelab.types import PromptBatch
 
 
 class CausalPolicy(Policy):
     """What an adapter made of a model, how it and its reference are read, and its texts.
 
-    ``packing``: whether rollouts read prompts without padding.
+    ``packing``: whether rollouts read prompts without padding. ``ranks``: those that its layers are spread over; None
+    where this process holds all of it.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class CausalPolicy(Policy):
         sampling_temperature: float,
         *,
         packing: bool,
+        ranks: Ranks | None = None,
     ) -> None:
         self.module = adapted.trained
         self.model: CausalReader = model
@@ -52,6 +57,7 @@ class CausalPolicy(Policy):
         self._adapted = adapted
         self._temperature = sampling_temperature
         self._packing = packing
+        self._ranks, self.sharded = ranks, ranks is not None
         # A cache of fixed size stays for the next rollout, until one of another size is asked for.
         self._reserved = lru_cache(maxsize=1)(self._reserve)
         texts.tokenizer.pad_token_id = texts.pad
@@ -129,8 +135,24 @@ class CausalPolicy(Policy):
 
     def save(self, directory: Path) -> None:
         """Weights or adapter, and tokenizer, as ``from_pretrained`` of ``transformers`` or ``peft`` reads them."""
-        self._adapted.save(directory)
-        self.texts.tokenizer.save_pretrained(directory)
+        self.saver()(directory)
+
+    def saver(self) -> Callable[[Path], None]:
+        """What writes them as they are now; the layers of all ranks are gathered before, on the first."""
+        given = {}
+        if self._ranks is not None:
+            assert self._adapted.weights is not None
+            given = {"state_dict": collected(self._adapted.weights(), self._ranks)}
+
+        def write(directory: Path) -> None:
+            self._adapted.save(directory, **given)
+            self.texts.tokenizer.save_pretrained(directory)
+
+        return write
+
+    def whole(self) -> AbstractContextManager[None]:
+        """Within it every rank has all layers whole."""
+        return nullcontext() if self._ranks is None else whole_layers(self._adapted.inner)
 
     def restore(self, directory: Path) -> None:
         """The weights of a directory that ``save`` wrote."""

@@ -1,13 +1,13 @@
 """From a directory or hub name to a policy: what every language model's options share, and how it is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 
-from safelab.contracts import Adapter, Context, Part, Tally
+from safelab.contracts import Adapted, Adapter, Context, Part, Tally
 from safelab.corpus.dialogue import Template, check_template
 from safelab.errors import ConfigError
 from safelab.parts.policy._causal_policy import CausalPolicy
@@ -21,8 +21,11 @@ from safelab.pretrained.adapters import merged, with_tokenizer
 from safelab.pretrained.heads import head_is_plain
 from safelab.pretrained.limits import check_reach
 from safelab.pretrained.load import Source, tokenizer_of
+from safelab.pretrained.ragged.stream import Way
 from safelab.pretrained.ragged.ways import way_of
+from safelab.pretrained.sharding import spread
 from safelab.pretrained.whole import check_rows, check_text_only
+from safelab.ranks import Ranks
 
 REMEDY = "give a directory with config.json, model.safetensors and a tokenizer"
 
@@ -32,13 +35,15 @@ class LanguageModel(Part):
 
     ``attention``: the implementation that ``transformers`` runs. ``packing``: whether passes leave padding out, see
     ``stream.Way``; it changes time and memory only. ``gradient_checkpointing``: layers are computed again in the
-    backward pass instead of kept.
+    backward pass instead of kept. ``sharding``: whether each rank holds only its part of every layer, of policy and
+    reference alike, see ``sharding.spread``.
     """
 
     dtype: Literal["float32", "bfloat16"]
     attention: Literal["sdpa", "eager", "flash_attention_2"]
     packing: Literal["auto", "none"]
     gradient_checkpointing: bool
+    sharding: Literal["none", "layers"]
     max_prompt_tokens: Annotated[int, Field(ge=1)]
     sampling_temperature: Annotated[float, Field(gt=0)]
     adapter: Mapping[str, Any]
@@ -77,8 +82,12 @@ class LanguageModel(Part):
         adapter: Adapter = build_option("policy/adapter", self.adapter, context)
         adapted = adapter.adapt(module, context.seed)
         around = checkpointing(module) if self.gradient_checkpointing else nullcontext
+        ranks = context.ranks if self.sharding == "layers" and context.ranks.size > 1 else None
+        models = {id(model): model for model in (adapted.inner, adapted.reference)}.values()
+        if ranks is not None:
+            self._spread(adapted, models, way, ranks)
         if compiled:
-            for model in {id(model): model for model in (adapted.inner, adapted.reference)}.values():
+            for model in models:
                 compile_layers(model)
         tally = Tally()
         return CausalPolicy(
@@ -88,7 +97,27 @@ class LanguageModel(Part):
             Texts(tokenizer, prompt_template, self.max_prompt_tokens),
             self.sampling_temperature,
             packing=packing,
+            ranks=ranks,
         )
+
+    def _spread(self, adapted: Adapted, models: Iterable[Any], way: Way, ranks: Ranks) -> None:
+        """Keep only this rank's part of the layers.
+
+        Raises:
+            ConfigError: something of it cannot be done with parts.
+        """
+        if way == "rows":
+            raise ConfigError(
+                "policy.packing must be none for this model with policy.sharding=layers, got auto: it would be read in "
+                "as many passes as there are lengths, and all ranks must make the same number of them"
+            )
+        if adapted.weights is None:
+            raise ConfigError(
+                f"policy.sharding must be none with policy/adapter={self.adapter['name']}, whose Adapted says no "
+                "weights, got layers: parts could not be saved"
+            )
+        for model in models:
+            spread(model, ranks, "policy.sharding")
 
     def _loaded(self, path: str) -> tuple[Any, Any]:
         """Weights and tokenizer; an adapter is merged into its base, and what comes of it is the reference too."""

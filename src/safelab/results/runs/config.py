@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from safelab.results.model import Difference
 from safelab.results.runs.load import RunSet
 from safelab.results.runs.select import ABSENT, as_text
-from safelab.runlog.keys import MAKES_NO_ARM
+from safelab.runlog.keys import MAKES_NO_ARM, is_among
 
 ALWAYS_DIFFERENT = tuple(key for key in MAKES_NO_ARM if key != "updates")
-"""First parts of keys that tell runs apart without telling methods apart; a run's length is worth telling."""
+"""Keys, or their first parts, that tell runs apart without telling methods apart; a run's length is worth telling."""
 
 
 def differences(loaded: RunSet) -> list[Difference]:
@@ -16,7 +16,7 @@ def differences(loaded: RunSet) -> list[Difference]:
     flat = {arm: as_text(runs[0].record.config) for arm, runs in loaded.arms.items()}
     keys = dict.fromkeys(key for values in flat.values() for key in values)
     rows = [Difference(key=k, values={arm: values.get(k, ABSENT) for arm, values in flat.items()}) for k in keys]
-    return [row for row in rows if len(set(row.values.values())) > 1 and row.key.split(".")[0] not in ALWAYS_DIFFERENT]
+    return [row for row in rows if len(set(row.values.values())) > 1 and not is_among(row.key, ALWAYS_DIFFERENT)]
 
 
 def uneven(loaded: RunSet) -> dict[str, list[str]]:
@@ -26,7 +26,7 @@ def uneven(loaded: RunSet) -> dict[str, list[str]]:
         flat = [as_text(run.record.config) for run in runs if not run.duplicate]
         keys = dict.fromkeys(key for values in flat for key in values)
         odd = [key for key in keys if len({values.get(key) for values in flat}) > 1]
-        found[arm] = [key for key in odd if key.split(".")[0] not in ALWAYS_DIFFERENT and not follows_seed(key, flat)]
+        found[arm] = [key for key in odd if not is_among(key, ALWAYS_DIFFERENT) and not follows_seed(key, flat)]
     return {arm: keys for arm, keys in found.items() if keys}
 
 

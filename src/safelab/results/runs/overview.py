@@ -45,7 +45,8 @@ STYLES = {
 class Standing:
     """One run. ``done`` of ``planned`` updates; ``crashes``: of the reward; ``left_s``: None unless it runs.
 
-    ``status`` is that of ``run.json``, or ``gone`` for a run whose process ended without a word.
+    ``status`` is that of ``run.json``, or ``gone`` for a run whose process ended without a word. ``host``: the machine
+    where it runs, or ran last; empty where its record does not say.
     """
 
     directory: str
@@ -59,6 +60,7 @@ class Standing:
     kl: float | None
     crashes: int | None
     left_s: float | None
+    host: str = ""
 
 
 def standings(paths: Iterable[str | Path]) -> list[Standing]:
@@ -70,12 +72,16 @@ def standings(paths: Iterable[str | Path]) -> list[Standing]:
 def overview(runs: Sequence[Standing], width: int) -> Table:
     """The runs as a table for a terminal; names of runs are never read as markup.
 
-    The experiment stands before the arm where there are several. Names that do not fit into ``width`` characters beside
-    the numbers lose what they share, then their middle. Where it is too narrow even so, columns move together and those
-    that say nothing are left out; what is left goes on in a second line, and no number is lost.
+    The experiment stands before the arm where there are several, and the machine behind all where one is not this one.
+    Names that do not fit into ``width`` characters beside the numbers lose what they share, then their middle. Where it
+    is too narrow even so, columns move together and those that say nothing are left out; what is left goes on in a
+    second line, and no number is lost.
     """
     several = len({run.experiment for run in runs}) > 1
     cells, heads, gap = [_cells(run) for run in runs], list(HEADS), GAP
+    if any(run.host not in ("", platform.node()) for run in runs):
+        heads = [*heads, "host"]
+        cells = [[*row, printable(run.host.split(".")[0])] for row, run in zip(cells, runs, strict=True)]
     if _taken(heads, cells, gap) + SHORTEST_NAME > width:
         gap = 1
         kept = [place for place, column in enumerate(zip(*cells, strict=True)) if {*column} != {text.NOTHING}]
@@ -85,7 +91,7 @@ def overview(runs: Sequence[Standing], width: int) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, gap, 0, 0))
     table.add_column("arm", no_wrap=True)
     for head in heads:
-        table.add_column(head, justify="left" if head == "status" else "right", overflow="fold")
+        table.add_column(head, justify="left" if head in ("status", "host") else "right", overflow="fold")
     for run, name, row in zip(runs, names, cells, strict=True):
         styles = {"status": STYLES.get(run.status, ""), "crash": "red" if run.crashes else ""}
         shown = [Text(cell, style=styles.get(head, "")) for head, cell in zip(heads, row, strict=True)]
@@ -161,6 +167,7 @@ def _standing(directory: Path) -> Standing:
         kl=finite(row.get("kl/ref_token_exact")),
         crashes=crashes,
         left_s=left if left is not None and 0 <= left <= LONGEST_S else None,
+        host=info.host or "",
     )
 
 

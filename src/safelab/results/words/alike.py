@@ -23,6 +23,7 @@ MOVES_NOTHING = (
     "device",
     "dtype",
     "gradient_checkpointing",
+    "sharding",
     "packing",
     "timeout_s",
     "seed",

@@ -19,7 +19,9 @@ def assist(parts: Components) -> None:
     torch.set_num_threads(parts.settings.threads)
     state, update = initial_state(parts), update_of(parts)
     while (order := parts.ranks.told(Order(kind="end"))).kind != "end":
-        if order.path is None:
+        if order.kind == "collect":
+            checkpoint.collected(parts, state)
+        elif order.path is None:
             try:
                 state = update(parts, state).state
             except RankLost:

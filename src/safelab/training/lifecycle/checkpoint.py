@@ -13,14 +13,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from safelab.errors import DataError
 from safelab.options import restored
@@ -37,22 +37,48 @@ RUN = "run"
 SMALL_STATES = ("controller", "shaping", "objective", "detectors", "counters", "recovery", "best")
 
 
-def save(parts: Components, state: TrainState, directory: Path, card: str, owner: Mapping[str, Any]) -> Path:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """What of a checkpoint ranks may hold in parts: ``policy`` writes its weights, ``slots`` are of optimisers."""
+
+    policy: Callable[[Path], None]
+    slots: Mapping[str, Tensor]
+
+
+def collected(parts: Components, state: TrainState) -> Collected:
+    """Gather it on the first rank, for ``save``; where the policy is sharded, all ranks must."""
+    slots: dict[str, Tensor] = {}
+    for name, (module, optimizer) in optimizers_of(state).items():
+        own = optimizer_slots.saved(module, optimizer, parts.ranks)
+        slots |= {f"optimizer.{name}.{key}": tensor for key, tensor in own.items()}
+    return Collected(policy=parts.policy.saver(), slots=slots)
+
+
+def save(
+    parts: Components,
+    state: TrainState,
+    directory: Path,
+    card: str,
+    owner: Mapping[str, Any],
+    gathered: Collected | None = None,
+) -> Path:
     """Write ``directory/update_<n>`` and drop what ``checkpoint.keep`` does not keep.
 
     ``card``: the model card that lies beside the policy's weights. ``owner``: whose it is, see ``owner.py``. Whatever
-    fails, the checkpoints that were there are there still; calling it again begins afresh.
+    fails, the checkpoints that were there are there still; calling it again begins afresh. ``gathered``: what
+    ``collected`` gave; None where this process has all of it.
 
     Raises:
         OSError: it cannot be written.
     """
+    gathered = gathered or collected(parts, state)
     target = directory / name_of(state.counters.update)
     directory.mkdir(exist_ok=True)  # never its parents: a run's folder that is lost must not come back empty
     tidied(directory)
     beside = directory / f".{target.name}.new"
     try:
         with as_os_error(beside):
-            _write(parts, state, beside, card, owner)
+            _write(parts, state, beside, card, owner, gathered)
         _put(beside, target)
     except OSError:
         shutil.rmtree(beside, ignore_errors=True)
@@ -81,12 +107,14 @@ def is_regular(update: int, every: int) -> bool:
     return update == 0 or (every > 0 and update % every == 0)
 
 
-def _write(parts: Components, state: TrainState, beside: Path, card: str, owner: Mapping[str, Any]) -> None:
+def _write(
+    parts: Components, state: TrainState, beside: Path, card: str, owner: Mapping[str, Any], gathered: Collected
+) -> None:
     beside.mkdir()
-    parts.policy.save(beside / "policy")
+    gathered.policy(beside / "policy")
     # Over the blank form that peft leaves there.
     (beside / "policy" / model_card.FILE).write_text(card, encoding="utf-8")
-    save_file(tensors_of(parts, state), beside / "tensors.safetensors")
+    save_file(tensors_of(parts, state, gathered), beside / "tensors.safetensors")
     small = {name: getattr(state, name).model_dump() for name in SMALL_STATES}
     waiting = [pending.texts_of(rollout) for rollout in state.pending]
     whole = {RUN: owner, **small, "param_groups": param_groups(state), "pending": waiting}
@@ -160,10 +188,9 @@ def _load(parts: Components, state: TrainState, path: Path, saved_rates: bool) -
     state.critic.load_state_dict(part(tensors, "critic."))
     if parts.critic.target is not None:
         parts.critic.target.load_state_dict(part(tensors, "target."))
-    for name, optimizer in optimizers_of(state).items():
-        slots = optimizer_slots.nested(part(tensors, f"optimizer.{name}."))
+    for name, (module, optimizer) in optimizers_of(state).items():
         fresh = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
-        optimizer.load_state_dict({"state": slots, "param_groups": saved["param_groups"][name]})
+        optimizer_slots.load(module, optimizer, part(tensors, f"optimizer.{name}."), saved["param_groups"][name])
         optimizer.zero_grad(set_to_none=True)  # a step that was refused has left its own
         if not saved_rates:
             for group, own in zip(optimizer.param_groups, fresh, strict=True):
@@ -177,28 +204,25 @@ def _load(parts: Components, state: TrainState, path: Path, saved_rates: bool) -
     return replace(state, pending=tuple(waiting), **small)
 
 
-def tensors_of(parts: Components, state: TrainState) -> dict[str, Tensor]:
+def tensors_of(parts: Components, state: TrainState, gathered: Collected) -> dict[str, Tensor]:
     """Every tensor besides the policy's, by name."""
     tensors = {f"critic.{name}": tensor for name, tensor in state.critic.state_dict().items()}
     if parts.critic.target is not None:
         tensors |= {f"target.{name}": tensor for name, tensor in parts.critic.target.state_dict().items()}
     for index, rollout in enumerate(state.pending):
         tensors |= {f"pending.{index}.{name}": tensor for name, tensor in pending.tensors_of(rollout).items()}
-    for name, optimizer in optimizers_of(state).items():
-        slots = optimizer_slots.flat(optimizer.state_dict()["state"])
-        tensors |= {f"optimizer.{name}.{key}": tensor for key, tensor in slots.items()}
-    return {name: tensor.contiguous() for name, tensor in tensors.items()}
+    return {name: tensor.contiguous() for name, tensor in {**tensors, **gathered.slots}.items()}
 
 
 def param_groups(state: TrainState) -> dict[str, Any]:
-    """Learning rates and the like, which a schedule may have moved."""
-    return {name: optimizer.state_dict()["param_groups"] for name, optimizer in optimizers_of(state).items()}
+    """Learning rates and the like, by optimiser."""
+    return {name: optimizer_slots.saved_groups(*both) for name, both in optimizers_of(state).items()}
 
 
-def optimizers_of(state: TrainState) -> dict[str, torch.optim.Optimizer]:
-    """The optimisers that there are, by name."""
-    both = {"policy": state.optimizers.policy, "critic": state.optimizers.critic}
-    return {name: optimizer for name, optimizer in both.items() if optimizer is not None}
+def optimizers_of(state: TrainState) -> dict[str, tuple[nn.Module, torch.optim.Optimizer]]:
+    """The optimisers that there are, each with the module whose weights it moves, by name."""
+    both = {"policy": (state.policy, state.optimizers.policy), "critic": (state.critic, state.optimizers.critic)}
+    return {name: (module, optimizer) for name, (module, optimizer) in both.items() if optimizer is not None}
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -155,15 +155,16 @@ class Follower:
     def _keep(self) -> None:
         """Save the state; its rows reach the disk first."""
         self._writer.sync()
-        persistently(self._checkpoints, self._save, notice)
+        gathered = orders.collected(self._parts, self._state)
+        persistently(self._checkpoints, lambda: self._save(gathered), notice)
 
-    def _save(self) -> None:
+    def _save(self, gathered: checkpoint.Collected) -> None:
         directory, info = self._writer.directory, self._writer.info
         try:
             card = policy_card(directory, self._state.counters.update)
         except DataError as error:
             raise OutputFailed(f"the run's own files were changed under it: {error}") from error
-        checkpoint.save(self._parts, self._state, self._checkpoints, card, owner_of(info))
+        checkpoint.save(self._parts, self._state, self._checkpoints, card, owner_of(info), gathered)
 
     def _to_go_back_to(self) -> Path | None:
         if not recovery.may_roll_back(self._parts, self._state):

@@ -3,7 +3,8 @@
 The first rank gives each order and then does the same itself, so that all meet in the same exchanges.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -21,10 +22,12 @@ Update = Callable[[Components, TrainState], Step]
 class Order:
     """``update``: train one more. ``load``, ``back``: take the state of the checkpoint at ``path``. ``end``: go.
 
+    ``collect``: gather on the first rank what lies in parts, for a checkpoint.
+
     ``arguments``: what the function that does it needs besides.
     """
 
-    kind: Literal["update", "load", "back", "end"]
+    kind: Literal["update", "load", "back", "collect", "end"]
     path: Path | None = None
     arguments: tuple[Any, ...] = ()
 
@@ -35,15 +38,30 @@ def led_update(parts: Components) -> Update:
 
     def on_all(parts: Components, state: TrainState) -> Step:
         parts.ranks.told(Order(kind="update"))
-        try:
+        with _noticing_loss(parts):
             return update(parts, state)
-        except RuntimeError as error:
-            # Of exchanges that are not ours, those inside a sharded model.
-            if parts.ranks.lost() is not None:
-                raise parts.ranks.loss() from error
-            raise
 
     return on_all
+
+
+@contextmanager
+def _noticing_loss(parts: Components) -> Iterator[None]:
+    """Say that a rank is gone where exchanges fail that are not ours: those inside a sharded model."""
+    try:
+        yield
+    except RuntimeError as error:
+        if parts.ranks.lost() is not None:
+            raise parts.ranks.loss() from error
+        raise
+
+
+def collected(parts: Components, state: TrainState) -> checkpoint.Collected:
+    """``checkpoint.collected`` on all ranks, where the others hold something of it."""
+    if not parts.policy.sharded:
+        return checkpoint.collected(parts, state)
+    parts.ranks.told(Order(kind="collect"))
+    with _noticing_loss(parts):
+        return checkpoint.collected(parts, state)
 
 
 def load(parts: Components, state: TrainState, path: Path, saved_rates: bool = True) -> TrainState:

@@ -56,7 +56,7 @@ def roll_back(parts: Components, state: TrainState, path: Path, update: int, rea
     recovery = with_one_more(state.recovery, remedy, update, back.counters.update, reason)
     # The checkpoint may be older than an earlier rollback: its rates lack that one's factor, too.
     scale = recovery.lr_scale / back.recovery.lr_scale
-    for optimizer in checkpoint.optimizers_of(back).values():
+    for _, optimizer in checkpoint.optimizers_of(back).values():
         for group in optimizer.param_groups:
             group["lr"] *= scale
     return replace(back, recovery=recovery)

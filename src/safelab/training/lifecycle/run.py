@@ -14,7 +14,7 @@ from safelab.errors import ConfigError, DataError, OutputFailed, OwnCodeFailed, 
 from safelab.foreign import passed_through, told
 from safelab.runlog.fingerprints import changed_inputs, taken, text_of
 from safelab.runlog.flat import leaves
-from safelab.runlog.keys import HOW_RECORDED, not_allowed
+from safelab.runlog.keys import HOW_RECORDED, is_among, not_allowed
 from safelab.runlog.lines import last_update
 from safelab.runlog.recorded import binds, read_config
 from safelab.runlog.schema import CHECKPOINT_DIR, INPUTS_FILE, RUN_FILE, RunInfo
@@ -30,10 +30,10 @@ from safelab.training.lifecycle.told import lost_lines, plain_chat
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
 
-MAY_CHANGE = (*HOW_RECORDED, "updates", "ranks")
+MAY_CHANGE = (*HOW_RECORDED, "updates", "ranks", "policy.sharding")
 """Keys that a run may go on with changed: none of them moves a number of the rows that are there.
 
-Another number of ranks changes later ones by rounding.
+Another number of ranks, or what each of them holds, changes later ones by rounding.
 """
 
 
@@ -225,7 +225,7 @@ def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[A
     changed = sorted(
         key
         for key in there.keys() | here.keys()
-        if not same(there.get(key), here.get(key)) and key.split(".")[0] not in MAY_CHANGE
+        if not same(there.get(key), here.get(key)) and not is_among(key, MAY_CHANGE)
     )
     if refused := not_allowed(changed, config["resume"]["allow"]):
         differences = "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} now" for key in refused)

@@ -113,7 +113,7 @@ def learn(parts: Components, state: TrainState, batch: PairBatch) -> tuple[list[
         terms.append(pair_terms(parts, piece, len(batch)))
         terms[-1].loss.backward()  # type: ignore[no-untyped-call]
     parts.ranks.add_gradients(state.policy)
-    norm = limit_gradient(state.policy, optimizers.policy_max_grad_norm)
+    norm = limit_gradient(parts.ranks, state.policy, optimizers.policy_max_grad_norm)
     measured = fetched({"preference_loss": whole_loss(parts, terms), "policy_grad_norm": norm})
     for name, value in measured.items():
         refuse_non_finite(name, value, state.counters.update)
@@ -145,7 +145,12 @@ def written_metrics(scored: Scored) -> dict[str, Tensor | float | None]:
 
 
 def start_audit(parts: Components, batch: PairBatch) -> list[dict[str, Any]]:
-    """That the loss of the first piece reaches the policy; ``safelab audit`` looks at it away from the reference."""
+    """That the loss of the first piece reaches the policy; ``safelab audit`` looks at it away from the reference.
+
+    Layers that are spread over ranks give no gradient outside a step.
+    """
+    if parts.policy.sharded:
+        return [{"update": 0, "kind": "audit", "left_out": "policy.sharding=layers"}]
     piece = pieces(parts, batch)[0]
     loss = pair_terms(parts, piece, len(piece)).loss
     term = {"value": float(loss.detach()), "policy_grad_norm": float(gradient(loss, parts.policy.module).norm())}

@@ -13,6 +13,7 @@ from pydantic import Field
 from safelab.contracts import Adapted, Adapter
 from safelab.pretrained.adapters import WEIGHTS
 from safelab.pretrained.lora import with_lora, without_updates
+from safelab.pretrained.sharding import take
 
 
 class Lora(Adapter):
@@ -40,10 +41,12 @@ class Lora(Adapter):
         adapted.eval()
 
         def restore(directory: Path) -> None:
-            from peft import set_peft_model_state_dict
+            from peft import get_peft_model_state_dict
             from safetensors.torch import load_file
 
-            set_peft_model_state_dict(adapted, load_file(directory / WEIGHTS))
+            # Under the names that the file has; the tensors are the weights' own.
+            own = get_peft_model_state_dict(adapted, save_embedding_layers=False)
+            take(own, load_file(directory / WEIGHTS))
 
         return Adapted(
             trained=adapted,
@@ -53,4 +56,5 @@ class Lora(Adapter):
             # The embedding never trains; to find that out, peft looks for a config.json that a merged base lacks.
             save=partial(adapted.save_pretrained, save_embedding_layers=False),
             restore=restore,
+            weights=lambda: {name: weight for name, weight in adapted.named_parameters() if weight.requires_grad},
         )

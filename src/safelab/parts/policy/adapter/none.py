@@ -9,6 +9,7 @@ import torch
 
 from safelab.contracts import Adapted, Adapter
 from safelab.pretrained.load import Source, weights_of
+from safelab.pretrained.sharding import take
 
 
 class NoAdapter(Adapter):
@@ -24,7 +25,7 @@ class NoAdapter(Adapter):
         def restore(directory: Path) -> None:
             source = Source("the checkpoint", str(directory), "of the run's policy", "use an older one")
             saved, _ = weights_of(type(module), source, dtype=module.dtype)
-            module.load_state_dict(saved.state_dict())
+            take(module.state_dict(), saved.state_dict())
 
         return Adapted(
             trained=module,
@@ -33,4 +34,5 @@ class NoAdapter(Adapter):
             as_reference=nullcontext,
             save=module.save_pretrained,
             restore=restore,
+            weights=module.state_dict,
         )
