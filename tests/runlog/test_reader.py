@@ -23,7 +23,7 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert run.metrics["reward/mean"].tolist() == [0.5, 0.75]
     assert run.metrics["update"].tolist() == [0, 1]
     assert (run.config, run.overrides, run.damaged, run.info.arm) == (
-        {"seed": 0, "baseline": None, "correction": {"name": "none"}},
+        {"seed": 0, "baseline": None, "correction": {"name": "none"}, "ranks": 1},
         ["seed=0"],
         [],
         "ppo",
@@ -101,6 +101,7 @@ def test_a_route_that_an_older_run_wrote_as_text_is_a_group(tmp_path: Path) -> N
         "seed": 3,
         "baseline": None,
         "correction": {"name": "none"},
+        "ranks": 1,
     }
 
 

@@ -16,7 +16,7 @@ MERGED = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 
 def test_it_is_what_was_written(tmp_path: Path) -> None:
     config = {"seed": 3, "policy": {"name": "local", "path": "/a/ä"}, "arms": [1, None, "x"], "lr": 1e-05}
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config, allow_unicode=True), encoding="utf-8")
-    assert read_config(tmp_path) == {**config, "baseline": None, "correction": {"name": "none"}}
+    assert read_config(tmp_path) == {**config, "baseline": None, "correction": {"name": "none"}, "ranks": 1}
 
 
 @pytest.mark.parametrize(
