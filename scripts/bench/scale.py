@@ -66,7 +66,7 @@ class Plan:
     prompt: int
     response: int
     dtype: str
-    piece_tokens: int
+    piece: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,7 @@ def config_of(plan: Plan) -> dict[str, Any]:
         Path("model"), "algorithm=ppo_matched", f"rollout={'vllm' if plan.writers else 'hf'}",
         f"rollout.batch_size={plan.batch}", f"rollout.max_new_tokens={plan.response}",
         f"policy.max_prompt_tokens={plan.prompt}", f"policy.dtype={plan.dtype}", "policy.gradient_checkpointing=true",
-        f"optimizer.micro_batch_tokens={plan.piece_tokens}", *adapter,
+        f"optimizer.micro_batch_size={plan.piece}", *adapter,
     )  # fmt: skip
     config["policy"]["sharding"] = plan.sharding
     return config
@@ -124,7 +124,7 @@ def work_of(plan: Plan, config: dict[str, Any], shape: Any, told: Any, sharded: 
     whole = told.parameters * itemsize
     return Work(
         rows=plan.batch, prompt=plan.prompt, response=plan.response, epochs=config["optimizer"]["epochs"],
-        minibatches=config["optimizer"]["minibatches"], piece_tokens=plan.piece_tokens,
+        minibatches=config["optimizer"]["minibatches"], piece=plan.piece,
         checkpointing=config["policy"]["gradient_checkpointing"], adapter=plan.lora > 0, itemsize=itemsize,
         number_of_layers=shape.num_hidden_layers, layers=told.layer_weights, trained_layers=told.layer_gradients,
         rest=told.summed, sent=told.layer_gradients if plan.lora else whole, sharded=sharded,
@@ -143,8 +143,8 @@ def assumptions(plan: Plan, machine: Machine, work: Work, room: int) -> list[str
         )
     return [
         "A model, not a measurement: nothing below was run on such machines.",
-        f"- {plan.model}, {plan.dtype}, {trained}{layers}; gradient checkpointing, at most {plan.piece_tokens:,} "
-        "tokens in a pass",
+        f"- {plan.model}, {plan.dtype}, {trained}{layers}; gradient checkpointing, at most {plan.piece} "
+        "rows in a pass",
         f"- an update: {plan.batch} prompts of {plan.prompt} tokens, responses of {plan.response}, all in full; "
         f"{work.epochs} epoch(s) of {work.minibatches} minibatch(es); written {where}; rewards cost nothing",
         f"- a GPU: {machine.peak / 1e12:.0f} TFLOP/s in {plan.dtype}, of which products reach {machine.mfu:.0%}; "
@@ -185,7 +185,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rollout-gpus", type=int, default=0, help="that only write, beside those that train")
     parser.add_argument("--batch", type=int, default=512, help="responses of an update")
     parser.add_argument("--tokens", default="256+768", help="of a prompt and of a response")
-    parser.add_argument("--piece-tokens", type=int, default=16384, help="optimizer.micro_batch_tokens")
+    parser.add_argument("--piece", type=int, default=16, help="rows in a pass, optimizer.micro_batch_size")
     parser.add_argument("--dtype", choices=("bfloat16", "float32"), default="bfloat16")
     parser.add_argument("--link", choices=LINKS, default="nvlink")
     parser.add_argument("--mfu", type=float, default=0.18, help="share of the peak that products reach")
@@ -198,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prompt, response = (int(count) for count in flags.tokens.split("+"))
     plan = Plan(
         model=flags.model, sharding=flags.sharding, lora=flags.lora, writers=flags.rollout_gpus, batch=flags.batch,
-        prompt=prompt, response=response, dtype=flags.dtype, piece_tokens=flags.piece_tokens,
+        prompt=prompt, response=response, dtype=flags.dtype, piece=flags.piece,
     )  # fmt: skip
     machine = Machine(
         peak=PEAKS[flags.dtype],

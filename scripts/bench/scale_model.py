@@ -80,7 +80,7 @@ class Work:
     response: int
     epochs: int
     minibatches: int
-    piece_tokens: int
+    piece: int
     checkpointing: bool
     adapter: bool
     itemsize: int
@@ -98,7 +98,7 @@ class Work:
 
     def pieces(self, gpus: int) -> int:
         """Forward passes over the rows of one GPU."""
-        return ceil(ceil(self.rows / gpus) / max(1, self.piece_tokens // self.tokens))
+        return ceil(ceil(self.rows / gpus) / self.piece)
 
 
 @dataclass(frozen=True, kw_only=True)

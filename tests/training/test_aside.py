@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import torch
 
 from safelab.contracts import Sampler
 from safelab.errors import ConfigError, Diverged, RunFailed
+from safelab.ranks import Ranks
 from safelab.training import loop
 from safelab.training.aside import begun
 from safelab.training.clock import BESIDE, WAIT, Clock
@@ -22,6 +24,7 @@ from safelab.training.lifecycle.run import train
 from safelab.training.loop import train_update
 from safelab.training.state import initial_state
 from support import vllm_stand_in
+from support.ranks import on_ranks
 from support.runs import numbers, parts_of, run, small, trained
 from support.vllm_stand_in import LLM
 
@@ -69,6 +72,26 @@ def test_rows_are_those_of_one_after_the_other(tmp_path: Path, staleness: int, m
     assert [row["response/lag_updates"] for row in beside] == [min(update, staleness) for update in range(4)]
     assert all("time/rollout_beside_s" in row and 0 <= row["speed/hidden_share"] <= 1 for row in beside)
     assert not any("time/rollout_beside_s" in row or "speed/hidden_share" in row for row in after)
+
+
+@pytest.mark.parametrize("more", [[], ["policy/adapter=lora"]], ids=["full", "lora"])
+@pytest.mark.parametrize("place", [[], ["rollout.devices=[2,3]", "rollout.staleness=1"]], ids=["shared", "beside"])
+def test_each_rank_has_an_engine_which_is_handed_whole_weights(
+    tmp_path: Path, more: list[str], place: list[str]
+) -> None:
+    """Layers that lie in parts are whole for it."""
+    config = small(tmp_path, *ENGINE, *more, *place, "ranks=2", "optimizer.lr=1e-3")
+
+    def rows_of(sharding: str, ranks: Ranks) -> list[dict[str, Any]]:
+        return numbers(trained({**config, "policy": {**config["policy"], "sharding": sharding}}, ranks)[2])
+
+    whole, spread = (on_ranks(2, partial(rows_of, sharding)) for sharding in ("none", "layers"))
+    for ours, theirs in zip(spread[1], whole[0], strict=True):
+        assert {name: ours[name] for name in theirs if isinstance(theirs[name], str)} == {
+            name: value for name, value in theirs.items() if isinstance(value, str)
+        }
+        floats = {name: value for name, value in theirs.items() if not isinstance(value, str)}
+        assert {name: ours[name] for name in floats} == pytest.approx(floats, rel=1e-5, abs=1e-6)
 
 
 def test_without_staleness_nothing_is_written_beside(tmp_path: Path) -> None:

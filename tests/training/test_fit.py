@@ -196,7 +196,6 @@ SHARDED = ("policy=local", "policy.path=x", "ranks=3", "policy.sharding=layers")
     ("overrides", "said"),
     [
         (["ranks=1"], "policy.sharding must be none with ranks=1, where no other process holds a part, got"),
-        (["rollout=vllm"], "rollout must be hf with policy.sharding=layers, got vllm: its engine takes whole weights"),
         (["rollout.decoding=compiled"], "rollout.decoding must be dynamic or static with policy.sharding=layers, got"),
         (["policy.compile=true"], "policy.compile must be false with policy.sharding=layers, got true"),
         (["optimizer=adamw_8bit"], "optimizer must be adamw with policy.sharding=layers, got adamw_8bit"),

@@ -78,12 +78,16 @@ def gathered(tensor: Tensor) -> Tensor:
 
 
 def collected(tensors: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
-    """All of them whole on the first rank, in the host's memory; nothing on the others, which must ask as well."""
+    """All of them whole on the first rank, in the host's memory; nothing on the others, which must ask as well.
+
+    Where all are whole anyway, as within ``whole_layers``, each rank has them and asks nobody.
+    """
     held: dict[int, Tensor] = {}
     found = {}
+    keep = ranks.leads or not any(map(is_part, tensors.values()))
     for name, tensor in tensors.items():
         whole = gathered(tensor.detach())
-        if ranks.leads:
+        if keep:
             # A head that is the embedding stays one tensor under two names, as whoever saves it expects.
             found[name] = whole.cpu() if is_part(tensor) else held.setdefault(tensor.data_ptr(), whole.cpu())
     return found

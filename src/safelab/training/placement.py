@@ -42,7 +42,6 @@ def _sharding(config: Mapping[str, Any]) -> list[str]:
             "policy.sharding must be none with ranks=1, where no other process holds a part, got layers: add ranks=2"
         ]
     refused: dict[str, tuple[Any, set[Any], str, str]] = {
-        "rollout": (rollout["name"], {"vllm"}, "hf", "its engine takes whole weights"),
         "rollout.decoding": (rollout.get("decoding"), {"captured", "compiled"}, "dynamic or static", MOVED),
         "policy.compile": (policy.get("compile"), {True}, "false", "the two have not been made to work together"),
         "optimizer": (optimizer["name"], {"adamw_8bit"}, "adamw", "parts would cut its blocks of 256 numbers"),

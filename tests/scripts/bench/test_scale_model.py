@@ -15,7 +15,7 @@ ROUND = Machine(
 )  # fmt: skip
 SIZES = Sizes(width=7, products=10, head=5, attention=1, cache=3)
 WORK = Work(
-    rows=8, prompt=2, response=4, epochs=2, minibatches=1, piece_tokens=12, checkpointing=False, adapter=False,
+    rows=8, prompt=2, response=4, epochs=2, minibatches=1, piece=2, checkpointing=False, adapter=False,
     itemsize=2, number_of_layers=3, layers=60, trained_layers=40, rest=100, sent=120, sharded=False,
 )  # fmt: skip
 
