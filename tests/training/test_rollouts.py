@@ -1,6 +1,7 @@
 """Which prompts are drawn when, who answers them with which noise, and what waits."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -30,6 +31,9 @@ class Writer(Sampler):
     def sample(self, policy: object, prompts: PromptBatch, seeds: Sequence[int]) -> Rollout:
         ids = torch.tensor([[seed // toy.VOCABULARY**column % toy.VOCABULARY for column in range(4)] for seed in seeds])
         return toy.rollout([4] * len(ids), prompts=prompts, ids=ids)
+
+    def within(self, policy: object) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def greedy(self, policy: object, prompts: PromptBatch) -> Greedy:
         raise AssertionError("nobody asks for it")

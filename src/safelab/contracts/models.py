@@ -148,8 +148,11 @@ class Policy(ABC):
     def save(self, directory: Path) -> None:
         """Weights and tokenizer in the layout that ``transformers`` loads."""
 
-    def saver(self) -> Callable[[Path], None]:
-        """What writes the weights as they are now, without asking another rank; where sharded, all ranks ask for it."""
+    def saver(self, on_all: bool = False) -> Callable[[Path], None]:
+        """What writes the weights as they are now, without asking another rank; where sharded, all ranks ask for it.
+
+        It is for the first rank only, unless ``on_all`` ranks are to write them.
+        """
         return self.save
 
     def whole(self) -> AbstractContextManager[None]:
@@ -182,6 +185,13 @@ class Sampler(ABC):
     @abstractmethod
     def greedy(self, policy: Policy, prompts: PromptBatch) -> Greedy:
         """One response per row, the likeliest token every time."""
+
+    def within(self, policy: Policy) -> AbstractContextManager[None]:
+        """In it ``sample``, ``greedy`` and ``beside`` are called. Where the policy is sharded, all ranks enter.
+
+        Ranks write responses of different lengths, so what lies in parts has to be gathered before.
+        """
+        return policy.whole()
 
     def beside(self, policy: Policy) -> "Sampler | None":
         """A sampler that writes by the weights of this moment, in another thread, while ``policy`` is trained.

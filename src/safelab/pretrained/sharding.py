@@ -77,14 +77,10 @@ def gathered(tensor: Tensor) -> Tensor:
     return whole
 
 
-def collected(tensors: Mapping[str, Tensor], ranks: Ranks) -> dict[str, Tensor]:
-    """All of them whole on the first rank, in the host's memory; nothing on the others, which must ask as well.
-
-    Where all are whole anyway, as within ``whole_layers``, each rank has them and asks nobody.
-    """
+def collected(tensors: Mapping[str, Tensor], keep: bool) -> dict[str, Tensor]:
+    """All of them whole, in the host's memory, on ranks that ``keep`` them; nothing on others, which must ask too."""
     held: dict[int, Tensor] = {}
     found = {}
-    keep = ranks.leads or not any(map(is_part, tensors.values()))
     for name, tensor in tensors.items():
         whole = gathered(tensor.detach())
         if keep:

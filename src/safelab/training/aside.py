@@ -85,7 +85,7 @@ class Aside:
 def begun(parts: Components, state: TrainState) -> tuple[TrainState, Rollout, Aside]:
     """``rollouts.next_rollout``, its last one perhaps still on the way; nothing waits for that one but the state."""
     lag = parts.rollout.staleness
-    with parts.policy.whole():  # to be handed over
+    with parts.rollout.within(parts.policy):
         sampler = parts.rollout.beside(parts.policy) if lag > 0 and len(state.pending) <= lag else None
     if sampler is None:
         return *rollouts.next_rollout(parts, state), Aside()

@@ -80,7 +80,7 @@ def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Roll
 
     Each rank writes to its own prompts.
     """
-    with parts.policy.whole():
+    with parts.rollout.within(parts.policy):
         own = parts.ranks.agreed(lambda: written(parts, parts.rollout, prompts, *names))
     return gathered(parts, prompts, own)
 

@@ -160,7 +160,7 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
         engine=parameters * module.dtype.itemsize if elsewhere else 0,
         pieces=widest.pieces,
         states=states(config, table, shape, response, exact),
-        written_with=0 if elsewhere else divided.whole(adapted.inner.parameters()),
+        written_with=written_with(config, divided.whole(adapted.inner.parameters())),
         # A layer's gradient is whole until it is added to the other ranks', from a buffer of its size.
         trained_with=divided.two(adapted.inner.parameters()) + divided.two(trained),
         exchange=largest_exchange(divided.undivided(trained)) if ranks > 1 else 0,
@@ -168,6 +168,15 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
         layer_weights=sum(divided.layers(adapted.inner.parameters())),
         layer_gradients=sum(divided.layers(trained)),
     )
+
+
+def written_with(config: Mapping[str, Any], layers: int) -> int:
+    """Bytes of layers that are whole for a rollout: for who writes, or for an engine that is handed all weights.
+
+    An adapter goes to an engine by the host's memory.
+    """
+    by_engine = config["rollout"]["name"] == "vllm"
+    return 0 if by_engine and config["policy"]["adapter"]["name"] != "none" else layers
 
 
 @dataclass(frozen=True, slots=True)

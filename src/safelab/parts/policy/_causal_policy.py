@@ -137,12 +137,12 @@ class CausalPolicy(Policy):
         """Weights or adapter, and tokenizer, as ``from_pretrained`` of ``transformers`` or ``peft`` reads them."""
         self.saver()(directory)
 
-    def saver(self) -> Callable[[Path], None]:
-        """What writes them as they are now; the layers of all ranks are gathered before, on the first."""
+    def saver(self, on_all: bool = False) -> Callable[[Path], None]:
+        """What writes them as they are now; the layers of all ranks are gathered before, on the first or ``on_all``."""
         given = {}
         if self._ranks is not None:
             assert self._adapted.weights is not None
-            given = {"state_dict": collected(self._adapted.weights(), self._ranks)}
+            given = {"state_dict": collected(self._adapted.weights(), on_all or self._ranks.leads)}
 
         def write(directory: Path) -> None:
             self._adapted.save(directory, **given)

@@ -19,7 +19,8 @@ import copy
 import shutil
 import weakref
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -53,6 +54,9 @@ class Handover(Protocol):
     sleep_level: Literal[1, 2]
     environment: Mapping[str, str]
     settings: Mapping[str, Any]
+
+    def gathered(self, policy: Policy) -> AbstractContextManager[None]:
+        """In it weights are sent; what of them lies in parts on the ranks is whole for that, all ranks enter."""
 
     def send(self, llm: Any) -> Any:
         """Bring the engine up to the weights of this moment; its own are awake, its cache need not be.
@@ -90,6 +94,10 @@ class WholeWeights:
         self._module, self._apart = module, apart
         self._expected = expected_weights(module, shape)
         self._sender: Any = None
+
+    def gathered(self, policy: Policy) -> AbstractContextManager[None]:
+        """Every layer is whole."""
+        return policy.whole()
 
     def send(self, llm: Any) -> None:
         """Every weight.
@@ -196,9 +204,15 @@ class AdapterFolder:
             "max_loras": 1,
             "max_lora_rank": bound,
         }
-        self._policy = policy
+        self._save: Callable[[Path], None] = policy.save
         self._numbers = count(1)  # vLLM keeps an adapter under its number
         self._folder: TemporaryDirectory[str] | None = None
+
+    @contextmanager
+    def gathered(self, policy: Policy) -> Iterator[None]:
+        """The adapter alone is gathered, as nobody asks for the base."""
+        self._save = policy.saver(on_all=True)
+        yield
 
     def send(self, llm: Any) -> Any:
         """The adapter as it is now, in a folder that is there until the next one."""
@@ -206,7 +220,7 @@ class AdapterFolder:
 
         number, before = next(self._numbers), self._folder
         self._folder = TemporaryDirectory(prefix="safelab-adapter-")
-        self._policy.save(Path(self._folder.name))
+        self._save(Path(self._folder.name))
         if before is not None:
             before.cleanup()
         return LoRARequest(lora_name=f"rollout_{number}", lora_int_id=number, lora_path=self._folder.name)

@@ -3,11 +3,12 @@
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, TypeVar
 
 import torch
 
+from safelab.contracts import Policy
 from safelab.errors import EngineFailed
 from safelab.foreign import calling
 from safelab.parts.rollout._devices import seeing
@@ -21,6 +22,9 @@ class Engine(Protocol):
     """What of vLLM is used. ``apart``: whether it runs on GPUs of its own, beside the trainer."""
 
     apart: bool
+
+    def gathered(self, policy: Policy) -> AbstractContextManager[None]:
+        """In it ``hand_over`` is called; where the policy is sharded, all ranks enter."""
 
     def hand_over(self) -> None:
         """Bring its weights up to those of this moment; afterwards the policy may be trained on."""
@@ -105,6 +109,10 @@ class VllmEngine:
         self._watch = Watch([child for child in multiprocessing.active_children() if child.pid not in others])
         if sleeps:
             self._do("sleep", lambda: self._llm.sleep(level=handover.sleep_level))
+
+    def gathered(self, policy: Policy) -> AbstractContextManager[None]:
+        """What is handed over is whole."""
+        return self._handover.gathered(policy)
 
     def hand_over(self) -> None:
         """Wake up, and have the present weights: these first, while there is still room beside them.

@@ -11,6 +11,7 @@ import multiprocessing
 import os
 import re
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -136,6 +137,10 @@ class VllmSampler(Sampler):
         """The likeliest response to each row of ``prompts``, token by token."""
         ids, mask, _ = self._written(prompts, None)
         return Greedy(responses=policy.decode(prompts, ids, mask), ended_seq=policy.ended(ids, mask))
+
+    def within(self, policy: Policy) -> AbstractContextManager[None]:
+        """What the engine is handed is whole."""
+        return self.engine.gathered(policy)
 
     def beside(self, policy: Policy) -> "Sampler | None":
         """The engine with the weights of now; None where it shares the trainer's GPU, which then trains."""

@@ -27,7 +27,7 @@ def saved(module: nn.Module, optimizer: torch.optim.Optimizer, ranks: Ranks) -> 
     tensors: dict[str, Tensor] = {}
     for number, name in enumerate(names_in(module, optimizer)):
         tensors |= flat(state.get(number, {}), f"{name}{OF}")
-    return collected(tensors, ranks) if any(map(is_part, tensors.values())) else tensors
+    return collected(tensors, ranks.leads) if any(map(is_part, tensors.values())) else tensors
 
 
 def saved_groups(module: nn.Module, optimizer: torch.optim.Optimizer) -> list[dict[str, Any]]:
