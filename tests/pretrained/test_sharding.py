@@ -33,7 +33,7 @@ def optimizer_over(model: Any) -> torch.optim.Optimizer:
 
 def now(tensors: Any, ranks: Ranks) -> dict[str, torch.Tensor]:
     """All of them as they are at this moment: whole ones are not copied by ``collected``."""
-    return {name: tensor.clone() for name, tensor in collected(tensors, ranks).items()}
+    return {name: tensor.clone() for name, tensor in collected(tensors, ranks.leads).items()}
 
 
 def parted(ranks: Ranks) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def test_parts_take_slots_that_had_numbers_only() -> None:
 def tied_and_refused(ranks: Ranks) -> tuple[bool, str]:
     model = whole_model(True)
     spread(model, ranks, "policy.sharding")
-    whole = collected(model.state_dict(), ranks)
+    whole = collected(model.state_dict(), ranks.leads)
     one = not whole or whole["lm_head.weight"] is whole["model.embed_tokens.weight"]
     try:
         spread(
