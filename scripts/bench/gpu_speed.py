@@ -10,6 +10,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,10 @@ class Answers:
     """``contracts.Sampler`` that writes nothing: random tokens of the answers' lengths, so that training alone runs."""
 
     samples_per_prompt, staleness = 1, 0
+
+    def within(self, policy):
+        """It reads no policy."""
+        return nullcontext()
 
     def __init__(self, rows: list[tuple[int, int]]) -> None:
         self.batch_size = len(rows)

@@ -143,8 +143,7 @@ def assumptions(plan: Plan, machine: Machine, work: Work, room: int) -> list[str
         )
     return [
         "A model, not a measurement: nothing below was run on such machines.",
-        f"- {plan.model}, {plan.dtype}, {trained}{layers}; gradient checkpointing, at most {plan.piece} "
-        "rows in a pass",
+        f"- {plan.model}, {plan.dtype}, {trained}{layers}; gradient checkpointing, at most {plan.piece} rows in a pass",
         f"- an update: {plan.batch} prompts of {plan.prompt} tokens, responses of {plan.response}, all in full; "
         f"{work.epochs} epoch(s) of {work.minibatches} minibatch(es); written {where}; rewards cost nothing",
         f"- a GPU: {machine.peak / 1e12:.0f} TFLOP/s in {plan.dtype}, of which products reach {machine.mfu:.0%}; "

@@ -70,7 +70,9 @@ def test_nothing_is_astray() -> None:
     in_conf = {path for path in CONF.rglob("*") if path.is_file()}
     odd = {path for path in in_conf if path.suffix != ".yaml"}
     odd |= {path for path in CONF.iterdir() if path.is_file() and path.name not in PRIMARY}
-    known = {PACKAGE / f"{name}.py" for name in ("__init__", "errors", "foreign", "options", "plugins", "types")}
+    known = {
+        PACKAGE / f"{name}.py" for name in ("__init__", "errors", "foreign", "options", "plugins", "ranks", "types")
+    }
     odd |= {path for path in PACKAGE.glob("*.py") if path not in known}
     odd |= {path for path in SOURCE.glob("*.py") if path.name != "__init__.py"}
     assert not odd

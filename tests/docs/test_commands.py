@@ -17,6 +17,7 @@ INDENTED = re.compile(r"^    (.*)$", re.MULTILINE)
 LINE = re.compile(r"^(?:\$ )?(safelab [^\n]+?(?:\\\n[^\n]+?)*)$", re.MULTILINE)
 OWN = (
     "sweep=mine",
+    "launcher=mine",
     "sweep=gate",
     "sweep=parabola",
     "objective=parabola",

@@ -65,7 +65,7 @@ def test_rows_are_those_of_a_local_run_and_a_failed_job_is_told(folder: Path, sa
     assert "ZeroDivisionError: division by zero" in done.out
     assert "    | about to divide" in done.err
     (good,) = (path.parent for path in (folder / "outputs").rglob("run.json") if "good" in str(path))
-    assert info_of(good)["command"].startswith("safelab ")
+    assert info_of(good)["command"].startswith("safelab")
     assert (good / "log.txt").is_file()
     assert safelab("train", *words(folder, 3, "good"), "experiment=alone").code == 0
     assert len(rows_of(good)) == 3

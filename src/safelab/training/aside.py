@@ -85,8 +85,10 @@ class Aside:
 def begun(parts: Components, state: TrainState) -> tuple[TrainState, Rollout, Aside]:
     """``rollouts.next_rollout``, its last one perhaps still on the way; nothing waits for that one but the state."""
     lag = parts.rollout.staleness
-    with parts.rollout.within(parts.policy):
-        sampler = parts.rollout.beside(parts.policy) if lag > 0 and len(state.pending) <= lag else None
+    sampler = None
+    if 0 < lag >= len(state.pending):
+        with parts.rollout.within(parts.policy):
+            sampler = parts.rollout.beside(parts.policy)
     if sampler is None:
         return *rollouts.next_rollout(parts, state), Aside()
     # The weights are handed over by now, and may move.

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from safelab.contracts import Sampler, drawn_columns, drawn_prompts
+from safelab.contracts import drawn_columns, drawn_prompts
 from safelab.maths.seeds import row_seeds
 from safelab.training.components import Components
 from safelab.training.pieces import model_inputs, rollout_pieces
@@ -85,11 +85,14 @@ def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Roll
     return gathered(parts, prompts, own)
 
 
-def written(parts: Components, sampler: Sampler, prompts: PromptBatch, *names: int | str) -> Rollout:
-    """What this rank writes of a rollout; nothing is exchanged, so that it may be written in another thread."""
+def written(parts: Components, sampler: Any, prompts: PromptBatch, *names: int | str) -> Rollout:
+    """What this rank writes of a rollout; nothing is exchanged, so that it may be written in another thread.
+
+    ``sampler``: a ``Sampler``, or what has its methods.
+    """
     own = parts.ranks.own(len(prompts.ids))
     seeds = row_seeds(parts.settings.seed, "rollout", *names, rows=len(prompts.ids))
-    rollout = sampler.sample(parts.policy, prompts.rows(own), seeds[own])
+    rollout: Rollout = sampler.sample(parts.policy, prompts.rows(own), seeds[own])
     if "greedy" not in parts.advantage.needs:
         return rollout
     return replace(rollout, greedy=sampler.greedy(parts.policy, prompts.rows(own)))

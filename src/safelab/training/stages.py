@@ -31,7 +31,7 @@ def score_with_pass(
     Without it the passes go in micro-batches, so that memory does not grow with the rollout.
     """
     if keep:
-        rows = rollout_pieces(parts, rollout)[0]
+        rows = None if parts.ranks.size == 1 else parts.ranks.own(len(rollout.mask))
         hidden_ref, seen = _passes(parts, rollout, rows)
         pieces = [_measured(parts, rollout, hidden_ref, seen, rows)]
     else:

@@ -146,6 +146,8 @@ def pick_device(name: str, ranks: int = 1) -> torch.device:
     check_device_name(name, ranks)
     count = torch.cuda.device_count()
     device = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    if name == "auto" and ranks == 1:
+        return device
     if device.type == "cuda" and 1 < ranks > count > 0:
         raise ConfigError(
             f"ranks must be at most the {count} GPUs that are visible here, got {ranks}: or add device=cpu"
