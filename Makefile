@@ -41,11 +41,11 @@ quick: setup  ## run the tests of parts and formulas, in a minute or two: for wh
 slurm: setup  ## unpack SLURM into .slurm for its tests, where apt-get can; nothing is installed
 	@$(BIN)/python -m scripts.tools.slurm .slurm || true
 
-test: setup slurm  ## run all tests but six long tutorials and notebooks
+test: setup slurm  ## run all tests but seven long tutorials and notebooks, and those on Ray
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-tutorials: setup  ## run every tutorial and notebook as it stands, the long ones too
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or long" tests/docs
+tutorials: setup  ## run what `make test` leaves out: every tutorial and notebook as it stands, and a sweep on Ray
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or long" tests/docs tests/system/test_ray.py
 
 bench: setup  ## say what became over 10 % slower than the stored baseline, in some minutes
 	$(BIN)/python -m scripts.bench.compare

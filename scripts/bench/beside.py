@@ -53,7 +53,7 @@ class Sleeper(Sampler):
 def seconds_of(parts: Any, write: float, updates: int) -> dict[str, float]:
     """Median seconds of an update in either order, and of its training alone (an engine that needs no time)."""
     from safelab.training.loop import train_update
-    from safelab.training.stages import draw_prompts, roll_out
+    from safelab.training.rollouts import draw_prompts, roll_out
     from safelab.training.state import initial_state
 
     ready = roll_out(parts, draw_prompts(parts, 0), 0)

@@ -33,7 +33,13 @@ def test_there_are_six() -> None:
 
 
 # Minutes each: `make tutorials` runs these as well.
-LONG = ("02_compare_two_methods", "04_ablation", "05_your_own_method", "06_table_for_a_paper")
+LONG = (
+    "02_compare_two_methods",
+    "03_your_model_and_reward",
+    "04_ablation",
+    "05_your_own_method",
+    "06_table_for_a_paper",
+)
 
 
 @pytest.mark.slow

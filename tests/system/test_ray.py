@@ -13,7 +13,10 @@ import pytest
 from support.commands import Done, call_here, small_overrides
 from support.sweeps import REWARDS, Sweep, info_of, parent_of, rows_of, run_of
 
-pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed here: pip install '.[ray]'")
+pytestmark = [
+    pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed here: pip install '.[ray]'"),
+    pytest.mark.long,  # minutes: `make tutorials` runs them
+]
 
 MACHINES = 3
 VARIABLES = {
