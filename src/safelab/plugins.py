@@ -5,6 +5,7 @@ An option ``gae`` of the group ``advantage`` is the module ``safelab.parts.advan
 """
 
 import pkgutil
+import re
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from importlib import import_module
@@ -29,6 +30,9 @@ SIGNS = {
     "less_than": ("<", "lt"),
     "less_than_equal": ("<=", "le"),
 }
+
+SHOULD = re.compile(r"^\w+ should ")
+"""How pydantic begins a rule: ``Input should be``, ``String should have at least``."""
 
 
 def find(group: str, name: str) -> type[Part]:
@@ -245,7 +249,7 @@ def _line(fault: Mapping[str, Any], prefix: str, known: Mapping[str, FieldInfo])
     if kind in SIGNS:
         sign, bound = SIGNS[kind]
         return f"{key} must be {sign} {fault['ctx'][bound]:.15g}, got {value!r}"
-    rule = fault["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    rule = SHOULD.sub("must ", fault["msg"].removeprefix("Value error, "))
     return f"{key} {rule}" if kind == "value_error" else f"{key} {rule}, got {value!r}"
 
 

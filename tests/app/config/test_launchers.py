@@ -46,6 +46,10 @@ def test_times_are_read_as_slurm_reads_them(time: str, seconds: int | None) -> N
         (["hydra/launcher=ray", "hydra.launcher.address=head"], "hydra.launcher.address must be host:port of the"),
         (["hydra/launcher=slurm", "hydra.launcher.time=soon"], "hydra.launcher.time must be minutes, or a time as"),
         (["hydra/launcher=slurm", "hydra.launcher.time=2"], "hydra.launcher.warn_s must be less than hydra.launcher.t"),
+        (
+            ["hydra/launcher=slurm", "hydra.launcher.account=''"],
+            "hydra.launcher.account must have at least 1 character",
+        ),
         (["hydra/launcher=slurm", "hydra.launcher.poll_s=0"], "hydra.launcher.poll_s must be > 0, got 0"),
         (["hydra/launcher=slurm", "hydra.launcher.lines=[qos]"], "hydra.launcher.lines must be options of sbatch as"),
         (["hydra/launcher=slurm", "+hydra.launcher.partion=a"], "did you mean 'partition'?"),

@@ -1,5 +1,6 @@
 """SLURM's own commands: what they are asked, and what is read out of their answers."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -13,6 +14,12 @@ USED = ("sbatch", "squeue", "scancel", "scontrol")
 OVER = {"BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
         "REVOKED", "TIMEOUT"}  # fmt: skip
 """States that a job does not leave; one that is queued again is in another."""
+
+MARK = "#SBATCH "
+"""What the options of ``sbatch`` stand behind in a script."""
+
+ASKED = ("--cpus-per-task=", "--gres=", "--partition=", "--account=", "--time=")
+"""Options that are told again where SLURM refuses a job; some of them nobody typed."""
 
 LONGEST_S = 120.0
 """Seconds that a command may take: a busy controller is slow, and answers."""
@@ -40,8 +47,13 @@ def submit(script: Path) -> str:
     """
     code, out, err = _call("sbatch", "--parsable", str(script))
     if code:
-        said = printable(_last(err) or _last(out)).removeprefix("sbatch: error: ")
-        raise ConfigError(f"hydra.launcher must describe jobs that SLURM takes, and sbatch says: {said}")
+        lines = (err.strip() or out.strip()).splitlines()
+        said = "; ".join(re.sub(r"^sbatch: (error: )?", "", printable(line)) for line in lines)
+        told = [line.removeprefix(MARK) for line in script.read_text(encoding="utf-8").splitlines()]
+        asked = " ".join(line for line in told if line.startswith(ASKED))
+        raise ConfigError(
+            f"hydra.launcher must describe jobs that SLURM takes, and sbatch says: {said} (asked for: {asked})"
+        )
     return out.strip().split(";")[0]
 
 
