@@ -103,6 +103,15 @@ def test_ranks_that_drift_apart_are_told() -> None:
     assert on_ranks(2, lambda ranks: check_same(ranks, "the norm", [1.0 + 1e-9 * ranks.rank])) == [None, None]
 
 
+def test_memory_that_runs_out_in_an_exchange_is_no_rank_that_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: Any) -> None:
+        raise torch.OutOfMemoryError("no room")
+
+    monkeypatch.setattr("torch.distributed.all_gather_object", full)
+    with pytest.raises(torch.OutOfMemoryError, match="no room"):
+        Ranks(0, 2).all(1)
+
+
 def dies(ranks: Ranks) -> str:
     ranks.all(0)
     if ranks.rank == 1:

@@ -158,6 +158,8 @@ class Ranks:
         start = time.perf_counter()
         try:
             yield
+        except torch.OutOfMemoryError:
+            raise  # ours, and nobody is gone
         except RuntimeError as error:  # what torch.distributed raises where a connection is closed
             raise self.loss() from error
         self.seconds += time.perf_counter() - start

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from types import TracebackType
+from typing import Any
 
 from safelab.errors import ConfigError
 from safelab.training import rollouts
@@ -85,10 +86,12 @@ class Aside:
 def begun(parts: Components, state: TrainState) -> tuple[TrainState, Rollout, Aside]:
     """``rollouts.next_rollout``, its last one perhaps still on the way; nothing waits for that one but the state."""
     lag = parts.rollout.staleness
-    sampler = None
-    if 0 < lag >= len(state.pending):
+
+    def handed_over() -> Any:
         with parts.rollout.within(parts.policy):
-            sampler = parts.rollout.beside(parts.policy)
+            return parts.rollout.beside(parts.policy)
+
+    sampler = parts.ranks.agreed(handed_over) if 0 < lag >= len(state.pending) else None
     if sampler is None:
         return *rollouts.next_rollout(parts, state), Aside()
     # The weights are handed over by now, and may move.

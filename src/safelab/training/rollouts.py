@@ -80,9 +80,12 @@ def roll_out(parts: Components, prompts: PromptBatch, *names: int | str) -> Roll
 
     Each rank writes to its own prompts.
     """
-    with parts.rollout.within(parts.policy):
-        own = parts.ranks.agreed(lambda: written(parts, parts.rollout, prompts, *names))
-    return gathered(parts, prompts, own)
+
+    def wrote() -> Rollout:
+        with parts.rollout.within(parts.policy):  # an engine may fail on one rank alone before it writes, too
+            return written(parts, parts.rollout, prompts, *names)
+
+    return gathered(parts, prompts, parts.ranks.agreed(wrote))
 
 
 def written(parts: Components, sampler: Any, prompts: PromptBatch, *names: int | str) -> Rollout:

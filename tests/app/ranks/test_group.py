@@ -77,8 +77,10 @@ def test_a_helper_that_cannot_start_is_told_with_its_last_line(tmp_path: Path, m
     broken.write_text("#!/bin/sh\necho 'no room left' >&2\nexit 3\n")
     broken.chmod(0o755)
     monkeypatch.setattr(spawn.sys, "executable", str(broken))
+    monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
     with pytest.raises(RunFailed, match="rank 1 of 2 could not start: no room left"), of_job(job()):
         pytest.fail("the run must not begin")
+    assert "GLOO_SOCKET_IFNAME" not in os.environ, "what comes after may be on other machines"
 
 
 def test_torchrun_must_start_as_many_as_there_are_ranks(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,16 +3,20 @@
 import json
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from safelab.errors import RankLost
+from safelab.contracts import Sampler
+from safelab.errors import EngineFailed, RankLost
 from safelab.ranks import Ranks
 from safelab.training.components import Components
 from safelab.training.lifecycle import assist as assisting
+from safelab.training.lifecycle.interrupt import left_to_the_first_rank
 from safelab.training.lifecycle.run import Outcome, train
 from safelab.training.loop import Step, train_update
 from safelab.training.state import TrainState
@@ -86,6 +90,36 @@ def test_a_reward_that_fails_on_another_rank_ends_the_run_as_on_the_first(tmp_pa
     assert "the service is away" in outcome.reason
     assert len(json.loads((outcome.directory / "failed_reward.json").read_text())["responses"]) == 4
     assert json.loads((outcome.directory / "run.json").read_text())["last_update"] == 1
+
+
+def test_an_engine_that_fails_on_another_rank_before_it_writes_ends_the_run_for_all(tmp_path: Path) -> None:
+    config = small(tmp_path, "updates=3")
+
+    def take(ranks: Ranks) -> Outcome | None:
+        calls = []
+
+        @contextmanager
+        def within(self: Any, policy: Any) -> Iterator[None]:
+            calls.append(policy)
+            if len(calls) == 2 and not ranks.leads:
+                raise EngineFailed("the engine is out of memory")
+            yield
+
+        Sampler.within = within
+        return take_part({**config, "ranks": 2}, ranks)
+
+    outcome, other = on_ranks(2, take)
+    assert other is None
+    assert (outcome.status, outcome.reason) == ("failed", "the engine is out of memory")
+    assert json.loads((outcome.directory / "run.json").read_text())["last_update"] == 0
+
+
+def test_signals_are_left_to_the_first_rank() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with left_to_the_first_rank():
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_rank_that_is_killed_ends_the_run_which_goes_on_from_its_checkpoint(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ READY = "ready"
 PATIENCE_S = 10.0
 """Seconds that helpers have to go by themselves when the run has ended."""
 
+GLOO_INTERFACE = "GLOO_SOCKET_IFNAME"
 LOOPBACK = "lo0" if sys.platform == "darwin" else "lo"
 
 Helper = subprocess.Popen[str]
@@ -31,9 +32,7 @@ def helpers(job: Job, size: int) -> Iterator[tuple[str, Callable[[], str | None]
     Raises:
         RunFailed: one of them ended before it was ready.
     """
-    # Processes of one machine must not look for each other by its name, which may lead nowhere.
-    os.environ.setdefault("GLOO_SOCKET_IFNAME", LOOPBACK)
-    with tempfile.TemporaryDirectory(prefix="safelab-ranks-") as scratch:
+    with _by_loopback(), tempfile.TemporaryDirectory(prefix="safelab-ranks-") as scratch:
         folder = Path(scratch)
         meeting = f"file://{folder / 'meeting'}"
         started: list[Helper] = []
@@ -47,6 +46,19 @@ def helpers(job: Job, size: int) -> Iterator[tuple[str, Callable[[], str | None]
             yield meeting, lambda: _lost(started, folder)
         finally:
             _end(started)
+
+
+@contextmanager
+def _by_loopback() -> Iterator[None]:
+    """Processes of one machine must not look for each other by its name, which may lead nowhere; others' may, after."""
+    if GLOO_INTERFACE in os.environ:
+        yield
+        return
+    os.environ[GLOO_INTERFACE] = LOOPBACK
+    try:
+        yield
+    finally:
+        os.environ.pop(GLOO_INTERFACE, None)
 
 
 def _start(job: Job, rank: int, size: int, meeting: str, log: Path) -> Helper:

@@ -24,6 +24,7 @@ def run_job(job: Job, ready: Callable[[], None] = lambda: None, command: str | N
     from safelab.app.console import progress
     from safelab.app.ranks.group import of_job
     from safelab.training.lifecycle.assist import assist
+    from safelab.training.lifecycle.interrupt import left_to_the_first_rank
     from safelab.training.lifecycle.progress import notice
     from safelab.training.lifecycle.run import Outcome, is_finished, train
 
@@ -33,7 +34,8 @@ def run_job(job: Job, ready: Callable[[], None] = lambda: None, command: str | N
         with progress() as say:
             parts = build(job.config, context_for(job.config, say, ranks))
         if not ranks.leads:
-            assist(parts)
+            with left_to_the_first_rank():
+                assist(parts)
             return Outcome(status="helped", directory=job.directory, reason=None, final_reward=None)
         if said := too_long(parts, job.config):
             notice(f"note: {said}")
