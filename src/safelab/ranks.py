@@ -205,10 +205,12 @@ def check_same(ranks: Ranks, name: str, numbers: Sequence[float], tolerance: flo
     Raises:
         RunFailed: the ranks are apart, which no later number would show.
     """
-    for rank, others in enumerate(ranks.all([*numbers])):
-        for ours, theirs in zip(numbers, others, strict=True):
-            if not abs(ours - theirs) <= tolerance * max(abs(ours), abs(theirs)):
+    first, *others = ranks.all([*numbers])
+    # Against the first rank's, so that all come to one verdict.
+    for rank, given in enumerate(others, start=1):
+        for its, theirs in zip(first, given, strict=True):
+            if not abs(its - theirs) <= tolerance * max(abs(its), abs(theirs)):
                 raise RunFailed(
-                    f"{name} must be the same on all ranks, got {ours!r} on rank {ranks.rank} and {theirs!r} on rank "
-                    f"{rank}: a part draws or computes something by itself on each; use ranks=1"
+                    f"{name} must be the same on all ranks, got {its!r} on rank 0 and {theirs!r} on rank {rank}: a "
+                    "part draws or computes something by itself on each; use ranks=1"
                 )

@@ -3,14 +3,13 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.commands import Done, call_here, small_overrides
+from support.commands import Done, small_overrides
 from support.sweeps import REWARDS, Sweep, info_of, parent_of, rows_of, run_of
 
 pytestmark = [
@@ -48,11 +47,6 @@ def cluster() -> Iterator[Any]:
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "rewards.py").write_text(REWARDS)
     return tmp_path
-
-
-@pytest.fixture
-def safelab(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    return partial(call_here, folder, monkeypatch, capfd)
 
 
 def on_ray(cluster: Any) -> list[str]:

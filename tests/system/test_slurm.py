@@ -4,13 +4,12 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 from scripts.tools.slurm import Cluster
 
-from support.commands import TESTS, Done, call_here, small_overrides
+from support.commands import TESTS, Done, small_overrides
 from support.sweeps import REWARDS, Sweep, info_of, rows_of, run_of
 
 PACKAGES = TESTS.parent / ".slurm"
@@ -41,11 +40,6 @@ def folder(tmp_path: Path, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) ->
     yield tmp_path
     cluster.call("scancel", "--partition=all")
     cluster.call("scancel", "--partition=high")
-
-
-@pytest.fixture
-def safelab(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    return partial(call_here, folder, monkeypatch, capfd)
 
 
 def words(folder: Path, updates: int, reward: str = "slow") -> list[str]:

@@ -7,14 +7,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
 
 from safelab.runlog.lock import Lock
-from support.commands import CALL, Done, call, call_here, environment, small_overrides
+from support.commands import CALL, Done, call, environment, small_overrides
 from support.runs import numbers
 
 # A reward that raises for one seed only: the function sees no seed, so the sweep names the function.
@@ -45,12 +44,6 @@ def with_children(prompts, responses):
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "rewards.py").write_text(REWARDS)
     return tmp_path
-
-
-@pytest.fixture
-def safelab(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done]:
-    """The launcher in this process; its jobs have processes of their own, as always."""
-    return partial(call_here, folder, monkeypatch, capfd)
 
 
 def info(run: Path) -> dict:

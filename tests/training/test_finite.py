@@ -7,8 +7,10 @@ import pytest
 import torch
 
 from safelab.errors import Diverged
-from safelab.training.finite import check_batch, check_plan
+from safelab.ranks import Ranks
+from safelab.training.finite import check_batch, check_plan, check_weights
 from support import toy
+from support.ranks import on_ranks
 
 
 @pytest.mark.parametrize("name", ["kl_short", "threshold", "gate", "penalty", "kl_coef"])
@@ -39,3 +41,20 @@ def test_a_batch_that_is_not_finite_is_told_by_its_first_quantity(name: str, sai
         check_batch(replace(batch, returns=broken["returns"]), torch.tensor([0.0, math.nan, 0.0]), 3)
     masked = {key: torch.where(batch.mask, getattr(batch, key), math.nan) for key in ("logp_old_tok", "advantage_tok")}
     check_batch(replace(batch, **masked), shaped_seq, 3)
+
+
+def one_diverges(ranks: Ranks) -> str:
+    parts = toy.parts(ranks=ranks)
+    if ranks.rank == 1:
+        parts.policy.module.out.data[0, 0] = float("nan")
+    try:
+        check_weights(parts, toy.state(parts))
+    except Diverged as error:
+        return str(error)
+    return "nothing"
+
+
+def test_a_weight_that_is_not_finite_on_one_rank_is_told_on_all() -> None:
+    said = on_ranks(2, one_diverges)
+    assert said[0] == said[1]
+    assert said[0].startswith("the norm of the policy's weights must be finite, got nan at update")

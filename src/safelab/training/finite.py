@@ -74,6 +74,10 @@ def check_weights(parts: Components, state: TrainState) -> None:
         "critic's target": [] if parts.critic.target is None else [*parts.critic.target.parameters()],
     }
     norms = fetched({name: parts.ranks.norm(weights) for name, weights in trained.items() if weights})
-    for name, norm in norms.items():
-        refuse_non_finite(f"the norm of the {name}", norm, state.counters.update)
+
+    def check() -> None:
+        for name, norm in norms.items():
+            refuse_non_finite(f"the norm of the {name}", norm, state.counters.update)
+
+    parts.ranks.agreed(check)  # on one rank alone it would leave the others waiting for it
     check_same(parts.ranks, "the norm of the weights", [*norms.values()])

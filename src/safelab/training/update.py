@@ -100,7 +100,8 @@ def run_epoch(
     update = state.counters.update
     for number, (rows, whole) in enumerate(cut):
         minibatch = own_rows(parts, batch, rows)
-        seed = derive_seed(parts.settings.seed, "objective", update, epoch, number)
+        own = [parts.ranks.rank] if parts.ranks.rank else []  # other rows, other draws
+        seed = derive_seed(parts.settings.seed, "objective", update, epoch, number, *own)
         terms.append(step(parts, state, minibatch, whole, plan, train_policy, seen, seed))
         stats.add(terms[-1])
     return terms

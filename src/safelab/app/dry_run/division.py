@@ -65,6 +65,15 @@ def largest_exchange(weights: Iterable[Any]) -> int:
     return max((size_of(bucket) for bucket in buckets([*weights])), default=0)
 
 
+def written_with(config: Mapping[str, Any], layers: int) -> int:
+    """Bytes of layers that are whole for a rollout: for who writes, or for an engine that is handed all weights.
+
+    An adapter goes to an engine by the host's memory.
+    """
+    by_engine = config["rollout"]["name"] == "vllm"
+    return 0 if by_engine and config["policy"]["adapter"]["name"] != "none" else layers
+
+
 def rows_held(batch: int, ranks: int, minibatches: int, read: bool) -> int:
     """Rows of which a rank holds a tensor that is too large to be everywhere; see ``training.stages.large``.
 

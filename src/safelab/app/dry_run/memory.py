@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safelab.app.dry_run.division import division, largest_exchange, rows_held, size_of
+from safelab.app.dry_run.division import division, largest_exchange, rows_held, size_of, written_with
 from safelab.app.dry_run.lengths import Lengths
 from safelab.errors import ConfigError
 
@@ -168,15 +168,6 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
         layer_weights=sum(divided.layers(adapted.inner.parameters())),
         layer_gradients=sum(divided.layers(trained)),
     )
-
-
-def written_with(config: Mapping[str, Any], layers: int) -> int:
-    """Bytes of layers that are whole for a rollout: for who writes, or for an engine that is handed all weights.
-
-    An adapter goes to an engine by the host's memory.
-    """
-    by_engine = config["rollout"]["name"] == "vllm"
-    return 0 if by_engine and config["policy"]["adapter"]["name"] != "none" else layers
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,12 +23,15 @@ def main() -> int:
     from safelab.app.ranks.group import group
     from safelab.app.ranks.spawn import READY
     from safelab.errors import SafelabError
+    from safelab.ranks import Ranks
     from safelab.training.lifecycle.assist import assist
 
     job = Job(config=task["config"], overrides=tuple(task["overrides"]))
-    print(READY, flush=True)
-    os.dup2(2, 1)  # nobody reads on; what parts print goes where errors go
     try:
+        # What fails before the meeting is told instead of readiness: whoever waits there waits long.
+        context_for(job.config, lambda text: None, Ranks(task["rank"], task["size"], task["rank"]))
+        print(READY, flush=True)
+        os.dup2(2, 1)  # nobody reads on; what parts print goes where errors go
         with group(job, task["meeting"], task["rank"], task["size"], task["rank"]) as ranks:
             assist(build(job.config, context_for(job.config, lambda text: None, ranks)))
     except SafelabError as error:
