@@ -2,6 +2,9 @@
 
 import gc
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 # Before any other import: libraries read these when they are first imported.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -12,6 +15,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # threads that wait for a core make a run ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 import torch
 from hypothesis import HealthCheck, settings
 from jaxtyping import install_import_hook
@@ -20,6 +24,8 @@ from support import quick_hydra, shapes
 
 # Shapes and types are checked at run time. Nothing of safelab may be imported before this line.
 install_import_hook(shapes.checked_modules(), "beartype.beartype")
+
+PROJECT = Path(__file__).resolve().parents[1]
 
 torch.set_num_threads(1)
 quick_hydra.install()
@@ -35,3 +41,17 @@ def pytest_collection_finish() -> None:
     """What is there now stays: the garbage collector need not look through it again and again."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def own_modules() -> Iterator[None]:
+    """The command line finds modules in the user's folder: those of one test's must not be found by the next."""
+    before = list(sys.path)
+    yield
+    added = {Path(place) for place in sys.path if place not in before}
+    sys.path[:] = before
+    if added := {place for place in added if not PROJECT.is_relative_to(place) and not place.is_relative_to(PROJECT)}:
+        for name, module in list(sys.modules.items()):
+            file = getattr(module, "__file__", None)
+            if file is not None and added & set(Path(file).parents):
+                del sys.modules[name]

@@ -36,6 +36,8 @@ class Ranks:
 
     ``local``: this process's number on its own machine. ``lost``: what became of a process that is gone, None as long
     as none is known to be. ``seconds``: spent in exchanges since ``taken``, waiting for slower ranks included.
+    ``waits_since``: when the exchange began that we are in. ``failures``: torch's group where those meet that have
+    failed, who wait for each other for a short time only.
     """
 
     rank: int = 0
@@ -43,6 +45,8 @@ class Ranks:
     local: int = 0
     lost: Callable[[], str | None] = alone
     seconds: float = 0.0
+    waits_since: float | None = None
+    failures: Any = None
 
     @property
     def leads(self) -> bool:
@@ -119,6 +123,29 @@ class Ranks:
             raise failure or failures[0]
         return done[0]
 
+    @contextmanager
+    def failing_together(self) -> Iterator[None]:
+        """A run that fails in it fails on every rank, which all see the same numbers; else the ranks cannot go on.
+
+        Raises:
+            RunFailed: it has failed on every rank.
+            RankLost: it has failed here alone, while others wait in an exchange that will not come.
+        """
+        try:
+            yield
+        except RankLost:
+            raise
+        except RunFailed as error:
+            if self.size > 1:
+                try:
+                    dist.barrier(self.failures)
+                except RuntimeError:  # what it raises where another is not there in time
+                    raise RankLost(
+                        f"rank {self.rank} failed where the others did not ({error}); the same command goes on from "
+                        "the last checkpoint"
+                    ) from error
+            raise
+
     def add_gradients(self, *modules: nn.Module) -> None:
         """Every gradient becomes its sum over the ranks; a weight without one on any rank stays without."""
         if self.size == 1:
@@ -155,13 +182,15 @@ class Ranks:
         Raises:
             RankLost: one is.
         """
-        start = time.perf_counter()
+        start = self.waits_since = time.perf_counter()
         try:
             yield
         except torch.OutOfMemoryError:
             raise  # ours, and nobody is gone
         except RuntimeError as error:  # what torch.distributed raises where a connection is closed
             raise self.loss() from error
+        finally:
+            self.waits_since = None
         self.seconds += time.perf_counter() - start
 
     def loss(self) -> RankLost:

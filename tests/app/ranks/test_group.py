@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from safelab.app.ranks import spawn
 from safelab.app.ranks.group import of_job
 from safelab.errors import ConfigError, RunFailed
 from safelab.ranks import Ranks
+from support.commands import environment
 from support.runs import numbers, small
 
 
@@ -66,6 +69,51 @@ def test_a_helper_that_is_killed_ends_the_run_in_one_message(
     assert main([*given(small(tmp_path)), "updates=5", "ranks=2", "rollout.batch_size=8"]) == 1
     assert "a process of this run is gone (rank 1 ended by signal 9" in capsys.readouterr().err
     assert json.loads((tmp_path / "outputs/default/test/seed_0/run.json").read_text())["status"] == "failed"
+
+
+AHEAD = """
+import sys
+from safelab.app.ranks import group
+group.APART_S = group.PATIENCE_S = 3.0
+sys.executable = sys.argv.pop(1)
+from safelab.app.cli import main
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("who", ["first", "helper"])
+def test_a_rank_that_fails_alone_leaves_nobody_waiting(tmp_path: Path, who: str) -> None:
+    (tmp_path / "rewards.py").write_text(
+        "import sys, torch\n"
+        "from safelab.errors import RunFailed\n"
+        "def step(*_, **__):\n"
+        "    raise RunFailed('only here')\n"
+        "def reward(prompts, responses):\n"
+        f"    if ('helper' in str(getattr(sys.modules['__main__'], '__file__', ''))) == {who == 'helper'}:\n"
+        "        torch.optim.AdamW.step = step\n"
+        "    return [0.5] * len(responses)\n"
+    )
+    words = [*given(small(tmp_path)), "reward.name=rewards:reward", "updates=3", "ranks=2"]
+    done = subprocess.run(
+        [sys.executable, "-c", AHEAD, sys.executable, *words],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done
+    rank = 1 if who == "helper" else 0
+    assert f"rank {rank} failed where the others did not (only here)" in done.stderr
+
+
+def test_a_helper_that_is_gone_before_the_meeting_leaves_nobody_waiting(tmp_path: Path) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\nread task\necho ready\necho 'no room left' >&2\nexit 3\n")
+    broken.chmod(0o755)
+    words = [*given(small(tmp_path)), "updates=3", "ranks=2"]
+    done = subprocess.run(
+        [sys.executable, "-c", AHEAD, str(broken), *words],
+        cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1, done
+    assert "a process of this run is gone (rank 1 ended with code 3: no room left)" in done.stderr
 
 
 def job(**config: object) -> Job:

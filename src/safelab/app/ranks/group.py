@@ -1,17 +1,26 @@
 """The group of a run's processes: made before any part is built, left when the run ends."""
 
 import os
+import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from threading import Event, Thread
 
 from safelab.app.config.jobs import Job
 from safelab.app.ranks.spawn import helpers
-from safelab.errors import ConfigError
+from safelab.errors import ConfigError, RunFailed
 from safelab.ranks import Ranks, alone
 
 LONGEST_WAIT = timedelta(hours=2)
 """For another process: a slow reward may take long, and one that is gone is noticed before."""
+
+APART_S = 60.0
+"""How far apart ranks may be that fail by the same number: the time of a step, at most."""
+
+PATIENCE_S = 30.0
+"""How long we stay in an exchange with a process that is known to be gone: the connection should have told."""
 
 
 @contextmanager
@@ -60,8 +69,34 @@ def group(
         torch.cuda.set_device(device)
     # Plain values go by gloo, whatever carries the tensors.
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=size, timeout=LONGEST_WAIT)
+    ranks = Ranks(rank, size, local, lost, waits_since=time.perf_counter())
+    with _leaving_the_lost(ranks):
+        dist.init_process_group(backend, init_method=meeting, rank=rank, world_size=size, timeout=LONGEST_WAIT)
+        try:
+            ranks.failures = dist.new_group(backend="gloo", timeout=timedelta(seconds=APART_S))
+            ranks.waits_since = None
+            yield ranks
+        finally:
+            dist.destroy_process_group()
+
+
+@contextmanager
+def _leaving_the_lost(ranks: Ranks) -> Iterator[None]:
+    """End this process where it waits for one that is gone and is not told so, as at the meeting or inside NCCL.
+
+    Such a wait cannot be interrupted, so nothing but the process can be ended; the run's last checkpoint stands.
+    """
+    over = Event()
+
+    def watch() -> None:
+        while not over.wait(1.0):
+            since = ranks.waits_since
+            if since is not None and time.perf_counter() - since > PATIENCE_S and ranks.lost() is not None:
+                print(f"error: {ranks.loss()}", file=sys.stderr, flush=True)
+                os._exit(RunFailed.exit_code)
+
+    Thread(target=watch, daemon=True).start()
     try:
-        yield Ranks(rank, size, local, lost)
+        yield
     finally:
-        dist.destroy_process_group()
+        over.set()

@@ -22,7 +22,7 @@ def main() -> int:
     from safelab.app.config.jobs import Job
     from safelab.app.ranks.group import group
     from safelab.app.ranks.spawn import READY
-    from safelab.errors import SafelabError
+    from safelab.errors import RankLost, SafelabError
     from safelab.ranks import Ranks
     from safelab.training.lifecycle.assist import assist
 
@@ -33,7 +33,11 @@ def main() -> int:
         print(READY, flush=True)
         os.dup2(2, 1)  # nobody reads on; what parts print goes where errors go
         with group(job, task["meeting"], task["rank"], task["size"], task["rank"]) as ranks:
-            assist(build(job.config, context_for(job.config, lambda text: None, ranks)))
+            try:
+                assist(build(job.config, context_for(job.config, lambda text: None, ranks)))
+            except RankLost as error:
+                print(f"error: {error}", file=sys.stderr, flush=True)
+                os._exit(error.exit_code)  # taking leave of others who are not there aborts
     except SafelabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code

@@ -23,11 +23,12 @@ def assist(parts: Components) -> None:
             checkpoint.collected(parts, state)
         elif order.path is None:
             try:
-                state = update(parts, state).state
+                with parts.ranks.failing_together():
+                    state = update(parts, state).state
             except RankLost:
                 raise
             except RunFailed:
-                continue  # every rank sees the same numbers, so the first has failed likewise, and decides
+                continue  # the first has failed likewise, and decides
         elif order.kind == "load":
             state = checkpoint.load(parts, state, order.path, *order.arguments)
         else:

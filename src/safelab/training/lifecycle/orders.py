@@ -38,7 +38,7 @@ def led_update(parts: Components) -> Update:
 
     def on_all(parts: Components, state: TrainState) -> Step:
         parts.ranks.told(Order(kind="update"))
-        with _noticing_loss(parts):
+        with parts.ranks.failing_together(), _noticing_loss(parts):
             return update(parts, state)
 
     return on_all
