@@ -1,6 +1,6 @@
 # Everything a newcomer needs: `make demo` and `make test` set themselves up. CI runs `make check` and `make test`.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo quick slurm test tutorials bench check audit docs format clean
+.PHONY: help setup demo quick slurm test long bench check audit docs format clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -41,11 +41,11 @@ quick: setup  ## run the tests of parts and formulas, in a minute or two: for wh
 slurm: setup  ## unpack SLURM into .slurm for its tests, where apt-get can; nothing is installed
 	@$(BIN)/python -m scripts.tools.slurm .slurm || true
 
-test: setup slurm  ## run all tests but seven long tutorials and notebooks, and those on Ray
+test: setup slurm  ## run all tests but those that take a minute or more each
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-tutorials: setup  ## run what `make test` leaves out: every tutorial and notebook as it stands, and a sweep on Ray
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or long" tests/docs tests/system/test_ray.py
+long: setup slurm  ## run what `make test` leaves out: tutorials, notebooks, a sweep on Ray, SLURM's longest
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m long
 
 bench: setup  ## say what became over 10 % slower than the stored baseline, in some minutes
 	$(BIN)/python -m scripts.bench.compare

@@ -25,7 +25,7 @@ def test_it_holds_no_outputs(notebook: Path) -> None:
     assert json.loads(notebook.read_text(encoding="utf-8"))["nbformat"] == 4
 
 
-# A minute each and more: `make tutorials` runs these two as well.
+# A minute each and more: `make long` runs these two.
 LONG = ("01_first_run", "02_reading_a_report")
 
 

@@ -32,20 +32,8 @@ def test_there_are_six() -> None:
     assert [path.name[:2] for path in TUTORIALS] == [f"{number:02}" for number in range(1, 7)]
 
 
-# Minutes each: `make tutorials` runs these as well.
-LONG = (
-    "02_compare_two_methods",
-    "03_your_model_and_reward",
-    "04_ablation",
-    "05_your_own_method",
-    "06_table_for_a_paper",
-)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [pytest.param(page, id=page.stem, marks=[pytest.mark.long] * (page.stem in LONG)) for page in TUTORIALS]
-)
+@pytest.mark.long
+@pytest.mark.parametrize("page", TUTORIALS, ids=lambda page: page.stem)
 def test_it_does_what_it_says(page: Path, tmp_path: Path, shell: dict[str, str]) -> None:
     home = tmp_path / "home"
     home.mkdir()

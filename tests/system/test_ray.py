@@ -14,7 +14,7 @@ from support.sweeps import REWARDS, Sweep, info_of, parent_of, rows_of, run_of
 
 pytestmark = [
     pytest.mark.skipif(find_spec("ray") is None, reason="Ray is not installed here: pip install '.[ray]'"),
-    pytest.mark.long,  # minutes: `make tutorials` runs them
+    pytest.mark.long,  # minutes: `make long` runs them
 ]
 
 MACHINES = 3

@@ -97,6 +97,7 @@ def test_a_killed_job_and_one_whose_node_dies_go_on(folder: Path, cluster: Clust
         assert [row["update"] for row in rows_of(run)] == list(range(40))
 
 
+@pytest.mark.long
 def test_time_is_up_preempted_stopped_then_finished_elsewhere(
     folder: Path, cluster: Cluster, safelab: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -129,6 +130,7 @@ def test_time_is_up_preempted_stopped_then_finished_elsewhere(
         assert [row["update"] for row in rows_of(run)] == list(range(last + 3))
 
 
+@pytest.mark.long
 def test_a_launcher_that_was_killed_finds_its_jobs_again(folder: Path, cluster: Cluster) -> None:
     told = [*words(folder, 40), "seed=0", *ON_SLURM]
     first = Sweep(folder, told, {})

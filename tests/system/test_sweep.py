@@ -172,7 +172,7 @@ def test_two_sweeps_of_one_experiment_are_one_too_many(folder: Path, safelab: Ca
     lock.release()
 
 
-@pytest.mark.parametrize("killed", [False, True])
+@pytest.mark.parametrize("killed", [pytest.param(False, marks=pytest.mark.long), True])
 def test_what_a_job_has_started_ends_with_it(
     folder: Path, safelab: Callable[..., Done], monkeypatch: pytest.MonkeyPatch, killed: bool
 ) -> None:

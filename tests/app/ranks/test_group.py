@@ -81,7 +81,7 @@ sys.exit(main())
 """
 
 
-@pytest.mark.parametrize("who", ["first", "helper"])
+@pytest.mark.parametrize("who", ["first", pytest.param("helper", marks=pytest.mark.long)])
 def test_a_rank_that_fails_alone_leaves_nobody_waiting(tmp_path: Path, who: str) -> None:
     (tmp_path / "rewards.py").write_text(
         "import sys, torch\n"

@@ -29,7 +29,7 @@ def passed(policy):
     return found + [weight.grad for weight in policy.module.parameters() if weight.requires_grad]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_compiled_passes_are_plain_passes(monkeypatch: pytest.MonkeyPatch) -> None:
     # Traced as for a GPU, forward and back; the code generator is torch's own affair.
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
