@@ -97,6 +97,7 @@ def test_ctrl_c_saves_every_job_and_the_same_command_goes_on(folder: Path, safel
     os.kill(parent.pid, signal.SIGINT)
     out, err = parent.communicate(timeout=60)
     assert parent.returncode == 130, (out, err)
+    assert err.endswith("the same command goes on with the jobs that are not finished\ninterrupted\n")
     assert "Traceback" not in err
     assert [info(run)["status"] for run in runs] == ["interrupted", "interrupted"]
     assert not runs[0].with_name("seed_2").exists()

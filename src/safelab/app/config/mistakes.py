@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import yaml
 from hydra._internal.hydra import Hydra
@@ -14,6 +13,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from safelab.app.config.groups import groups_of
 from safelab.app.config.other_names import meant_by
 from safelab.errors import nearest
 
@@ -189,9 +189,4 @@ def _without(key: str, hydra: Hydra, overrides: Sequence[str], name: str) -> Dic
 
 
 def _groups(hydra: Hydra) -> list[str]:
-    if hydra not in _FOUND:  # Hydra reads every folder, which takes a third of a second
-        _FOUND[hydra] = [group for group in hydra.list_all_config_groups() if group.split("/")[0] != "hydra"]
-    return _FOUND[hydra]
-
-
-_FOUND: WeakKeyDictionary[Hydra, list[str]] = WeakKeyDictionary()
+    return [group for group in groups_of(hydra) if group.split("/")[0] != "hydra"]

@@ -24,6 +24,7 @@ from safelab.app.config.arms import (
     split,
 )
 from safelab.app.config.compose import CONFIG_NAME, compose, explained
+from safelab.app.config.groups import groups_of
 from safelab.app.config.jobs import ARMS, Job, merged, overrides_of, to_job
 from safelab.app.config.launchers import cpus_of, site_of
 from safelab.app.config.names import arm_name, key_in, swept
@@ -70,7 +71,7 @@ def shared(hydra: Hydra, overrides: Overrides, name: str) -> tuple[DictConfig, A
 
 def check_added(hydra: Hydra, overrides: Overrides) -> None:
     """Refuse a ``+key=value`` that no run knows, once and before its many jobs are composed."""
-    groups = {*hydra.list_all_config_groups()}
+    groups = {*groups_of(hydra)}
     parsed = OverridesParser.create(hydra.config_loader).parse_overrides([*overrides])
     added = [one for one in parsed if (one.is_add() or one.is_force_add()) and one.key_or_group not in groups]
     values = {one.key_or_group: one.get_value_string() for one in added if re.fullmatch(r"\w+", one.key_or_group)}

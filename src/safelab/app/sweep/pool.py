@@ -64,6 +64,7 @@ def _run(jobs: Sequence[Job], waiting: deque[int], site: Site) -> dict[int, JobE
                     ends[number] = _collect(ending, jobs, took, losses[number])
     except KeyboardInterrupt:
         _stop(site, began)
+        print("the same command goes on with the jobs that are not finished", file=sys.stderr)
         raise
     return ends
 
