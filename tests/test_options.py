@@ -1,11 +1,11 @@
-"""Parameters that say where something lies: absolute in a run's record, and never asked of the hub by mistake."""
+"""Options: paths are absolute in a run's record and never asked of the hub by mistake; faults name key and rule."""
 
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from safelab.options import LocalPath, Options, PathOrHub, is_path, located
+from safelab.options import LocalPath, Options, PathOrHub, describe, is_path, located
 
 
 class Inner(Options):
@@ -45,3 +45,31 @@ def test_a_path_to_nothing_is_refused(tmp_path: Path) -> None:
         Inner(path=str(tmp_path / "gone"))
     assert Inner(path="org/model").path == "org/model"
     assert Inner(path=str(tmp_path)).path == str(tmp_path)
+
+
+class Part(Options):
+    gain: float = Field(gt=0)
+
+
+class Whole(Options):
+    inner: Part
+    size: int
+
+
+def test_faults_below_an_options_own_structure_name_the_whole_key() -> None:
+    with pytest.raises(ValidationError) as error:
+        Whole(inner={"gian": 1.0, "gain": -1.0}, size=1.5)
+    assert sorted(describe(error.value, "top", Whole.model_fields)) == [
+        "top.inner.gain must be > 0, got -1.0",
+        "top.inner.gian must be a key of top.inner, and is none: did you mean 'gain'? known: gain",
+        "top.size must be a valid integer, got 1.5",
+    ]
+
+
+def test_without_a_prefix_the_key_stands_alone() -> None:
+    with pytest.raises(ValidationError) as error:
+        Whole(inner={"gain": 1.0}, sise=2)
+    assert describe(error.value, "", Whole.model_fields) == [
+        "size must be given, it has no default",
+        "sise must be a key of the configuration, and is none: did you mean 'size'? known: inner, size",
+    ]

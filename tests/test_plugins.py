@@ -5,14 +5,12 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from pydantic import Field, ValidationError
 
 from safelab.errors import ConfigError
-from safelab.options import Options
 from safelab.parts.advantage.gae import Gae
 from safelab.parts.controller.gate.entropy import EntropyGate
 from safelab.parts.objective.ratio_variance import RatioVariance
-from safelab.plugins import build_option, describe, faults, find, misfit, option_names, part_of, resolve
+from safelab.plugins import build_option, faults, find, misfit, option_names, part_of, resolve
 from support.models import context
 
 NORMALISER = {"name": "whiten", "eps": 1e-8, "shift_mean": False}
@@ -332,31 +330,3 @@ def test_the_known_names_of_a_module_are_those_that_it_defines(user_module: str)
         ConfigError, match=r"got 'Hlaf': did you mean 'Half'\? known: Cut, Half, Known, Listed, .*judge$"
     ):
         resolve(f"{user_module}:Hlaf", "critic.name")
-
-
-class Inner(Options):
-    gain: float = Field(gt=0)
-
-
-class Outer(Options):
-    inner: Inner
-    size: int
-
-
-def test_faults_below_an_options_own_structure_name_the_whole_key() -> None:
-    with pytest.raises(ValidationError) as error:
-        Outer(inner={"gian": 1.0, "gain": -1.0}, size=1.5)
-    assert sorted(describe(error.value, "top", Outer.model_fields)) == [
-        "top.inner.gain must be > 0, got -1.0",
-        "top.inner.gian must be a key of top.inner, and is none: did you mean 'gain'? known: gain",
-        "top.size must be a valid integer, got 1.5",
-    ]
-
-
-def test_without_a_prefix_the_key_stands_alone() -> None:
-    with pytest.raises(ValidationError) as error:
-        Outer(inner={"gain": 1.0}, sise=2)
-    assert describe(error.value, "", Outer.model_fields) == [
-        "size must be given, it has no default",
-        "sise must be a key of the configuration, and is none: did you mean 'size'? known: inner, size",
-    ]

@@ -1,19 +1,35 @@
 """The base of every option's parameters and of every state that a checkpoint holds: frozen, typed, closed.
 
+``describe`` says what is wrong with parameters, one line a fault.
+
 A parameter that says where something lies has the type ``LocalPath`` or ``PathOrHub``: a run's record then holds it as
 an absolute path, which means the same from every folder.
 """
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
+from safelab.errors import nearest
+
 S = TypeVar("S", bound="State")
+
+# Pydantic's kinds of error whose rule reads shorter with a sign.
+SIGNS = {
+    "greater_than": (">", "gt"),
+    "greater_than_equal": (">=", "ge"),
+    "less_than": ("<", "lt"),
+    "less_than_equal": ("<=", "le"),
+}
+
+SHOULD = re.compile(r"^\w+ should ")
+"""How pydantic begins a rule: ``Input should be``, ``String should have at least``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +87,47 @@ class Options(BaseModel):
     """Validated parameters of one option; values come from its YAML, so subclasses give no defaults.
 
     Unknown keys, wrong types and values out of range raise ``pydantic.ValidationError``, which
-    ``app.config.build`` turns into one message. Strict: ``"1e-5"`` (text) is not a number; ``1`` is a valid float.
+    ``describe`` turns into lines of one message. Strict: ``"1e-5"`` (text) is not a number; ``1`` is a valid float.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def describe(error: ValidationError, prefix: str, known: Mapping[str, FieldInfo]) -> list[str]:
+    """Pydantic's faults as lines ``key must ..., got value``.
+
+    Args:
+        error: what the validation raised.
+        prefix: the key under which the validated mapping stands; may be empty.
+        known: ``model_fields`` of what was validated.
+    """
+    return [_line(fault, prefix, known) for fault in error.errors(include_url=False)]
+
+
+def _line(fault: Mapping[str, Any], prefix: str, known: Mapping[str, FieldInfo]) -> str:
+    location = [str(part) for part in fault["loc"]]
+    key = ".".join(([prefix] if prefix else []) + location) or "the configuration"
+    kind, value = fault["type"], fault["input"]
+    if kind == "extra_forbidden":
+        parent = ".".join(([prefix] if prefix else []) + location[:-1]) or "the configuration"
+        return f"{key} must be a key of {parent}, and is none: {nearest(location[-1], _names(known, location[:-1]))}"
+    if kind == "missing":
+        return f"{key} must be given, it has no default"
+    if kind in SIGNS:
+        sign, bound = SIGNS[kind]
+        return f"{key} must be {sign} {fault['ctx'][bound]:.15g}, got {value!r}"
+    rule = SHOULD.sub("must ", fault["msg"].removeprefix("Value error, "))
+    return f"{key} {rule}" if kind == "value_error" else f"{key} {rule}, got {value!r}"
+
+
+def _names(known: Mapping[str, FieldInfo], location: Sequence[str]) -> list[str]:
+    """The known keys at ``location``."""
+    for part in location:
+        inner = known[part].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        known = inner.model_fields
+    return list(known)
 
 
 class State(BaseModel):

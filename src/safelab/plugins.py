@@ -5,34 +5,21 @@ An option ``gae`` of the group ``advantage`` is the module ``safelab.parts.advan
 """
 
 import pkgutil
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import BaseModel, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import ValidationError
 
 from safelab.contracts import CONTRACT_OF, Context, Need, Part
 from safelab.errors import ConfigError, nearest
 from safelab.foreign import calling, shown, told, undisturbed
-from safelab.options import located
+from safelab.options import describe, located
 
 ROOT = "safelab.parts"
-
-# Pydantic's kinds of error whose rule reads shorter with a sign.
-SIGNS = {
-    "greater_than": (">", "gt"),
-    "greater_than_equal": (">=", "ge"),
-    "less_than": ("<", "lt"),
-    "less_than_equal": ("<=", "le"),
-}
-
-SHOULD = re.compile(r"^\w+ should ")
-"""How pydantic begins a rule: ``Input should be``, ``String should have at least``."""
 
 
 def find(group: str, name: str) -> type[Part]:
@@ -224,43 +211,6 @@ def _is_of(module: Any, value: Any) -> bool:
 def dotted(group: str) -> str:
     """The group as a key of the configuration: ``shaping/normaliser`` is ``shaping.normaliser``."""
     return group.replace("/", ".")
-
-
-def describe(error: ValidationError, prefix: str, known: Mapping[str, FieldInfo]) -> list[str]:
-    """Pydantic's faults as lines ``key must ..., got value``.
-
-    Args:
-        error: what the validation raised.
-        prefix: the key under which the validated mapping stands; may be empty.
-        known: ``model_fields`` of what was validated.
-    """
-    return [_line(fault, prefix, known) for fault in error.errors(include_url=False)]
-
-
-def _line(fault: Mapping[str, Any], prefix: str, known: Mapping[str, FieldInfo]) -> str:
-    location = [str(part) for part in fault["loc"]]
-    key = ".".join(([prefix] if prefix else []) + location) or "the configuration"
-    kind, value = fault["type"], fault["input"]
-    if kind == "extra_forbidden":
-        parent = ".".join(([prefix] if prefix else []) + location[:-1]) or "the configuration"
-        return f"{key} must be a key of {parent}, and is none: {nearest(location[-1], _names(known, location[:-1]))}"
-    if kind == "missing":
-        return f"{key} must be given, it has no default"
-    if kind in SIGNS:
-        sign, bound = SIGNS[kind]
-        return f"{key} must be {sign} {fault['ctx'][bound]:.15g}, got {value!r}"
-    rule = SHOULD.sub("must ", fault["msg"].removeprefix("Value error, "))
-    return f"{key} {rule}" if kind == "value_error" else f"{key} {rule}, got {value!r}"
-
-
-def _names(known: Mapping[str, FieldInfo], location: Sequence[str]) -> list[str]:
-    """The known keys at ``location``."""
-    for part in location:
-        inner = known[part].annotation
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
-        known = inner.model_fields
-    return list(known)
 
 
 def _not_chosen(group: str, fault: Mapping[str, Any]) -> str | None:

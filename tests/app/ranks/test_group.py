@@ -71,7 +71,7 @@ def test_a_helper_that_is_killed_ends_the_run_in_one_message(
     assert json.loads((tmp_path / "outputs/default/test/seed_0/run.json").read_text())["status"] == "failed"
 
 
-AHEAD = """
+IMPATIENT = """
 import sys
 from safelab.app.ranks import group
 group.APART_S = group.PATIENCE_S = 3.0
@@ -95,7 +95,7 @@ def test_a_rank_that_fails_alone_leaves_nobody_waiting(tmp_path: Path, who: str)
     )
     words = [*given(small(tmp_path)), "reward.name=rewards:reward", "updates=3", "ranks=2"]
     done = subprocess.run(
-        [sys.executable, "-c", AHEAD, sys.executable, *words],
+        [sys.executable, "-c", IMPATIENT, sys.executable, *words],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done
@@ -109,7 +109,7 @@ def test_a_helper_that_is_gone_before_the_meeting_leaves_nobody_waiting(tmp_path
     broken.chmod(0o755)
     words = [*given(small(tmp_path)), "updates=3", "ranks=2"]
     done = subprocess.run(
-        [sys.executable, "-c", AHEAD, str(broken), *words],
+        [sys.executable, "-c", IMPATIENT, str(broken), *words],
         cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 1, done

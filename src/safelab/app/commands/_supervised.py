@@ -55,8 +55,7 @@ def options_of(arguments: Sequence[str], name: str, usage: str, kind: Callable[[
 
     from pydantic import ValidationError
 
-    from safelab.options import located
-    from safelab.plugins import describe
+    from safelab.options import describe, located
 
     read_numbers(values, OmegaConf.to_container(config, resolve=False), kind())
     values = located(kind(), at_home(values), Path.cwd())

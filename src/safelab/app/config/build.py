@@ -15,7 +15,8 @@ from safelab.contracts import Context, drawn_columns, drawn_pairs, drawn_prompts
 from safelab.corpus.fitting import reader
 from safelab.crash.detectors import DetectorOptions
 from safelab.errors import ConfigError, DataError, nearest
-from safelab.plugins import build_option, describe, faults
+from safelab.options import describe
+from safelab.plugins import build_option, faults
 from safelab.ranks import Ranks
 from safelab.runlog.flat import leaves
 from safelab.training.components import Components

@@ -139,7 +139,7 @@ def told(launcher: DictConfig) -> Options | None:
     try:
         return kind(**{key: value for key, value in values.items() if key not in ("_target_", "site")})
     except ValidationError as error:
-        from safelab.plugins import describe
+        from safelab.options import describe
 
         raise ConfigError(listed(describe(error, PREFIX, kind.model_fields))) from error
 
