@@ -51,7 +51,7 @@ def test_waiting_columns_come_back_from_a_checkpoint(tmp_path: Path) -> None:
     records = [{"prompt": p, "answer": len(p.split()), "odd": [None, {"x": 0.1}, "\u00e4"]} for p in PROMPTS]
     made = config(tmp_path, "rollout.staleness=1", records=records)
     parts = parts_of({**made, "reward": {"name": "ensemble", "combine": "mean", "weights": None, "std_coef": 0.0,
-                                         "members": [made["reward"], {"name": f"{__name__}:odd"}]}})  # fmt: skip
+                                         "variance_coef": 0.0, "members": [made["reward"], {"name": f"{__name__}:odd"}]}})  # fmt: skip
     state = train_update(parts, initial_state(parts)).state
     path = checkpoint.save(parts, state, tmp_path / "checkpoints", "", {})
     (back,) = checkpoint.load(parts, initial_state(parts), path).pending
