@@ -99,9 +99,20 @@ def faults(group: str, config: Mapping[str, Any]) -> list[str]:
         ]
     lines = _own_faults(group, config, part)
     for key, value in config.items():
-        if isinstance(value, Mapping) and is_group(f"{group}/{key}"):
-            lines += faults(f"{group}/{key}", value)
+        if isinstance(value, Mapping) and (inner := _inner_group(group, part, key)) is not None:
+            lines += [_held_at(group, key, inner, line) for line in faults(inner, value)]
     return lines
+
+
+def _inner_group(group: str, part: type[Part], key: str) -> str | None:
+    """The group of the option that stands under ``key`` of another one; None where none does."""
+    held = part.holds.get(key)
+    return held or (nested if is_group(nested := f"{group}/{key}") else None)
+
+
+def _held_at(group: str, key: str, inner: str, line: str) -> str:
+    """A fault of an option of the group ``inner`` with the key where it stands: ``reward.path`` as ``evaluator.of.path``."""
+    return line if inner == f"{group}/{key}" else line.replace(f"{dotted(inner)}.", f"{dotted(group)}.{key}.", 1)
 
 
 def placed(group: str, config: Mapping[str, Any], base: Path) -> dict[str, Any]:
@@ -115,8 +126,8 @@ def placed(group: str, config: Mapping[str, Any], base: Path) -> dict[str, Any]:
         return dict(config)
     made = located(part, config, base)
     for key, value in config.items():
-        if _names_an_option(value) and is_group(f"{group}/{key}"):
-            made[key] = placed(f"{group}/{key}", value, base)
+        if _names_an_option(value) and (inner := _inner_group(group, part, key)) is not None:
+            made[key] = placed(inner, value, base)
         elif isinstance(value, list):
             made[key] = [placed(group, one, base) if _names_an_option(one) else one for one in value]
     return made

@@ -1,6 +1,6 @@
 """What every part is: a class whose fields are its options."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -71,9 +71,11 @@ class Part(Options):
 
     ``name`` is the option's own in the configuration. Values come from the YAML, so a part gives no defaults.
     ``needs``: what it asks of the rest of the run, see ``Need``; asked of an advantage and of an objective.
+    ``holds``: which of its keys are options of another group, as ``{"of": "reward"}``. They are checked with it.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset()
+    holds: ClassVar[Mapping[str, str]] = {}
 
     name: str
 

@@ -46,7 +46,7 @@ def metric_row(
         **({} if parts.optimizer.target_kl is None else {"policy/epochs": stats.epochs}),
         **({} if parts.critic.grain is None else critic_metrics(parts, batch, stats)),
         **controller_metrics(plan, stats, parts.controller.preview_max_kl is not None),
-        **response_metrics(scored.rollout),
+        **response_metrics(scored),
         **lag_metrics(scored.rollout, counters.update - 1),
         **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
         **time_metrics(parts, stats.rollout_tokens, clock),
@@ -163,8 +163,9 @@ def controller_metrics(plan: Plan, stats: UpdateStats, previewed: bool) -> dict[
     return {**metrics, "controller/preview_scale": stats.preview_scale} if previewed else metrics
 
 
-def response_metrics(rollout: Rollout) -> dict[str, Tensor | float]:
-    """Length, share that ended, share of distinct responses, share of repeated neighbouring tokens."""
+def response_metrics(scored: Scored) -> dict[str, Tensor | float]:
+    """Length, share that ended, share of distinct responses, share of repeated neighbouring tokens, fluency."""
+    rollout = scored.rollout
     ids, mask = rollout.ids, rollout.mask
     pairs = mask[:, 1:]
     repeats = (ids[:, 1:] == ids[:, :-1]) & pairs
@@ -173,6 +174,7 @@ def response_metrics(rollout: Rollout) -> dict[str, Tensor | float]:
         "response/eos_rate": rollout.ended_seq.float().mean(),
         "response/distinct_rate": len(set(rollout.responses)) / len(rollout.responses),
         "response/repeat_rate": repeats.sum() / pairs.sum().clamp(min=1),
+        "response/reference_logp": masked_mean(scored.logp_ref_tok, mask),
     }
 
 
