@@ -72,12 +72,13 @@ def loaded(name: str, model: Path, packing: str) -> tuple[Any, Any]:
     import yaml
 
     from safelab.supervised import loading
-    from safelab.supervised.options import SupervisedOptions
+    from safelab.supervised.options import RewardModelOptions, SupervisedOptions
 
     values = yaml.safe_load(Path(f"conf/{name}.yaml").read_text())
     own = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
     changed = {"adapter": {"name": "none"}, "threads": 1, "model": str(model), "output": "unused", "packing": packing}
-    options = SupervisedOptions(**{**own, **changed, "max_tokens": MAX_TOKENS})
+    kind = RewardModelOptions if name == "reward_model" else SupervisedOptions
+    options = kind(**{**own, **changed, "max_tokens": MAX_TOKENS})
     return getattr(loading, f"load_{name}")(options, torch.device("cpu")), options
 
 

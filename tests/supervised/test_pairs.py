@@ -52,8 +52,15 @@ def test_every_pair_comes_once_per_epoch_in_a_new_order() -> None:
 
 def test_what_is_held_out_is_not_learnt_from() -> None:
     some = pairs(10)
-    plain = {"path": "x", "subset": "x", "split": "train", "skip_unfit": False}
+    plain = {"path": "x", "subset": "x", "split": "train", "skip_unfit": False, "learn_from": None}
     train, held = split(some, PairOptions(**plain, limit=6, held_out=2))
     assert (train, held) == (some[:4], some[4:6])
     with pytest.raises(DataError, match=r"got 2 records with pairs\.held_out=2"):
         split(some, PairOptions(**plain, limit=2, held_out=2))
+
+
+def test_a_part_of_the_pairs_is_measured_on_the_same_ones() -> None:
+    some = pairs(10)
+    plain = {"path": "x", "subset": "x", "split": "train", "skip_unfit": False, "limit": None, "held_out": 2}
+    train, held = split(some, PairOptions(**plain, learn_from=3))
+    assert (train, held) == (some[:3], some[8:])

@@ -7,7 +7,7 @@ import torch
 import yaml
 
 from safelab.supervised.loading import load_reward_model, load_sft, load_value_model
-from safelab.supervised.options import SupervisedOptions
+from safelab.supervised.options import RewardModelOptions, SupervisedOptions
 from support.models import model_directory
 
 CONF = Path(__file__).parents[2] / "conf"
@@ -18,7 +18,8 @@ def options(name: str, **changes: Any) -> Any:
     """Of ``conf/<name>.yaml``, with ``changes``."""
     values = yaml.safe_load((CONF / f"{name}.yaml").read_text())
     own = {key: value for key, value in values.items() if key not in ("defaults", "hydra")}
-    return SupervisedOptions(
+    kind = RewardModelOptions if name == "reward_model" else SupervisedOptions
+    return kind(
         **{
             **own,
             "adapter": {"name": "none"},

@@ -18,7 +18,7 @@ from safelab.pretrained.ragged.ways import reader_of
 from safelab.pretrained.recomputing import recomputed_layers
 from safelab.pretrained.whole import check_rows, check_text_only
 from safelab.supervised.bradley_terry import BradleyTerry
-from safelab.supervised.options import SupervisedOptions
+from safelab.supervised.options import RewardModelOptions, SupervisedOptions
 from safelab.supervised.rows import Reading
 from safelab.supervised.sft import Sft
 from safelab.supervised.token_value import TokenValue
@@ -35,7 +35,7 @@ def load_sft(options: SupervisedOptions, device: torch.device) -> Sft:
     source = _source(options)
     tokenizer = tokenizer_of(with_tokenizer(source), padding_side="left")
     model = merged(AutoModelForCausalLM, source, dtype=getattr(torch, options.dtype))
-    _checked(model, tokenizer, options)
+    _checked(model, tokenizer, options, source)
     reading = _reading(model, tokenizer, options)
     reader = _reader(model, tokenizer, options, device)
     return Sft(_learning(model, options, "CAUSAL_LM", device), reading, reader)
@@ -47,14 +47,31 @@ def load_reward_model(options: SupervisedOptions, device: torch.device) -> Bradl
     Raises:
         ConfigError: nothing loadable there, more is missing than the head, or no chat template where one is asked for.
     """
+    return _bradley_terry(_source(options), options, device, learns=True)
+
+
+def load_judge(options: RewardModelOptions, device: torch.device) -> BradleyTerry:
+    """The reward model that names the better answers, ``labels.path``; it does not learn.
+
+    Raises:
+        ConfigError: as ``load_reward_model``, or it lacks a head.
+    """
+    assert options.labels.path is not None
+    source = Source("labels.path", options.labels.path, "of a reward model", "give one that safelab reward-model made")
+    judge = _bradley_terry(source, options, device, learns=False)
+    judge.model.eval()
+    return judge
+
+
+def _bradley_terry(source: Source, options: SupervisedOptions, device: torch.device, *, learns: bool) -> BradleyTerry:
+    """A classifier with one output; ``learns``: it may lack a head, and takes the adapter that is asked for."""
     from transformers import AutoModelForSequenceClassification
 
-    source = _source(options)
     tokenizer = tokenizer_of(with_tokenizer(source), padding_side="right", truncation_side="left")
     dtype = getattr(torch, options.dtype)
     with stream(options.seed, "reward_model", "head"):
         model, missing = classifier(
-            AutoModelForSequenceClassification, source, dtype=dtype, head_may_lack=True, num_labels=1
+            AutoModelForSequenceClassification, source, dtype=dtype, head_may_lack=learns, num_labels=1
         )
         for name in missing:
             weight = model.get_parameter(name)
@@ -63,11 +80,11 @@ def load_reward_model(options: SupervisedOptions, device: torch.device) -> Bradl
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     if tokenizer.pad_token_id is None:
-        raise ConfigError(f"model must have a tokenizer with a padding or an end token, got {options.model!r}")
-    _checked(model, tokenizer, options)
+        raise ConfigError(f"{source.key} must have a tokenizer with a padding or an end token, got {source.path!r}")
+    _checked(model, tokenizer, options, source)
     model.config.pad_token_id = tokenizer.pad_token_id
     reader = _reader(model, tokenizer, options, device)
-    learner = _learning(model, options, "SEQ_CLS", device)
+    learner = _learning(model, options, "SEQ_CLS", device) if learns else model
     return BradleyTerry(learner, tokenizer, options.max_tokens, options.template, reader)
 
 
@@ -83,7 +100,7 @@ def load_value_model(options: SupervisedOptions, device: torch.device) -> TokenV
     tokenizer = tokenizer_of(with_tokenizer(source), padding_side="left")
     dtype = getattr(torch, options.dtype)
     model, missing = classifier(AutoModelForTokenClassification, source, dtype=dtype, head_may_lack=True, num_labels=1)
-    _checked(model, tokenizer, options)
+    _checked(model, tokenizer, options, source)
     for name in missing:
         model.get_parameter(name).data.zero_()
     for name, module in model.named_modules():
@@ -98,12 +115,12 @@ def _source(options: SupervisedOptions) -> Source:
     return Source("model", options.model, "that loads", "give config.json, model.safetensors and a tokenizer")
 
 
-def _checked(model: Any, tokenizer: Any, options: SupervisedOptions) -> None:
-    """What every model needs that is to be trained on the tokens of its tokenizer."""
-    check_text_only("model", options.model, model)
-    check_rows("model", options.model, model, tokenizer)
-    check_reach("max_tokens", options.max_tokens, options.model, model.config)
-    check_template("template", options.template, tokenizer, options.model)
+def _checked(model: Any, tokenizer: Any, options: SupervisedOptions, source: Source) -> None:
+    """What every model needs that is to read the tokens of its tokenizer."""
+    check_text_only(source.key, source.path, model)
+    check_rows(source.key, source.path, model, tokenizer)
+    check_reach("max_tokens", options.max_tokens, source.path, model.config)
+    check_template("template", options.template, tokenizer, source.path)
 
 
 def _reading(model: Any, tokenizer: Any, options: SupervisedOptions) -> Reading:

@@ -17,6 +17,7 @@ class PairOptions(Options):
     """``path``: a file, or a data set of the hub with ``subset`` and ``split``; see ``data=hh_rlhf``.
 
     ``limit``: only the first records, null for all. ``held_out``: of these the last ones are measured on.
+    ``learn_from``: of the others only the first, null for all; so a part of the data is measured on the same pairs.
     ``skip_unfit``: pairs whose prompt the model cannot read are left out and counted, in place of refused.
     """
 
@@ -25,6 +26,7 @@ class PairOptions(Options):
     split: Literal["train", "test"]
     limit: Annotated[int, Field(ge=1)] | None
     held_out: Annotated[int, Field(ge=2)]
+    learn_from: Annotated[int, Field(ge=1)] | None
     skip_unfit: bool
 
 
@@ -59,3 +61,16 @@ class SupervisedOptions(Options):
     batch_size: Annotated[int, Field(ge=1)]
     micro_batch_size: Annotated[int, Field(ge=1)] | None
     micro_batch_tokens: Annotated[int, Field(ge=1)] | None
+
+
+class LabelOptions(Options):
+    """``path``: a reward model whose preference replaces the data's, null for none. ``noise``: see ``labels``."""
+
+    path: PathOrHub | None
+    noise: Annotated[float, Field(ge=0, le=0.5)]
+
+
+class RewardModelOptions(SupervisedOptions):
+    """``labels``: who says which answer is the better one."""
+
+    labels: LabelOptions

@@ -38,7 +38,7 @@ def split(pairs: Sequence[T], options: PairOptions) -> tuple[Sequence[T], Sequen
         raise DataError(
             f"pairs must leave some to learn from, got {len(kept)} records with pairs.held_out={options.held_out}"
         )
-    return kept[: -options.held_out], kept[-options.held_out :]
+    return kept[: -options.held_out][: options.learn_from], kept[-options.held_out :]
 
 
 def learn_from_pairs(

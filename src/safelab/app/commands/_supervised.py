@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from safelab.supervised.options import SupervisedOptions
+    from safelab.types import Pair
 
 O = TypeVar("O", bound="SupervisedOptions")  # noqa: E741
 
@@ -67,8 +68,19 @@ def options_of(arguments: Sequence[str], name: str, usage: str, kind: Callable[[
         raise ConfigError("\n".join(describe(error, "", kind().model_fields))) from error
 
 
-def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int:
+def run(
+    options: O,
+    title: str,
+    load: Callable[[O, "torch.device"], Any],
+    label: Callable[[list[list["Pair"]], O, "torch.device", Callable[[str], None]], list[list["Pair"]]] | None = None,
+) -> int:
     """Train, measure before and after on held-out pairs, save, print; returns the exit code.
+
+    Args:
+        options: validated.
+        title: of what is made.
+        load: gives the lesson.
+        label: says anew which answer of each pair is the better one, of those learnt from and those kept back.
 
     Raises:
         UserError: the pairs or the model cannot be read, or ``output`` is there already.
@@ -98,7 +110,8 @@ def run(options: O, title: str, load: Callable[[O, "torch.device"], Any]) -> int
         sides = [agreeing(side, "pairs.path", say) for side in records]
         lesson = load(options, device)
         lesson.model.eval()
-        pairs, held_out = (readable(side, lesson.read, "pairs", chosen.skip_unfit, say) for side in sides)
+        sides = [readable(side, lesson.read, "pairs", chosen.skip_unfit, say) for side in sides]
+        pairs, held_out = sides if label is None else label(sides, options, device, say)
         measured_in = pieces_of(lesson, held_out, options)
         before = lesson.measure(measured_in)
         with stream(options.seed, "supervised"):

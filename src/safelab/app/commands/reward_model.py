@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from safelab.app.commands._supervised import options_of, run
 
 if TYPE_CHECKING:
-    from safelab.supervised.options import SupervisedOptions
+    from safelab.supervised.options import RewardModelOptions
 
 USAGE = """usage: safelab reward-model model=DIR output=DIR [pairs.path=FILE.jsonl.gz]
                             [key=value ...]
@@ -25,12 +25,13 @@ def main(arguments: Sequence[str]) -> int:
     options = options_of(arguments, "reward_model", USAGE, _kind)
     if options is None:
         return 0
+    from safelab.supervised.labels import relabelled
     from safelab.supervised.loading import load_reward_model
 
-    return run(options, "reward model", load_reward_model)
+    return run(options, "reward model", load_reward_model, relabelled)
 
 
-def _kind() -> "type[SupervisedOptions]":
-    from safelab.supervised.options import SupervisedOptions
+def _kind() -> "type[RewardModelOptions]":
+    from safelab.supervised.options import RewardModelOptions
 
-    return SupervisedOptions
+    return RewardModelOptions

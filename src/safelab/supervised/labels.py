@@ -1,0 +1,69 @@
+"""Pairs whose better answer is named by a reward model: proxies learn what a gold model prefers, not what people did.
+
+    chosen, rejected = (a, b) where z_gold(a) >= z_gold(b), else (b, a);   then changed over with probability ``noise``
+
+Ref: Gao et al. 2022, arXiv 2210.10760, section 2 (a gold model labels the data of its proxies); Coste et al. 2023,
+arXiv 2310.02743, section 4 (a quarter of the labels changed over).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from safelab.maths.seeds import numpy_generator
+from safelab.supervised.bradley_terry import BradleyTerry
+from safelab.supervised.loading import load_judge
+from safelab.supervised.options import RewardModelOptions
+from safelab.supervised.pairs import pieces_of
+from safelab.types import Pair
+
+
+def relabelled(
+    sides: list[list[Pair]], options: RewardModelOptions, device: torch.device, say: Callable[[str], None]
+) -> list[list[Pair]]:
+    """Pairs to learn from and pairs kept back as ``labels`` says; noise is of those to learn from alone.
+
+    Raises:
+        ConfigError: ``labels.path`` is no reward model.
+    """
+    learnt, held_out = sides if options.labels.path is None else _by_judge(sides, options, device, say)
+    return [noisy(learnt, options.labels.noise, options.seed), held_out]
+
+
+def _by_judge(
+    sides: list[list[Pair]], options: RewardModelOptions, device: torch.device, say: Callable[[str], None]
+) -> list[list[Pair]]:
+    """Each side as the model ``labels.path`` prefers, which reads as the one that learns: template, precision, length."""
+    judge = load_judge(options, device)
+    margins = [_margins(judge, side, options) for side in sides]
+    turned = sum(margin < 0 for side in margins for margin in side)
+    say(f"labels.path: the model prefers the other answer in {turned} of {sum(map(len, sides))} pairs")
+    return [preferred(side, scores) for side, scores in zip(sides, margins, strict=True)]
+
+
+def preferred(pairs: Sequence[Pair], margins: Sequence[float]) -> list[Pair]:
+    """Each pair with the answer first that has the higher score; margins are those of chosen over rejected."""
+    return [swapped(pair) if margin < 0 else pair for pair, margin in zip(pairs, margins, strict=True)]
+
+
+def noisy(pairs: Sequence[Pair], noise: float, seed: int) -> list[Pair]:
+    """Each pair changed over with probability ``noise``, by numbers of its own of ``seed``."""
+    drawn = numpy_generator(seed, "labels").random(len(pairs))
+    return [swapped(pair) if number < noise else pair for pair, number in zip(pairs, drawn, strict=True)]
+
+
+def swapped(pair: Pair) -> Pair:
+    """The answers the other way round."""
+    return replace(
+        pair,
+        chosen=pair.rejected,
+        rejected=pair.chosen,
+        chosen_ended=pair.rejected_ended,
+        rejected_ended=pair.chosen_ended,
+    )
+
+
+@torch.no_grad()
+def _margins(judge: BradleyTerry, pairs: Sequence[Pair], options: RewardModelOptions) -> list[float]:
+    return [float(z) for piece in pieces_of(judge, pairs, options) for z in judge.margins(piece)]
