@@ -111,7 +111,7 @@ def _inner_group(group: str, part: type[Part], key: str) -> str | None:
 
 
 def _held_at(group: str, key: str, inner: str, line: str) -> str:
-    """A fault of an option of the group ``inner`` with the key where it stands: ``reward.path`` as ``evaluator.of.path``."""
+    """A fault of an option of ``inner`` with the key where it stands: ``reward.path`` as ``evaluator.of.path``."""
     return line if inner == f"{group}/{key}" else line.replace(f"{dotted(inner)}.", f"{dotted(group)}.{key}.", 1)
 
 

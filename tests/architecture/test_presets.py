@@ -38,6 +38,7 @@ STAND_INS = {
     "data.column": "prompt",
     "reward.name": "support.runs:share_of_good",
     "reward.path": "a/classifier",
+    "evaluator.of.path": "a/classifier",
     "reward.url": "http://localhost:8000",
     "reward.members": "[{name: released_heuristic},{name: 'support.runs:share_of_good'}]",
 }

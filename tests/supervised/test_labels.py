@@ -1,4 +1,4 @@
-"""Who says which answer is the better one: a judge, and noise; by hand, and against the share that the noise asks for."""
+"""Who says which answer is the better one: a judge, and noise; by hand, and against the share that was asked for."""
 
 import pytest
 import torch
@@ -48,7 +48,7 @@ def test_a_judge_names_the_better_answer_on_both_sides_and_noise_is_on_the_first
     for before, after in zip(sides, (learnt, held_out), strict=True):
         assert all(new in (old, swapped(old)) for old, new in zip(before, after, strict=True))
         assert (judge.margins(after) >= 0).all()
-    turned = sum(old != new for old, new in zip(sum(sides, []), learnt + held_out, strict=True))
+    turned = sum(old != new for old, new in zip([*sides[0], *sides[1]], [*learnt, *held_out], strict=True))
     assert said == [f"labels.path: the model prefers the other answer in {turned} of 20 pairs"]
     assert 0 < turned < 20
 

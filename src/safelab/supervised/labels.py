@@ -34,7 +34,7 @@ def relabelled(
 def _by_judge(
     sides: list[list[Pair]], options: RewardModelOptions, device: torch.device, say: Callable[[str], None]
 ) -> list[list[Pair]]:
-    """Each side as the model ``labels.path`` prefers, which reads as the one that learns: template, precision, length."""
+    """Each side as the model ``labels.path`` prefers; it reads as the one that learns: template, precision, length."""
     judge = load_judge(options, device)
     margins = [_margins(judge, side, options) for side in sides]
     turned = sum(margin < 0 for side in margins for margin in side)

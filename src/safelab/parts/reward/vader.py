@@ -1,6 +1,8 @@
 """The sentiment of a response by VADER, a lexicon with rules: fast, without a model, and easily fooled.
 
-    r = s / sqrt(s^2 + 15),   s: the sum of its words' valences, each between -4 and 4, after negation, emphasis, capitals
+    r = s / sqrt(s^2 + 15)
+
+    s: sum of its words' valences, each between -4 and 4, after negation, emphasis and capitals
 
 so r lies in (-1, 1). It reads English words and nothing else: not the prompt, not the order of sentences, not
 whether the text makes sense. That makes it a reward whose over-optimisation can be watched.

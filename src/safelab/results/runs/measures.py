@@ -15,6 +15,7 @@ KL = "kl/ref_token_exact"
 GOLD = "reward/gold_mean"
 REWARD = "reward/mean"
 ENTROPY = "policy/entropy_token"
+LENGTH = "response/length_mean"
 
 MEASURES = (
     Measure(
@@ -167,7 +168,7 @@ PANELS: Mapping[str, tuple[str, str]] = {
     GOLD: ("Gold score", "never optimised"),
     KL: ("KL to the reference", "nats per token"),
     ENTROPY: ("Entropy", "nats per token"),
-    "response/length_mean": ("Response length", "tokens"),
+    LENGTH: ("Response length", "tokens"),
     "critic/bias": ("Value bias", "value minus return"),
     "controller/threshold": ("KL threshold", "nats per token"),
     "controller/gate": ("Entropy gate", "factor"),
