@@ -17,9 +17,7 @@ SPEED = 1e14
 """Operations a second: a round number, no measurement; an H100's bfloat16 peak is ten times that."""
 
 
-def operations(
-    config: Mapping[str, Any], table: Mapping[str, int], parameters: int, shape: Any, tokens: int
-) -> float:
+def operations(config: Mapping[str, Any], table: Mapping[str, int], parameters: int, shape: Any, tokens: int) -> float:
     """Operations of an update, on average.
 
     Args:
@@ -39,7 +37,7 @@ def operations(
         rows = learnt * (1 + passes) + written * 3 * measured  # the reference reads the pairs
     else:
         rows = table["responses per update"] * (1 + 2 + passes * config["optimizer"]["epochs"])
-    return 2.0 * weights * tokens * rows
+    return float(2 * weights * tokens * rows)
 
 
 def hours(operations_in_all: float) -> float:
