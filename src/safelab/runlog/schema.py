@@ -44,6 +44,7 @@ NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "policy": (("causal_lm", "tiny"), {"packing": "none", "sharding": "none"}),
     "optimizer": (("adamw", "adamw_8bit"), {"micro_batch_tokens": None}),
     "rollout": (("vllm",), {"devices": None}),
+    "reward": (("ensemble",), {"variance_coef": 0.1}),
 }
 """Keys that options of a group have since 0.1.0, and what their runs did before there was the key; behind
 a stroke: which options, where a group has several such lines."""

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+import torch
 
 from safelab.errors import ConfigError
 from safelab.plugins import build_option
@@ -17,6 +18,10 @@ def vowels(prompts: list[str], responses: list[str]) -> list[float]:
     return [float(sum(char in "aeiou" for char in text)) for text in responses]
 
 
+def others(prompts: list[str], responses: list[str]) -> list[float]:
+    return [3.0, 7.0]
+
+
 MEMBERS = [{"name": f"{__name__}:lengths"}, {"name": f"{__name__}:vowels"}]
 
 
@@ -28,7 +33,14 @@ def importable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ensemble(**changes: Any) -> Any:
-    options = {"name": "ensemble", "members": MEMBERS, "combine": "mean", "weights": None, "std_coef": 0.5}
+    options = {
+        "name": "ensemble",
+        "members": MEMBERS,
+        "combine": "mean",
+        "weights": None,
+        "std_coef": 0.5,
+        "variance_coef": 0.1,
+    }
     return build_option("reward", {**options, **changes}, context())
 
 
@@ -40,6 +52,9 @@ def ensemble(**changes: Any) -> Any:
         ({"combine": "min"}, [1.0, 2.0]),
         # deviations of (4, 1) and (2, 2): 3 / sqrt 2 and 0
         ({"combine": "mean_minus_std"}, [2.5 - 0.5 * 3 / 2**0.5, 2.0]),
+        # variances 9 / 2 and 0
+        ({"combine": "uwo"}, [2.5 - 0.1 * 4.5, 2.0]),
+        ({"combine": "uwo", "weights": [3.0, 1.0]}, [3.25 - 0.1 * 4.5, 2.0]),
     ],
 )
 def test_combinations_by_hand(changes: dict[str, Any], expected: list[float]) -> None:
@@ -54,3 +69,11 @@ def test_a_wrong_member_is_named_by_its_number() -> None:
 def test_a_weight_for_each() -> None:
     with pytest.raises(ConfigError, match="one weight for each of 2 members, got 1"):
         ensemble(weights=[1.0])
+
+
+def test_the_variance_is_that_of_the_authors_ppo_code() -> None:
+    """``mean - coef * torch.var(scores, dim=0)`` of tlc4418/llm_optimization, by torch."""
+    scores = torch.tensor([[4.0, 2.0], [1.0, 2.0], [3.0, 7.0]], dtype=torch.float64)
+    expected = scores.mean(dim=0) - 0.5 * torch.var(scores, dim=0)
+    made = ensemble(members=[*MEMBERS, {"name": f"{__name__}:others"}], combine="uwo", variance_coef=0.5)
+    assert made.score(["", ""], ["xxxa", "ae"], [True, True]) == pytest.approx(expected.tolist())

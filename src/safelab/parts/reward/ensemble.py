@@ -1,9 +1,13 @@
 """Several rewards as one: their weighted mean, their least, or their mean less their disagreement.
 
-    mean: sum_i w_i r_i / sum_i w_i        min: min_i r_i        mean_minus_std: mean - std_coef * deviation over i
+    mean: sum_i w_i r_i / sum_i w_i        min: min_i r_i
+    mean_minus_std: mean - std_coef * std_i r        uwo: mean - variance_coef * var_i r        (both of n - 1)
 
-The least, and the penalised mean, are what over-optimisation of one model finds hardest to fool.
-Ref: Coste et al. 2023, arXiv 2310.02743, section 3 (mean, worst case, uncertainty-weighted).
+The least, and the penalised means, are what over-optimisation of one model finds hardest to fool.
+``uwo`` is uncertainty-weighted optimisation, its variance over n - 1 as the authors' PPO code takes it. Their
+best-of-n code takes it over n: there ``variance_coef`` is theirs times (n - 1) / n.
+Ref: Coste et al. 2023, arXiv 2310.02743, section 3 (mean, worst case, uncertainty-weighted); authors' code
+tlc4418/llm_optimization.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +17,7 @@ from operator import or_
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from safelab.contracts import Context, Part, Reading, Reward, checked_scores, given, reading_of
@@ -24,13 +29,14 @@ class Ensemble(Part):
     """``members``: each a reward's configuration (``name`` and its keys).
 
     ``weights``: for the mean, null for equal ones. ``std_coef``: how much of the deviation over members
-    ``mean_minus_std`` takes off.
+    ``mean_minus_std`` takes off. ``variance_coef``: how much of the variance ``uwo`` takes off, per unit of the reward.
     """
 
     members: Annotated[list[Mapping[str, Any]], Field(min_length=2)]
-    combine: Literal["mean", "min", "mean_minus_std"]
+    combine: Literal["mean", "min", "mean_minus_std", "uwo"]
     weights: list[Annotated[float, Field(gt=0)]] | None
     std_coef: Annotated[float, Field(ge=0)]
+    variance_coef: Annotated[float, Field(ge=0)]
 
     @model_validator(mode="after")
     def _one_weight_each(self) -> Self:
@@ -77,13 +83,18 @@ class Combined(Reward):
         for number, member in enumerate(self.members):
             scores = member.score(list(prompts), list(responses), list(ended), **given(member, columns))
             rows.append(checked_scores(f"reward.members[{number}]", scores, prompts))
-        table, options = np.array(rows), self.options
-        if options.combine == "min":
-            combined = table.min(axis=0)
-        elif options.combine == "mean":
-            combined = np.average(table, axis=0, weights=options.weights)
-        else:
-            mean = np.average(table, axis=0, weights=options.weights)
-            combined = mean - options.std_coef * table.std(axis=0, ddof=1)
-        rewards: list[float] = combined.tolist()
+        rewards: list[float] = self._combined(np.array(rows)).tolist()
         return rewards
+
+    def _combined(self, table: NDArray[np.float64]) -> NDArray[np.float64]:
+        """One number per column of ``table``, which has a row per member."""
+        options = self.options
+        if options.combine == "min":
+            least: NDArray[np.float64] = table.min(axis=0)
+            return least
+        mean: NDArray[np.float64] = np.average(table, axis=0, weights=options.weights)
+        if options.combine == "mean_minus_std":
+            mean -= options.std_coef * table.std(axis=0, ddof=1)
+        if options.combine == "uwo":
+            mean -= options.variance_coef * table.var(axis=0, ddof=1)
+        return mean
