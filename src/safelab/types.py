@@ -254,13 +254,14 @@ class PolicyLoss:
     """An objective's answer, token by token; what stands on padding has no influence.
 
     ``loss_tok``: minimised, not yet averaged (that is the aggregation's). ``clipped_tok``: where a bound stops the
-    gradient of a token; None where nothing does. ``metrics_tok``: for the log, as ``objective/<name>``; each is
-    averaged over the response tokens of an update's passes.
+    gradient of a token; None where nothing does. ``metrics_tok``, ``metrics_seq``: for the log, as
+    ``objective/<name>``; each is averaged over the response tokens, or the responses, of an update's passes.
     """
 
     loss_tok: Float[Tensor, "b t"]
     clipped_tok: Bool[Tensor, "b t"] | None = None
     metrics_tok: dict[str, Float[Tensor, "b t"]] = field(default_factory=dict)
+    metrics_seq: dict[str, Float[Tensor, "b"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,6 +43,8 @@ lco                 | none            | group_norm        | logits_convex    | t
 frpo                | none            | group_norm        | robust_group     | sequence_mean | linear loss_k3        | 4     | 2
 clip_cov            | none            | group_norm        | clip_cov         | token_mean    | none constant         | 4     | 2
 kl_cov              | none            | group_norm        | kl_cov           | token_mean    | none constant         | 4     | 2
+best_of_n           | none            | group_norm        | best_of_n        | sequence_mean | none constant         | 2     | 1
+online_dpo          | none            | group_norm        | online_dpo       | sequence_mean | none constant         | 2     | 1
 """  # noqa: E501
 
 # The loss of each preset that learns from pairs; such a run has nothing of the above but its one epoch.
@@ -89,6 +91,8 @@ MARKS: dict[str, dict[str, Any]] = {
     "clip_cov": {"objective.share": 2e-4, "objective.cov_low": 1.0, "objective.cov_high": 5.0,
                  "objective.dual_clip": None},
     "kl_cov": {"objective.share": 2e-3, "objective.pull": 1.0},
+    "best_of_n": {"advantage.scale": False},
+    "online_dpo": {"advantage.scale": False, "objective.beta": 0.1, "objective.distance": "logistic"},
     "dpo": {"preference.beta": 0.1, "preference.label_smoothing": 0.0},
     "cdpo": {"preference.beta": 0.1, "preference.label_smoothing": 0.1},
     "ipo": {"preference.beta": 0.1, "preference.over": "sum"},
@@ -152,7 +156,7 @@ def test_no_two_presets_are_one() -> None:
 def test_the_page_of_objectives_says_the_same() -> None:
     page = (ROOT / "docs" / "algorithms" / "objectives.md").read_text(encoding="utf-8")
     lines = re.findall(r"^\| `(\w+)` \| `(\w+)`[^|]* \| `(\w+)`[^|]* \| `(\w+)`[^|]* \| ([^|]+) \|", page, re.MULTILINE)
-    assert len(lines) == 17
+    assert len(lines) == 19
     for name, advantage, objective, aggregation, penalty in lines:
         row = TABLE[name]
         assert (advantage, objective, aggregation) == (row["advantage"], row["objective"], row["aggregation"]), name

@@ -13,9 +13,11 @@ from support.objectives import OBJECTIVES, component, golden_batch, objective
 from support.objectives import current as now
 
 WHOLE = {name for name in OBJECTIVES if objective(name).needs & {"whole_minibatch", "whole_groups"}}
+TOGETHER = {name for name in OBJECTIVES if "groups_together" in objective(name).needs}
 # Objectives whose gradient is not REINFORCE's at policy = old, each with a test of its own gradient there.
 OTHER_AT_OLD = {
     "weighted_sft", "robust_group", "logits_convex", "logits_convex_released", "logits_convex_sampled", "clip_cov",
+    "best_of_n", "online_dpo",
 }  # fmt: skip
 # Those that hold the policy near the old one, so that they have a gradient without any advantage.
 REGULARISED = {"weighted_sft", "logits_convex", "logits_convex_released", "ratio_variance", "kl_cov", "robust_group"}
@@ -86,6 +88,7 @@ def gradient(name: str, made: World, pieces: list[torch.Tensor] | None = None) -
 def test_there_is_something_to_judge() -> None:
     assert len(OBJECTIVES) >= 12
     assert {"balanced_clip", "balanced_clip_released", "clip_cov", "kl_cov", "robust_group"} == WHOLE
+    assert {"best_of_n", "online_dpo"} == TOGETHER
 
 
 @pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - OTHER_AT_OLD))
@@ -134,7 +137,8 @@ def test_the_order_of_responses_has_no_influence(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(set(OBJECTIVES) - WHOLE))
 def test_accumulation_has_no_influence(name: str) -> None:
     made = world()
-    pieces = [torch.tensor([0, 1]), torch.tensor([2, 3, 4]), torch.tensor([5])]
+    cut = [[0, 1], [2, 3], [4, 5]] if name in TOGETHER else [[0, 1], [2, 3, 4], [5]]
+    pieces = [torch.tensor(rows) for rows in cut]
     assert torch.allclose(gradient(name, made), gradient(name, made, pieces), atol=1e-6)
 
 
@@ -170,4 +174,5 @@ def test_metrics_are_numbers_without_gradient(name: str) -> None:
     answer = chosen.loss(chosen.init(), present(made.logits.requires_grad_(True), made.batch), made.batch)
     for metric in answer.metrics_tok.values():
         assert torch.isfinite(metric[made.batch.mask]).all()
-    assert not any(metric.requires_grad for metric in answer.metrics_tok.values())
+    assert all(torch.isfinite(metric).all() for metric in answer.metrics_seq.values())
+    assert not any(metric.requires_grad for metric in (answer.metrics_tok | answer.metrics_seq).values())

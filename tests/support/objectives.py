@@ -4,6 +4,7 @@ Probabilities of the sampled tokens: ``OLD`` before the update (and when they we
 reference. Ratios NEW / OLD: 1.2, 1.5, 0.944444 and 0.75, 0.2. The third column of the second response is padding.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,25 @@ def golden_batch(**changes: Any) -> TrainBatch:
         value_mask=torch.zeros(2, 0, dtype=torch.bool),
     )
     return replace(batch, **changes)
+
+
+def groups_batch(
+    group_seq: Sequence[int], score_seq: Sequence[float], mask: torch.Tensor, logp_ref_tok: torch.Tensor
+) -> TrainBatch:
+    """Responses to several prompts, of any number and width; what else a batch holds is the golden one's first row."""
+    first = golden_batch().rows(torch.zeros(len(mask), dtype=torch.long))
+    zeros = torch.zeros_like(logp_ref_tok)
+    return replace(
+        first,
+        group_seq=torch.tensor(group_seq),
+        ids=torch.zeros(mask.shape, dtype=torch.long),
+        mask=mask,
+        logp_rollout_tok=zeros,
+        logp_old_tok=zeros,
+        logp_ref_tok=logp_ref_tok,
+        hidden_ref=torch.zeros(*mask.shape, 1),
+        advantage_tok=torch.tensor(score_seq).to(logp_ref_tok)[:, None] * mask,
+    )
 
 
 def current(logp_tok: torch.Tensor = NEW, logp_vocab: torch.Tensor | None = None, seed: int = 0) -> Current:

@@ -50,8 +50,9 @@ def test_a_resumed_stale_run_with_columns_is_the_uninterrupted_one(tmp_path: Pat
 def test_waiting_columns_come_back_from_a_checkpoint(tmp_path: Path) -> None:
     records = [{"prompt": p, "answer": len(p.split()), "odd": [None, {"x": 0.1}, "\u00e4"]} for p in PROMPTS]
     made = config(tmp_path, "rollout.staleness=1", records=records)
-    parts = parts_of({**made, "reward": {"name": "ensemble", "combine": "mean", "weights": None, "std_coef": 0.0,
-                                         "variance_coef": 0.0, "members": [made["reward"], {"name": f"{__name__}:odd"}]}})  # fmt: skip
+    members = [made["reward"], {"name": f"{__name__}:odd"}]
+    coefs = {"weights": None, "std_coef": 0.0, "variance_coef": 0.0}
+    parts = parts_of({**made, "reward": {"name": "ensemble", "combine": "mean", "members": members, **coefs}})
     state = train_update(parts, initial_state(parts)).state
     path = checkpoint.save(parts, state, tmp_path / "checkpoints", "", {})
     (back,) = checkpoint.load(parts, initial_state(parts), path).pending

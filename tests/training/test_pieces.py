@@ -19,6 +19,16 @@ def test_tokens_of_prompts_and_responses_are_counted() -> None:
     assert cut(None, 6) == [slice(0, 1), slice(1, 2), slice(2, 3)]
 
 
+def test_groups_stay_together() -> None:
+    lengths = torch.tensor([1, 4, 2, 2, 3, 3])
+    mask = torch.arange(4) < lengths[:, None]
+    assert slices(3, None, mask, together=2) == [slice(0, 2), slice(2, 4), slice(4, 6)]
+    assert slices(4, None, mask, together=2) == [slice(0, 4), slice(4, 6)]
+    assert slices(None, 9, mask, together=2) == [slice(0, 4), slice(4, 6)]
+    assert slices(None, 10, mask, together=3) == slices(None, 1, mask, together=3) == [slice(0, 3), slice(3, 6)]
+    assert slices(None, 15, mask, together=3) == slices(5, None, mask, together=6) == [None]
+
+
 @pytest.mark.parametrize(("count", "size"), [(7, 3), (6, 3), (5, 1)])
 def test_slices_cover_all_rows_once(count: int, size: int) -> None:
     rows = list(range(count))

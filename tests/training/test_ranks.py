@@ -72,6 +72,7 @@ def test_pairs_are_shared_too(tmp_path: Path) -> None:
     [
         (("algorithm=bapo",), "ranks must be 1 with objective=balanced_clip, whose loss is no sum over pieces"),
         (("algorithm=clip_cov",), "ranks must be 1 with objective=clip_cov"),
+        (("algorithm=best_of_n", "rollout.batch_size=8", "ranks=3"), "ranks must divide the 4 prompts of a rollout"),
         (("algorithm=kl_cov",), "ranks must be 1 with objective=kl_cov"),
         (("rollout.batch_size=8", "optimizer.minibatches=4", "ranks=3"), "ranks must be at most the 2 responses"),
         (("device=mps",), "device must be auto, cpu or cuda with ranks=2, a GPU for each, got 'mps'"),

@@ -16,7 +16,8 @@ from safelab.ranks import Ranks
 Need = Literal[
     "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward", "unread_reward",
     "sequence_advantage",
-    "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "sequence_mean",
+    "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "groups_together",
+    "sequence_mean",
     "sampled_logit", "moved_ratio",
 ]  # fmt: skip
 """What a part may need of the rest of the run. It says so in ``needs``; a run that cannot give it is refused.
@@ -41,6 +42,7 @@ Read by an objective:
 - ``sequence_advantage``: the advantage gives all tokens of a response the same number.
 - ``whole_minibatch``: a minibatch goes through the model in one piece.
 - ``whole_groups``: a batch is one minibatch, in one piece, so that the responses to a prompt stay together.
+- ``groups_together``: a batch is one minibatch, and the responses to a prompt are in one piece of it, on one rank.
 - ``sequence_mean``: the aggregation is ``sequence_mean``.
 - ``moved_ratio``: the last pass over a batch is not at the policy that wrote it, so that ratios differ from 1.
 """

@@ -7,7 +7,7 @@ advantage 0, not NaN. Sums are taken in float64 and rounded once, to the type th
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float64, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from safelab.maths.wide import wide
@@ -79,6 +79,15 @@ def group_max(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[T
     """Greatest of each response's group, at each response."""
     index_seq = groups(group_seq).index_seq
     return torch.full_like(x_seq, -torch.inf).scatter_reduce(0, index_seq, x_seq, "amax")[index_seq]
+
+
+def first_greatest(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Bool[Tensor, "b"]:
+    """True at the response of each group that has its greatest number; of several the first."""
+    index_seq, count = groups(group_seq).index_seq, len(x_seq)
+    place_seq = torch.arange(count, device=index_seq.device)
+    candidate_seq = torch.where(x_seq == group_max(x_seq, group_seq), place_seq, count)
+    first_seq = torch.full_like(place_seq, count).scatter_reduce(0, index_seq, candidate_seq, "amin")
+    return first_seq[index_seq] == place_seq
 
 
 def group_softmax(x_seq: Float[Tensor, "b"], group_seq: Int[Tensor, "b"]) -> Float[Tensor, "b"]:

@@ -165,6 +165,19 @@ def _whole_groups(config: Mapping[str, Any]) -> str | None:
     return _whole_minibatch(config)
 
 
+def _groups_together(config: Mapping[str, Any]) -> str | None:
+    pieces, size = config["optimizer"]["minibatches"], config["optimizer"]["micro_batch_size"]
+    group = config["rollout"].get("samples_per_prompt", 1)
+    if pieces != 1:
+        return f"optimizer.minibatches must be 1, got {pieces}: responses to one prompt must stay together"
+    if size is not None and size < group:
+        return (
+            f"optimizer.micro_batch_size must be null or at least rollout.samples_per_prompt, {group}, got {size}: "
+            "responses to one prompt must stay together"
+        )
+    return None
+
+
 def _sequence_mean(config: Mapping[str, Any]) -> str | None:
     name = config["aggregation"]["name"]
     if name == "sequence_mean":
@@ -210,6 +223,7 @@ PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
     "sampled_logit": _always,
     "whole_minibatch": _whole_minibatch,
     "whole_groups": _whole_groups,
+    "groups_together": _groups_together,
     "sequence_mean": _sequence_mean,
     "moved_ratio": _moved_ratio,
 }

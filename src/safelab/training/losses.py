@@ -120,8 +120,15 @@ def loss_terms(
             # Tokens of the old policy: k3 of log(old / new) estimates KL(old || new) without bias.
             kl_old_k3_sum=masked_sum(k3(-log_ratio_tok), batch.mask),
             kl_ref_k1_sum=masked_sum(log_ratio_ref_tok, batch.mask),
-            objective={name: masked_sum(value_tok, batch.mask) for name, value_tok in told.metrics_tok.items()},
+            objective=objective_sums(told, batch, whole),
         )
+
+
+def objective_sums(told: PolicyLoss, batch: TrainBatch, whole: Counts) -> dict[str, Float[Tensor, ""]]:
+    """The objective's own metrics as sums that, over the minibatch's response tokens, are their means."""
+    of_tokens = {name: masked_sum(value_tok, batch.mask) for name, value_tok in told.metrics_tok.items()}
+    per_response = whole.tokens / whole.sequences
+    return of_tokens | {name: value_seq.sum() * per_response for name, value_seq in told.metrics_seq.items()}
 
 
 def objective_loss(parts: Components, state: State, now: Current, batch: TrainBatch) -> PolicyLoss:
@@ -138,6 +145,8 @@ def objective_loss(parts: Components, state: State, now: Current, batch: TrainBa
         check_tensor("objective", made, "clipped_tok", told.clipped_tok, shape)
     for name, metric_tok in told.metrics_tok.items():
         check_tensor("objective", made, f"metrics_tok[{name!r}]", metric_tok, shape)
+    for name, metric_seq in told.metrics_seq.items():
+        check_tensor("objective", made, f"metrics_seq[{name!r}]", metric_seq, shape[:1])
     return told if batch.weight_tok is None else replace(told, loss_tok=batch.weight_tok * told.loss_tok)
 
 

@@ -29,7 +29,19 @@ def _ranks(config: Mapping[str, Any]) -> list[str]:
                 f"ranks must be 1 with {group}={config[group]['name']}, whose loss is no sum over pieces of a "
                 f"minibatch, got {ranks}"
             ]
-    return lines
+    return lines + _cut_groups(config)
+
+
+def _cut_groups(config: Mapping[str, Any]) -> list[str]:
+    """Where an objective compares the responses to a prompt, each rank has all of them."""
+    ranks, rollout, name = config["ranks"], config["rollout"], config["objective"]["name"]
+    prompts = rollout.get("batch_size", 0) // max(1, rollout.get("samples_per_prompt", 1))
+    if "groups_together" not in find("objective", name).needs or prompts % ranks == 0:
+        return []
+    return [
+        f"ranks must divide the {prompts} prompts of a rollout (rollout.batch_size / rollout.samples_per_prompt) with "
+        f"objective={name}, which compares the responses to each, got {ranks}"
+    ]
 
 
 def _sharding(config: Mapping[str, Any]) -> list[str]:

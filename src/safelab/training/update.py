@@ -192,7 +192,8 @@ def step(
 def micro_batches(parts: Components, minibatch: TrainBatch) -> Iterator[TrainBatch]:
     """What goes through the model together, in order."""
     size, tokens = parts.optimizer.micro_batch_size, parts.optimizer.micro_batch_tokens
-    for rows in slices(size, tokens, minibatch.prompt_mask, minibatch.mask):
+    together = parts.rollout.samples_per_prompt if "groups_together" in parts.objective.needs else 1
+    for rows in slices(size, tokens, minibatch.prompt_mask, minibatch.mask, together=together):
         yield minibatch if rows is None else minibatch.rows(rows)
 
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from safelab.contracts import Reading
-from safelab.errors import DataError
+from safelab.errors import ConfigError, DataError
 from safelab.plugins import build_option
 from support.models import context, tiny_policy
 
@@ -122,3 +122,19 @@ def test_the_columns_that_are_read_come_with_their_prompts_and_their_types(tmp_p
     else:
         assert found == {"a": (1, ["x", "y"]), "b c": (None, [])}
         assert type(found["a"][0]) is int
+
+
+def test_the_first_words_of_each_text_are_taken_as_the_seed_draws(tmp_path: Path) -> None:
+    texts = [f"  one\ttwo three  four five text{number}" for number in range(40)]
+    path = write(tmp_path / "a.jsonl", pd.DataFrame({"question": texts}))
+    drawn = data(path, first_words=[2, 4], seed=3).prompts(0, 40)
+    assert {*drawn} == {"  one\ttwo", "  one\ttwo three", "  one\ttwo three  four"}
+    assert drawn == data(path, first_words=[2, 4], seed=3).prompts(0, 40)
+    assert {*data(path, first_words=[1, 1]).prompts(0, 9)} == {"  one"}
+    assert {*data(path, first_words=[90, 99]).prompts(0, 40)} == {*texts}
+
+
+@pytest.mark.parametrize("words", [[3, 2], [0, 2], [2], "[2, 3]"])
+def test_bounds_of_words_that_are_none_are_refused(tmp_path: Path, words) -> None:
+    with pytest.raises(ConfigError, match="first_words"):
+        data(write(tmp_path / "a.csv"), first_words=words)

@@ -13,6 +13,8 @@ import yaml
 
 from safelab.app.config.help import written
 from safelab.app.dry_run.memory import LEARNT, TRAINED, WRITTEN
+from safelab.app.dry_run.shapes import SHAPES
+from safelab.app.dry_run.time import hours, operations
 from safelab.pretrained.adapters import base_of
 from safelab.pretrained.limits import positions_of, trained_at
 from safelab.pretrained.load import Source, check_precision
@@ -29,24 +31,7 @@ GIB = 2**30
 MORE_ON_A_CPU = "on a CPU the process holds more: its libraries, and what malloc keeps of freed memory"
 """Twice the tensors where we measured it: docs/log.md."""
 
-# Shapes of the presets' models (their published config.json), so that a dry run needs neither files nor hub.
-SHAPES: dict[str, dict[str, Any]] = {
-    "Qwen/Qwen2.5-3B": {
-        "model_type": "qwen2", "hidden_size": 2048, "intermediate_size": 11008, "num_hidden_layers": 36,
-        "num_attention_heads": 16, "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,
-        "max_position_embeddings": 32768,
-    },
-    "Qwen/Qwen2.5-0.5B": {
-        "model_type": "qwen2", "hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24,
-        "num_attention_heads": 14, "num_key_value_heads": 2, "vocab_size": 151936, "tie_word_embeddings": True,
-        "max_position_embeddings": 32768,
-    },
-    "meta-llama/Llama-3.2-1B": {
-        "model_type": "llama", "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
-        "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256, "tie_word_embeddings": True,
-        "max_position_embeddings": 131072,
-    },
-}  # fmt: skip
+TIME_SAID = "if 100 * 10^12 operations a second are reached, by all ranks together; a large GPU may reach more"
 
 
 def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> int:
@@ -83,6 +68,10 @@ def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> i
         place = engine_place(config["rollout"])
         print(f"  {place.ljust(34)} {engine_said(config['rollout'], found.engine, config['ranks'])}")
     print(f"({MORE_ON_A_CPU})")
+    each = operations(config, batches(config), found.parameters, shape, longest.prompt + longest.response)
+    print(f"\ntime ({TIME_SAID})")
+    print(f"  {'10^12 operations per update'.ljust(34)} {each / 1e12:,.3g}")
+    print(f"  {'hours in all'.ljust(34)} {hours(each * config['updates']):,.3g}")
     if said := length_note(config, trained_at(shape), longest.prompt):
         print(f"\nnote: {said}")
     for told in engine_notes(config["rollout"], visible_gpus()) if found.engine else ():

@@ -4,8 +4,13 @@ The hub keeps a copy of each data set as Parquet, ``<subset>/<split>/*.parquet``
 this reads that copy, so that no data set's own code runs.
 """
 
+import random
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, model_validator
 
 from safelab.contracts import Context, PromptSource, Reading
 from safelab.corpus.lines import read_lines, record_of, whole_text
@@ -14,6 +19,9 @@ from safelab.options import PathOrHub
 from safelab.parts.data._columns import others_of
 from safelab.parts.data._sides import Split
 
+WordRange = Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=2, max_length=2)]
+"""The fewest and the most."""
+
 BRANCH = "refs/convert/parquet"
 KINDS = (".parquet", ".jsonl", ".csv")
 
@@ -21,13 +29,21 @@ KINDS = (".parquet", ".jsonl", ".csv")
 class Hub(Split):
     """``path``: a data set of the hub with ``subset`` and ``split``, or a local file or folder; ``column`` of prompts.
 
-    The tables' other columns are there for whoever reads them. The other keys: see ``Split``.
+    ``first_words``: of each text only so many first words, a number that ``seed`` draws between the two, both included;
+    null for all. The tables' other columns are there for whoever reads them. The other keys: see ``Split``.
     """
 
     path: PathOrHub
     subset: str
     split: str
     column: str
+    first_words: WordRange | None
+
+    @model_validator(mode="after")
+    def _words_in_order(self) -> "Hub":
+        if self.first_words is not None and self.first_words[0] > self.first_words[1]:
+            raise ValueError(f"first_words must be [fewest, most], got {self.first_words}")
+        return self
 
     def build(self, context: Context) -> PromptSource:
         """The prompts, each once per pass.
@@ -38,7 +54,7 @@ class Hub(Split):
         tables = {file: records_of(file, self.column, context.reading) for file in self._files()}
         places = [f"{file}, record {number}" for file, table in tables.items() for number in range(1, len(table) + 1)]
         records = [record for table in tables.values() for record in table]
-        prompts = [record[self.column] for record in records]
+        prompts = beginnings([record[self.column] for record in records], self.first_words, self.seed)
         return self.drawn(prompts, context, others_of(records, self.column, context.reading, places.__getitem__))
 
     def _files(self) -> list[Path]:
@@ -57,6 +73,23 @@ class Hub(Split):
         if files := sorted(file for file in folder.iterdir() if file.suffix in KINDS):
             return files
         raise DataError(f"data.path must lead to tables ({', '.join(KINDS)}), got {folder} with none")
+
+
+def beginnings(texts: Sequence[str], words: WordRange | None, seed: int) -> list[str]:
+    """The texts, each cut behind so many words; what parts them stays as it is.
+
+    The number for a text depends on ``seed`` and the texts before it, so that a text always has the same beginning.
+    """
+    if words is None:
+        return list(texts)
+    draw = random.Random(seed)
+    return [first_words(text, draw.randint(*words)) for text in texts]
+
+
+def first_words(text: str, count: int) -> str:
+    """Up to the end of word ``count``, or all."""
+    found = re.match(rf"\s*\S+(?:\s+\S+){{0,{count - 1}}}", text)
+    return found[0] if found else text
 
 
 def fetched(path: str, subset: str, split: str) -> Path:
