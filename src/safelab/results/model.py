@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 Better = Literal["higher", "lower", ""]
 CrashPolicy = Literal["last_value", "floor", "exclude"]
+PaperVerdict = Literal["equivalent", "different", "not decided", "not tested", "not measured"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
