@@ -47,6 +47,9 @@ def test_the_configuration_is_inside_and_the_plugins_are_a_namespace(wheel: Path
     conf = {path.relative_to(ROOT).as_posix() for path in (ROOT / "conf").rglob("*.yaml")}
     assert len(conf) > 40
     assert {f"safelab/{path}" for path in conf} <= names
+    published = {path.relative_to(ROOT / "src").as_posix() for path in ROOT.glob("src/safelab/results/published/*.*")}
+    assert any(path.endswith(".csv") for path in published)
+    assert published <= names
     assert "hydra_plugins/safelab_local_launcher/local.py" in names
     assert "hydra_plugins/__init__.py" not in names
     assert not [name for name in names if name.startswith(("tests/", "conf/", "scripts/"))]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 Better = Literal["higher", "lower", ""]
 CrashPolicy = Literal["last_value", "floor", "exclude"]
+PaperVerdict = Literal["equivalent", "different", "not decided", "not tested", "not measured"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,13 +220,59 @@ class Levels:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaperRow:
-    """A published figure beside the same quantity here; all of it as text. ``pair``: which arms stand for the two."""
+    """A published number beside the same quantity here, in the unit of the publication.
 
-    pair: str
+    ``arm``: of ours; of a ratio both, ``safe over ppo``. ``published_sd``, ``published_n``: over their runs, where
+    known. ``crashed``: ours where the quantity is a share of runs. ``p_different``, ``p_equivalent``: see
+    ``compare.equivalence``. ``why``: why there is no number of ours, or no test. ``note``: what to know to compare it.
+    """
+
+    arm: str
     quantity: str
-    published: str
+    unit: str
+    signed: bool
+    digits: int
+    published: float
+    published_sd: float | None
+    published_n: int | None
+    place: str
+    note: str
+    margin: float | None
+    here: Estimate | None = None
+    crashed: Proportion | None = None
+    difference: Estimate | None = None
+    p_different: float | None = None
+    p_equivalent: float | None = None
+    verdict: PaperVerdict
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresetGap:
+    """A key in which runs are not as the publication's preset has them, and the arms for which that holds."""
+
+    key: str
+    preset: str
     here: str
-    comparable: str
+    arms: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """A publication beside these runs. ``departures``: of our preset from it; ``gaps``: of the runs from our preset.
+
+    ``gaps`` None: there is no preset to compare them with.
+    """
+
+    name: str
+    title: str
+    source: Sequence[str]
+    claim: str
+    margin_reason: str
+    rows: Sequence[PaperRow]
+    departures: Sequence[str]
+    unread: Sequence[str]
+    gaps: Sequence[PresetGap] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,7 +329,7 @@ class Report:
     equal_kl: Sequence[BudgetRow]
     overheads: Mapping[str, Estimate]
     phases: Sequence[PhaseLine]
-    paper: Sequence[PaperRow]
+    paper: Paper | None
     panels: Sequence[Panel]
     definitions: Sequence[Definition]
     differences: Sequence[Difference]

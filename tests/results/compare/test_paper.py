@@ -1,55 +1,195 @@
-"""The published figures beside ours: worked by hand on made runs."""
+"""Published numbers beside ours: worked by hand on made runs, and SAFE's as they are committed."""
 
 import math
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from scipy import stats
 
 from safelab.errors import DataError
+from safelab.results.model import PaperRow, Report
 from safelab.results.page.document import Choices, build_report
-from safelab.results.page.tables import markdown
+from safelab.results.page.html import render
+from safelab.results.page.tables import markdown, write_tables
+from safelab.results.published.read import About, Number, Publication, read
 from safelab.results.runs.load import load
+from safelab.results.words import beside_paper
 
 MakeRun = Callable[..., Path]
+KL = "kl/ref_token_exact"
 
 
-def rows(tmp_path: Path) -> dict[str, str]:
-    report = build_report(load([tmp_path]), Choices(paper="safe"))
-    return {row.quantity: row.here for row in report.paper}
+def published(*numbers: Number) -> Publication:
+    about = About(
+        title="A study", source=["arXiv 1"], claim="It is better.", settings=["ten updates"], departures=["one seed"],
+        margin_reason="half of the claim", unread=["its appendix"],
+    )  # fmt: skip
+    return Publication(name="study", about=about, numbers=list(numbers))
 
 
-def test_gain_and_variance_ratio_by_hand(make_run: MakeRun, tmp_path: Path) -> None:
+def number(**changes) -> Number:
+    base = {"arm": "ppo", "quantity": "reward", "metric": "reward_mean", "value": 0.5, "sd": None, "n": None}
+    return Number(**{**base, "unit": "reward", "margin": None, "place": "table 1", "note": "", **changes})
+
+
+def report(tmp_path: Path, paper: Publication) -> Report:
+    return build_report(load([tmp_path]), Choices(paper=paper))
+
+
+def row_of(tmp_path: Path, **changes) -> PaperRow:
+    found = report(tmp_path, published(number(**changes))).paper
+    assert found is not None
+    (row,) = found.rows
+    return row
+
+
+def of_safe(tmp_path: Path) -> dict[tuple[str, str], PaperRow]:
+    found = report(tmp_path, read("safe")).paper
+    assert found is not None
+    return {(row.arm, row.quantity): row for row in found.rows}
+
+
+def test_safes_gain_and_variance_ratio_by_hand(make_run: MakeRun, tmp_path: Path) -> None:
     saw = [0.1 * (-1) ** update for update in range(40)]
     for seed in (0, 1):
         make_run("ppo_released", seed, [0.5 + 2 * x for x in saw], {"time/total_s": [1.0] * 40})
         make_run("safe_released", seed, [0.6 + x for x in saw], {"time/total_s": [1.01] * 40})
-    found = rows(tmp_path)
-    assert found["training-average reward of SAFE"].startswith("0.600")
-    assert found["gain in training-average reward"] == "+20.0 % [+20.0, +20.0]"
+    found = of_safe(tmp_path)
+    said = {key: beside_paper.here(row) for key, row in found.items()}
+    assert said["safe_released", "training-average reward"].startswith("0.600 reward")
+    assert said["safe_released over ppo_released", "gain in training-average reward"] == "+20.00 % [+20.00, +20.00]"
     # Deviations 2 to 1 are variances 4 to 1.
-    assert found["reward variance, PPO's over SAFE's"] == "4.00 times [4.00, 4.00]"
-    assert found["overhead in time per update"] == "+1.0 % [+1.0, +1.0]"
+    assert said["ppo_released over safe_released", "reward variance"] == "4.00 times [4.00, 4.00]"
+    assert said["safe_released over ppo_released", "overhead in time per update"] == "+1.0 % [+1.0, +1.0]"
+    gain = found["safe_released over ppo_released", "gain in training-average reward"]
+    assert (gain.published, beside_paper.published(gain)) == (5.15, "+5.15 %")
+    assert gain.verdict == "not tested"  # both seeds have the same ratio
 
 
-def test_ratios_are_geometric_means_over_seeds(make_run: MakeRun, tmp_path: Path) -> None:
-    for seed, factor in enumerate((1.1, 1.3)):
+def test_ratios_are_geometric_means_and_tested_as_logarithms(make_run: MakeRun, tmp_path: Path) -> None:
+    factors = (1.1, 1.3, 1.2)
+    for seed, factor in enumerate(factors):
         make_run("ppo", seed, [1.0, 1.0])
         make_run("safe", seed, [factor, factor])
-    expected = 100 * (math.sqrt(1.1 * 1.3) - 1)
-    assert rows(tmp_path)["gain in training-average reward"].startswith(f"+{expected:.1f} %")
+    row = row_of(tmp_path, arm="safe/ppo", value=20.0, unit="%", margin=15.0)
+    logs = [math.log(factor) for factor in factors]
+    mean = 100 * (math.exp(sum(logs) / 3) - 1)
+    assert row.here is not None
+    assert row.here.mean == pytest.approx(mean)
+    assert row.difference is not None
+    assert row.difference.mean == pytest.approx(mean - 20)
+    above = stats.ttest_1samp(logs, math.log(1.05), alternative="greater").pvalue
+    below = stats.ttest_1samp(logs, math.log(1.35), alternative="less").pvalue
+    assert row.p_equivalent == pytest.approx(max(above, below), abs=1e-9)
+    assert row.p_different == pytest.approx(stats.ttest_1samp(logs, math.log(1.2)).pvalue, abs=1e-9)
+    assert (row.arm, row.verdict) == ("safe over ppo", "equivalent" if max(above, below) < 0.05 else "not decided")
 
 
-def test_it_stands_in_the_markdown_and_only_if_asked_for(make_run: MakeRun, tmp_path: Path) -> None:
+def test_a_margin_beyond_what_a_ratio_can_be_has_no_lower_end(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed, factor in enumerate((1.1, 1.3, 1.2)):
+        make_run("ppo", seed, [1.0, 1.0])
+        make_run("safe", seed, [factor, factor])
+    row = row_of(tmp_path, arm="safe/ppo", value=1.2, unit="times", margin=5.0)
+    assert row.verdict == "equivalent"
+
+
+def test_a_level_against_runs_with_a_deviation_is_welchs(make_run: MakeRun, tmp_path: Path) -> None:
+    values = [0.50, 0.52, 0.54]
+    for seed, value in enumerate(values):
+        make_run("ppo", seed, [value, value])
+    row = row_of(tmp_path, value=0.60, sd=0.01, n=4.0, margin=0.2)
+    ours = stats.describe(values)
+    oracle = stats.ttest_ind_from_stats(0.52, math.sqrt(ours.variance), 3, 0.60, 0.01, 4, equal_var=False)
+    assert row.p_different == pytest.approx(oracle.pvalue, abs=1e-9)
+    assert row.verdict == "equivalent"  # 0.08 apart, for certain, and within 0.2
+    assert row_of(tmp_path, value=0.60, sd=0.01, n=4.0, margin=0.05).verdict == "different"
+    assert row_of(tmp_path, value=0.53, margin=0.001).verdict == "not decided"
+
+
+def test_a_share_is_compared_in_per_cent_where_that_is_published(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed, rate in enumerate((0.8, 0.9)):
+        make_run("ppo", seed, [1.0], {"response/eos_rate": [rate]})
+    row = row_of(tmp_path, metric="eos_final", value=64.7, unit="%")
+    assert row.here is not None
+    assert row.here.mean == pytest.approx(85.0)
+    assert row.here.high is not None
+    assert row.here.high < 100  # bounded as a share
+    assert beside_paper.difference(row).startswith("+20.3 %")
+
+
+def test_a_metric_that_is_only_logged_becomes_a_measure(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("ppo", 0, [1.0, 1.0], {"policy/grad_norm": [2.0, 3.0]})
+    row = row_of(tmp_path, metric="policy/grad_norm", value=3.5, unit="")
+    assert row.here is not None
+    assert row.here.mean == 3.0
+    assert (row.verdict, row.why) == ("not tested", "a single run")
+
+
+@pytest.mark.parametrize(
+    ("published_n", "verdict"), [(None, "not tested"), (10.0, "not decided"), (1000.0, "different")]
+)
+def test_runs_that_crash_are_counted_and_tested_by_fisher(
+    make_run: MakeRun, tmp_path: Path, published_n: float | None, verdict: str
+) -> None:
+    for seed in range(4):
+        make_run("ppo", seed, [0.5, 0.5], {"crash/reward": [0, 1]})
+    row = row_of(tmp_path, metric="crash/reward", value=0.3, n=published_n, unit="share of runs")
+    assert beside_paper.here(row) == "4 of 4 runs (40 to 100 %)"
+    assert row.verdict == verdict
+    if published_n is not None:
+        n, k = int(published_n), round(0.3 * published_n)
+        assert row.p_different == pytest.approx(stats.fisher_exact([[4, 0], [k, n - k]]).pvalue)
+
+
+def test_what_is_not_measured_says_why(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("ppo", 0)
-    make_run("safe", 0)
-    assert "## Beside the paper" in markdown(build_report(load([tmp_path]), Choices(paper="safe")))
-    assert "## Beside the paper" not in markdown(build_report(load([tmp_path]), Choices()))
+    assert row_of(tmp_path, metric="").why == "no measure of ours is the same"
+    assert row_of(tmp_path, metric="policy/nowhere").why == "these runs do not log policy/nowhere"
+    assert (
+        row_of(tmp_path, metric="crash/reward", unit="share of runs").why == "these runs did not look for crash/reward"
+    )
+    assert row_of(tmp_path, metric="gold_final").why == "these runs have no gold_final"
+    found = report(tmp_path, published(number(), number(arm="rloo"))).paper
+    assert found is not None
+    assert [row.why for row in found.rows] == ["a single run", "no run of rloo counts here"]
+    said = beside_paper.summary(found)[0]
+    assert said == "Beside A study (arXiv 1): of 2 published numbers, 1 not tested, 1 without a measure here."
+
+
+def test_it_stands_in_all_files_and_only_if_asked_for(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed in (0, 1):
+        make_run("ppo", seed, [0.4 + 0.1 * seed])
+    with_paper = report(tmp_path, published(number(margin=0.1, note="another <scale>"), number(metric="")))
+    assert "## Beside the paper" in markdown(with_paper)
+    page = render(with_paper)
+    assert 'id="published"' in page
+    assert "another &lt;scale&gt;" in page
+    assert "no measure of ours is the same" in page
+    write_tables(with_paper, tmp_path)
+    frame = pd.read_csv(tmp_path / "paper.csv")
+    assert list(frame["verdict"]) == ["not decided", "not measured"]
+    assert frame["here"][0] == pytest.approx(0.45)
+    assert math.isnan(frame["here"][1])
+    without = build_report(load([tmp_path]), Choices())
+    assert "## Beside the paper" not in markdown(without)
+    assert 'id="published"' not in render(without)
 
 
 def test_without_the_arms_it_says_which_it_needs(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("ppo", 0)
     with pytest.raises(DataError, match="needs the arms safe_released and ppo_released, or safe and ppo_matched"):
-        build_report(load([tmp_path]), Choices(paper="safe"))
-    with pytest.raises(DataError, match="got 'dar'"):
-        build_report(load([tmp_path]), Choices(paper="dar"))
+        report(tmp_path, read("safe_paper"))
+    with pytest.raises(DataError, match="--paper study needs the arms dar or rloo; got ppo"):
+        report(tmp_path, published(number(arm="dar"), number(arm="rloo")))
+
+
+def test_each_of_our_arms_that_stands_for_one_of_theirs_has_its_row_once(make_run: MakeRun, tmp_path: Path) -> None:
+    for arm in ("safe", "ppo", "ppo_matched"):
+        make_run(arm, 0)
+    arms = [arm for arm, quantity in of_safe(tmp_path) if quantity == "training-average reward"]
+    assert sorted(arms) == ["ppo", "ppo_matched", "safe"]
+    found = report(tmp_path, read("safe")).paper
+    assert found is not None
+    assert len(set(found.rows)) == len(found.rows) == 3 + 2 * 3 + 1

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from safelab.app.arguments import Parser, at_home, place
 from safelab.app.config.places import cache_directory
+from safelab.app.sweep.preset import preset_of
 from safelab.errors import DataError
 
 
@@ -19,17 +20,20 @@ def report(argv: Sequence[str]) -> int:
     arguments = parser().parse_args(list(argv))
     # What follows takes a second or two to import.
     from safelab.results.page.document import Choices, build_report
+    from safelab.results.published.read import read
     from safelab.results.runs.load import load
     from safelab.runlog.long_form import is_long_form
 
     cache, unfinished = cache_directory() / "report", arguments.include_unfinished
+    paper = None if arguments.paper is None else read(arguments.paper)
     loaded = load(arguments.directories, arguments.by, arguments.where, cache, unfinished)
     choices = Choices(
         baseline=arguments.baseline,
         metrics=arguments.metric,
         window=arguments.window,
         crash_policy=arguments.crash_policy,
-        paper=arguments.paper,
+        paper=paper,
+        preset=None if paper is None else preset_of(paper.name),
         columns=arguments.columns,
         command=shlex.join(["safelab", "report", *argv]),
     )
@@ -104,7 +108,11 @@ def parser() -> Parser:
         default="last_value",
         help="what crashed runs contribute to the averages (last_value)",
     )
-    made.add_argument("--paper", metavar="NAME", help="put the published figures of a paper beside ours: safe")
+    made.add_argument(
+        "--paper",
+        metavar="NAME",
+        help="put a publication's numbers beside ours; `safelab reproduce --list` names those that are known",
+    )
     return made
 
 

@@ -1,112 +1,221 @@
-"""``--paper safe``: the published figures of SAFE beside the same quantities of these runs, and what can be compared.
-
-Ref: arXiv 2602.04651 (abstract: rewards and gain); variance and overhead are from public summaries of it. Its own
-definitions of variance and of a crash are not known, so ours stand beside them.
-"""
+"""``--paper NAME``: published numbers beside the same quantities of these runs, and whether they agree."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from safelab.errors import DataError, nearest
-from safelab.results import text
-from safelab.results.compare.against_baseline import LARGEST_LOG, log_ratios, percent
-from safelab.results.compare.aggregate import Values
-from safelab.results.compare.statistics import estimate
-from safelab.results.model import ArmRow, PaperRow
+from safelab.errors import DataError
+from safelab.results.compare.against_baseline import LARGEST_LOG, log_ratios
+from safelab.results.compare.aggregate import Values, numbers
+from safelab.results.compare.equivalence import ALPHA, Answer, against_runs, against_value, verdict
+from safelab.results.compare.preset_gaps import Preset, preset_gaps
+from safelab.results.compare.statistics import estimate, fisher_p
+from safelab.results.model import ArmRow, Estimate, Measure, Paper, PaperRow, Proportion
+from safelab.results.published.read import Number, Publication
+from safelab.results.runs.load import RunSet
 
-PAIRS = (("safe_released", "ppo_released"), ("safe", "ppo_matched"), ("safe", "ppo"))
-"""SAFE and the PPO it is held against: as released, at its fairest, and the usual baseline."""
+DIVERGED, CRASH = "diverged", "crash/"
+"""Metrics that are shares of runs, and no number of each."""
 
-PAPERS = ("safe",)
+NO_MEASURE = "no measure of ours is the same"
+ONE_RUN = "a single run"
+NO_VARIATION = "runs that do not vary"
 
 
-def beside_paper(paper: str | None, arms: Sequence[ArmRow], values: Values) -> list[PaperRow]:
-    """A row for each published figure and each of ``PAIRS`` that the runs hold; nothing where no paper was asked for.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Here:
+    """What these runs have: arms by the name that they were trained under, each run's values, measures by key."""
+
+    arms: Mapping[str, ArmRow]
+    values: Values
+    measures: Mapping[str, Measure]
+
+
+def metrics_of(publication: Publication, columns: Sequence[str]) -> list[str]:
+    """The logged metrics, of those that the runs have, that a publication's numbers are compared with."""
+    keys = dict.fromkeys(number.measure[0] for number in publication.numbers)
+    return [key for key in keys if key in columns and not key.startswith(CRASH)]
+
+
+def beside_paper(
+    publication: Publication | None,
+    preset: Preset | None,
+    loaded: RunSet,
+    arms: Sequence[ArmRow],
+    values: Values,
+    measures: Sequence[Measure],
+) -> Paper | None:
+    """A publication, its numbers beside ours, and how far these runs are the ones that its preset trains.
 
     Raises:
-        DataError: no such paper, or none of the pairs is among the arms.
+        DataError: none of its arms is among the runs.
     """
-    if paper is None:
-        return []
-    if paper not in PAPERS:
-        raise DataError(f"--paper must be a paper that is known here, got {paper!r}; {nearest(paper, PAPERS)}")
-    by_name = {arm.name: arm for arm in arms}
-    there = [pair for pair in PAIRS if all(name in by_name and by_name[name].counted for name in pair)]
-    if not there:
-        wanted = ", or ".join(" and ".join(pair) for pair in PAIRS)
-        raise DataError(f"--paper safe needs the arms {wanted}; got {', '.join(by_name)}")
-    return [row for safe, ppo in there for row in _rows(by_name[safe], by_name[ppo], values)]
-
-
-def _rows(safe: ArmRow, ppo: ArmRow, values: Values) -> list[PaperRow]:
-    """Published, here, and how far the two speak of the same."""
-    left, right = values[safe.name], values[ppo.name]
-    other_scale = "another model, reward model and scale: only the direction compares"
-    rewards = [(safe, "0.725"), (ppo, "0.689")]
-    return [
-        *(
-            PaperRow(
-                pair=f"{safe.name} against {ppo.name}",
-                quantity=f"training-average reward of {'SAFE' if arm is safe else 'PPO'}",
-                published=published,
-                here=_level(arm),
-                comparable=other_scale,
-            )
-            for arm, published in rewards
-        ),
-        PaperRow(
-            pair=f"{safe.name} against {ppo.name}",
-            quantity="gain in training-average reward",
-            published="+5.15 %",
-            here=_percent(log_ratios(left, right, "reward_mean")),
-            comparable="direction; the published gain comes without an interval",
-        ),
-        PaperRow(
-            pair=f"{safe.name} against {ppo.name}",
-            quantity="reward variance, PPO's over SAFE's",
-            published="2.8 times",
-            here=_times([2 * ratio for ratio in log_ratios(right, left, "reward_sd_rolling")]),
-            comparable="roughly: ours is the variance around a centred rolling mean; theirs is not defined",
-        ),
-        PaperRow(
-            pair=f"{safe.name} against {ppo.name}",
-            quantity="reward crashes",
-            published="none for SAFE",
-            here=f"{safe.name} {_crashes(safe)}, {ppo.name} {_crashes(ppo)}",
-            comparable="roughly: the published definition is not known, ours is below",
-        ),
-        PaperRow(
-            pair=f"{safe.name} against {ppo.name}",
-            quantity="overhead in time per update",
-            published="1.4 %",
-            here=_percent(log_ratios(left, right, "update_s")),
-            comparable="no: runs side by side on a shared machine; a benchmark measures it",
-        ),
-    ]
-
-
-def _percent(ratios: Sequence[float]) -> str:
-    found = percent(ratios)
-    if found.mean is None:
-        return text.NOTHING
-    bounds = text.interval(found.low, found.high, 1, signed=True)
-    return f"{text.number(found.mean, 1, signed=True)} % {bounds}".strip()
-
-
-def _times(log_ratios: Sequence[float]) -> str:
-    found = estimate(log_ratios)
-    if found.mean is None:
-        return text.NOTHING
-    ratio, low, high = (
-        None if v is None else math.exp(v) if v < LARGEST_LOG else math.inf for v in (found.mean, found.low, found.high)
+    if publication is None:
+        return None
+    about = publication.about
+    return Paper(
+        name=publication.name,
+        title=about.title,
+        source=about.source,
+        claim=about.claim,
+        margin_reason=about.margin_reason,
+        rows=paper_rows(publication, arms, values, measures),
+        departures=about.departures,
+        unread=about.unread,
+        gaps=None if preset is None else preset_gaps(loaded, preset),
     )
-    return f"{text.number(ratio, 2)} times {text.interval(low, high, 2)}".strip()
 
 
-def _level(arm: ArmRow) -> str:
-    found = arm.estimates["reward_mean"]
-    return f"{text.number(found.mean, 3)} {text.interval(found.low, found.high, 3)}".strip()
+def paper_rows(
+    publication: Publication, arms: Sequence[ArmRow], values: Values, measures: Sequence[Measure]
+) -> list[PaperRow]:
+    """A row for each published number, for each choice of arms that may stand for the published ones.
+
+    Raises:
+        DataError: none of the arms is among the runs.
+    """
+    by_name = {arm.whole: arm for arm in arms}
+    here = Here(arms=by_name, values=values, measures={measure.key: measure for measure in measures})
+    rows = [_row(number, cast, here) for cast in _casts(publication, by_name) for number in publication.numbers]
+    return list(dict.fromkeys(rows))
 
 
-def _crashes(arm: ArmRow) -> str:
-    return f"{text.crashed(arm.crashed.get('crash/reward'))} runs"
+def _casts(publication: Publication, arms: Mapping[str, ArmRow]) -> list[Mapping[str, str]]:
+    """Who stands for whom; where nothing is said, each for itself, and those without runs are told row by row."""
+    wanted = publication.about.stands_for
+    own = list(dict.fromkeys(arm for number in publication.numbers for arm in number.arms))
+    counted = {name for name, arm in arms.items() if arm.counted}
+    there: list[Mapping[str, str]] = [cast for cast in wanted if counted.issuperset(cast.values())]
+    if not wanted and counted.intersection(own):
+        there = [{name: name for name in own}]
+    if not there:
+        needed = ", or ".join(" and ".join(cast.values()) for cast in wanted) or f"{' or '.join(own)}"
+        raise DataError(f"--paper {publication.name} needs the arms {needed}; got {', '.join(arms)}")
+    return there
+
+
+def _row(number: Number, cast: Mapping[str, str], here: Here) -> PaperRow:
+    names = [cast[arm] for arm in number.arms]
+    found = PaperRow(
+        arm=" over ".join(names),
+        quantity=number.quantity,
+        unit=number.unit,
+        signed=len(names) > 1 and number.unit == "%",
+        digits=max(1, _decimals(number.value)),
+        published=number.value,
+        published_sd=number.sd,
+        published_n=None if number.n is None else int(number.n),
+        place=number.place,
+        note=number.note,
+        margin=number.margin,
+        verdict="not measured",
+    )
+    key, _ = number.measure
+    absent = [name for name in names if name not in here.arms or not here.arms[name].counted]
+    if not key:
+        return replace(found, why=NO_MEASURE)
+    if absent:
+        return replace(found, why=f"no run of {' and '.join(absent)} counts here")
+    arms = [here.arms[name] for name in names]
+    if key == DIVERGED or key.startswith(CRASH):
+        return _share(found, number, arms[0])
+    if key not in here.measures:
+        return replace(found, why=f"these runs do not log {key}")
+    return _ratio(found, number, arms, here) if len(arms) > 1 else _level(found, number, arms[0], here)
+
+
+def _share(found: PaperRow, number: Number, arm: ArmRow) -> PaperRow:
+    """Runs that crashed, or diverged, by Fisher's exact test; there is no test of equivalence for it."""
+    key, _ = number.measure
+    own: Proportion | None = arm.diverged if key == DIVERGED else arm.crashed.get(key)
+    if own is None or own.n == 0:
+        return replace(found, why=f"these runs did not look for {key}")
+    found = replace(found, crashed=own, difference=Estimate(n=own.n, mean=own.k / own.n - number.value), margin=None)
+    if number.n is None:
+        return replace(found, verdict="not tested", why="published without the number of runs")
+    n = int(number.n)
+    p = fisher_p(own.k, own.n, round(number.value * n), n)
+    return replace(found, verdict="different" if p < ALPHA else "not decided", p_different=p)
+
+
+def _level(found: PaperRow, number: Number, arm: ArmRow, here: Here) -> PaperRow:
+    """A mean over seeds, in the unit of the publication."""
+    key, power = number.measure
+    measure = here.measures[key]
+    share = number.unit == "%" and (measure.least, measure.greatest) == (0.0, 1.0)
+    scale = 100.0 if share else 1.0
+    own = [scale * value**power for value in numbers(here.values[arm.name], key)]
+    if not own:
+        return replace(found, why=f"these runs have no {key}")
+    least, greatest = (None if end is None else scale * end**power for end in (measure.least, measure.greatest))
+    margin = number.margin
+    low, high = (None, None) if margin is None else (-margin, margin)
+    answer = (
+        against_value(own, number.value, low, high)
+        if number.sd is None or number.n is None
+        else against_runs(own, number.value, number.sd, int(number.n), low, high)
+    )
+    digits = max(found.digits, measure.digits - (2 if share else 0))
+    return _answered(replace(found, here=estimate(own, least, greatest), digits=digits), answer)
+
+
+def _ratio(found: PaperRow, number: Number, arms: Sequence[ArmRow], here: Here) -> PaperRow:
+    """A ratio of two arms, paired by seed: tested as a logarithm, told in the unit of the publication."""
+    key, power = number.measure
+    left, right = (here.values[arm.name] for arm in arms)
+    own = [power * ratio for ratio in log_ratios(left, right, key)]
+    if not own:
+        return replace(found, why=f"no seed has a positive {key} in both arms")
+    inward, outward = SCALES[number.unit]
+    log = inward(number.value)
+    low, high = (
+        (None, None)
+        if number.margin is None
+        else (inward(number.value - number.margin) - log, inward(number.value + number.margin) - log)
+    )
+    answer = against_value(own, log, low, high)
+    moved = _through(lambda gap: outward(gap + log) - number.value, answer.difference)
+    digits = max(found.digits, 1 if number.unit == "%" else 2)
+    return _answered(
+        replace(found, here=_through(outward, estimate(own)), digits=digits), replace(answer, difference=moved)
+    )
+
+
+def _answered(found: PaperRow, answer: Answer) -> PaperRow:
+    said = verdict(answer)
+    why = "" if said != "not tested" else ONE_RUN if answer.difference.n == 1 else NO_VARIATION
+    return replace(
+        found,
+        difference=answer.difference,
+        p_different=answer.p_different,
+        p_equivalent=answer.p_equivalent,
+        verdict=said,
+        why=why,
+    )
+
+
+def _through(scale: Callable[[float], float], found: Estimate) -> Estimate:
+    """Mean and interval on another scale; a deviation has no meaning there."""
+    mean, low, high = (None if end is None else scale(end) for end in (found.mean, found.low, found.high))
+    return Estimate(n=found.n, mean=mean, low=low, high=high)
+
+
+def _log(value: float) -> float:
+    return math.log(value) if value > 0 else -math.inf
+
+
+def _exp(value: float) -> float:
+    return math.exp(value) if value < LARGEST_LOG else math.inf
+
+
+SCALES: Mapping[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
+    "%": (lambda percent: _log(1 + percent / 100), lambda log: 100 * (_exp(log) - 1)),
+    "times": (_log, _exp),
+}
+"""Unit of a ratio -> to its logarithm, and back."""
+
+
+def _decimals(value: float) -> int:
+    """Digits after the point with which a number was published."""
+    _, _, after = f"{value:.12g}".partition(".")
+    return len(after)

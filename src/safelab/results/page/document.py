@@ -12,9 +12,11 @@ from safelab.errors import DataError, nearest, printable
 from safelab.results.compare.against_baseline import compare, compare_crashes, overheads
 from safelab.results.compare.aggregate import arm_row, rankings, shared_levels, values_by_run
 from safelab.results.compare.budget import at_equal_kl
-from safelab.results.compare.paper import beside_paper
+from safelab.results.compare.paper import beside_paper, metrics_of
+from safelab.results.compare.preset_gaps import Preset
 from safelab.results.model import ArmRow, Comparison, CrashPolicy, Measure, Report, RunRow
 from safelab.results.page.columns import check_columns
+from safelab.results.published.read import Publication
 from safelab.results.runs.config import differences
 from safelab.results.runs.curves import panels, updates_per_point
 from safelab.results.runs.load import LoadedRun, RunSet
@@ -36,13 +38,17 @@ MOST_DRAWN = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choices:
-    """What the reader asked for. ``baseline`` None: the one that the runs' study names, if any."""
+    """What the reader asked for. ``baseline`` None: the one that the runs' study names, if any.
+
+    ``paper``: published numbers to put beside ours; ``preset``: what its sweep would train, where that is known.
+    """
 
     baseline: str | None = None
     metrics: Sequence[str] = ()
     window: int = 10
     crash_policy: CrashPolicy = "last_value"
-    paper: str | None = None
+    paper: Publication | None = None
+    preset: Preset | None = None
     columns: Sequence[str] = ()
     command: str = ""
 
@@ -56,7 +62,8 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
         DataError: the baseline, a metric or a column is none that the runs have.
     """
     baseline = baseline_of(loaded, choices.baseline)
-    measures = chosen(choices.metrics or [PRIMARY], loaded.columns)
+    published = [] if choices.paper is None else metrics_of(choices.paper, loaded.columns)
+    measures = chosen([*(choices.metrics or [PRIMARY]), *published], loaded.columns)
     values = values_by_run(loaded, measures, choices.window, choices.crash_policy)
     values = values if baseline is None else {baseline: values[baseline], **values}
     arms = [arm_row(name, loaded.arms[name], values, measures) for name in values]
@@ -97,7 +104,7 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
         equal_kl=equal_kl,
         overheads=overheads(values, baseline),
         phases=phases(loaded, [arm.name for arm in arms]),
-        paper=beside_paper(choices.paper, arms, values),
+        paper=beside_paper(choices.paper, choices.preset, loaded, arms, values, measures),
         panels=panels(loaded, [name for name in choices.metrics if name in loaded.columns]),
         definitions=definitions(constants, [kind for kind in CRASHES if any(kind in arm.crashed for arm in arms)]),
         differences=settings,

@@ -19,6 +19,7 @@ from safelab.results import text
 from safelab.results.model import Report
 from safelab.results.page.palette import DARK, LIGHT, slot
 from safelab.results.page.plots import figures
+from safelab.results.words import beside_paper
 from safelab.runlog.schema import strict_json
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -97,5 +98,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"text": text, "slot": slot}
+    environment.globals |= {"text": text, "slot": slot, "beside_paper": beside_paper}
     return environment

@@ -8,14 +8,21 @@ from typing import Any
 import pandas as pd
 
 from safelab.results import text
-from safelab.results.model import ArmRow, Measure, Report
+from safelab.results.model import ArmRow, Estimate, Measure, Paper, PaperRow, Report
 from safelab.results.page.columns import chosen_columns
 from safelab.results.page.latex import latex
+from safelab.results.words import beside_paper
 
 
 def write_tables(report: Report, directory: Path) -> None:
-    """``summary.csv``, ``summary.parquet``, ``runs.csv``, ``runs.parquet``, ``summary.md``, ``table.tex``."""
-    for name, frame in (("summary", summary_frame(report)), ("runs", runs_frame(report))):
+    """``summary.csv``, ``summary.parquet``, ``runs.csv``, ``runs.parquet``, ``summary.md``, ``table.tex``.
+
+    Beside a paper also ``paper.csv`` and ``paper.parquet``.
+    """
+    frames = {"summary": summary_frame(report), "runs": runs_frame(report)}
+    if report.paper is not None:
+        frames["paper"] = paper_frame(report.paper)
+    for name, frame in frames.items():
         _no_formulas(frame).to_csv(directory / f"{name}.csv", index=False, errors="backslashreplace")
         frame.to_parquet(directory / f"{name}.parquet", index=False)
     for name, content in (("summary.md", markdown(report)), ("table.tex", latex(report))):
@@ -53,6 +60,12 @@ def runs_frame(report: Report) -> pd.DataFrame:
     return _numeric(frame)
 
 
+def paper_frame(paper: Paper) -> pd.DataFrame:
+    """One row per published number, ours beside it in the same unit."""
+    frame = pd.DataFrame([_paper_row(row) for row in paper.rows])
+    return frame.astype({name: "float64" for name in frame if str(name) not in PAPER_TEXT})
+
+
 def markdown(report: Report) -> str:
     """The verdict, the table of arms, the differences from the baseline, and what cannot be said."""
     parts = [f"# {_md(report.title)}", "", *_bullets(report.verdict), ""]
@@ -62,9 +75,7 @@ def markdown(report: Report) -> str:
     if report.equal_kl:
         parts += ["## At equal KL", "", *_table(*_equal_kl_table(report)), ""]
     if report.paper:
-        heads = ["Arms", "Quantity", "Published", "Here", "Comparable?"]
-        rows = [[row.pair, row.quantity, row.published, row.here, row.comparable] for row in report.paper]
-        parts += ["## Beside the paper", "", *_table(heads, rows), ""]
+        parts += _beside_paper(report.paper)
     if report.limits:
         parts += ["## What these runs cannot say", "", *_bullets(report.limits), ""]
     if report.notes:
@@ -75,6 +86,17 @@ def markdown(report: Report) -> str:
         parts += ["## Names", "", *(f"- **{_md(arm.name)}** is {_md(arm.whole)}" for arm in longer), ""]
     how = "Means over seeds with 95 % intervals; crashes as runs with at least one."
     return "\n".join([*parts, f"{how} Made {report.made} by safelab {report.safelab}.", ""])
+
+
+def _beside_paper(paper: Paper) -> list[str]:
+    """What the comparison comes to, its table, how it is tested, and what differs."""
+    rows = [beside_paper.cells(row) for row in paper.rows]
+    return [
+        *("## Beside the paper", "", *_bullets(beside_paper.summary(paper)), ""),
+        *(*_table(beside_paper.HEADS, rows), ""),
+        *(_md(beside_paper.HOW), "", f"Margins: {_md(paper.margin_reason)}", ""),
+        *("### What differs", "", *_bullets(beside_paper.departures(paper)), ""),
+    ]
 
 
 def _arms_table(report: Report) -> tuple[list[str], list[list[str]]]:
@@ -139,6 +161,37 @@ def _summary_row(arm: ArmRow, report: Report) -> dict[str, Any]:
         rate = arm.crashed.get(definition.kind)
         row[f"{definition.kind} [runs]"] = None if rate is None else rate.k
     return row
+
+
+PAPER_TEXT = ("arm", "quantity", "unit", "verdict", "why", "place", "note")
+"""Columns of ``paper.csv`` that are no numbers."""
+
+
+def _paper_row(row: PaperRow) -> dict[str, Any]:
+    nothing = Estimate(n=0, mean=None)
+    here, gap, crashed = row.here or nothing, row.difference or nothing, row.crashed
+    return {
+        "arm": row.arm,
+        "quantity": row.quantity,
+        "unit": row.unit,
+        "published": row.published,
+        "published_sd": row.published_sd,
+        "published_n": row.published_n,
+        "here": crashed.k / crashed.n if crashed else here.mean,
+        "here_low": crashed.low if crashed else here.low,
+        "here_high": crashed.high if crashed else here.high,
+        "runs": crashed.n if crashed else here.n,
+        "difference": gap.mean,
+        "difference_low": gap.low,
+        "difference_high": gap.high,
+        "margin": row.margin,
+        "p_different": row.p_different,
+        "p_equivalent": row.p_equivalent,
+        "verdict": row.verdict,
+        "why": row.why,
+        "place": row.place,
+        "note": row.note,
+    }
 
 
 def _numeric(frame: pd.DataFrame) -> pd.DataFrame:

@@ -12,8 +12,9 @@ from rich.text import Text
 from safelab.crash.table import kind_of
 from safelab.errors import printable
 from safelab.results import text
-from safelab.results.model import Report
+from safelab.results.model import Paper, Report
 from safelab.results.names import shortened
+from safelab.results.words import beside_paper
 from safelab.results.words.definitions import label
 from safelab.results.words.next_steps import Step
 
@@ -22,6 +23,8 @@ MEASURE, KIND, RUNS, GAP = 16, 8, 8, 2
 """Characters that a column of numbers, one of crashes and that of runs takes, and the space before each."""
 NAME = 32
 """Most characters of an arm's name: its middle gives way before a number does."""
+IN_TERMINAL = ("Arm", "Quantity", "Published", "Here", "Difference", "Verdict")
+"""Columns of the table beside a paper."""
 LEAST = 10
 """Characters that a name has left where the terminal is narrow."""
 
@@ -52,6 +55,24 @@ def show(report: Report, console: Console | None = None) -> None:
             console.print(Text(f"{name} is {printable(arm.whole)}"))
     for sentence in report.notes:
         console.print(Text(f"note: {printable(sentence)}"))
+    if report.paper is not None:
+        show_paper(report.paper, console)
+
+
+def show_paper(paper: Paper, console: Console) -> None:
+    """The published numbers beside ours, and what differs; margins and places stand on the page."""
+    console.print()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in IN_TERMINAL:
+        table.add_column(name)
+    for row in paper.rows:
+        cells = dict(zip(beside_paper.HEADS, beside_paper.cells(row), strict=True))
+        table.add_row(*(Text(printable({**cells, "Quantity": row.quantity}[name])) for name in IN_TERMINAL))
+    console.print(table)
+    console.print()
+    for sentence in [*beside_paper.summary(paper), *(f"Differs: {line}" for line in paper.departures)]:
+        console.print(Text(printable(sentence)))
+    console.print()
 
 
 def close(report: Report, page: Path, steps: Sequence[Step], console: Console | None = None) -> None:

@@ -1,0 +1,126 @@
+"""A publication beside these runs, in words and in cells of a table: as much as the tests allow, and no more."""
+
+from collections.abc import Mapping, Sequence
+
+from safelab.results import text
+from safelab.results.model import Estimate, Paper, PaperRow
+from safelab.results.published.read import SHARE_OF_RUNS
+
+HOW = (
+    "Equivalent: two one-sided tests (TOST) at 5 % find the difference within the margin, which was set beforehand. "
+    "Different: a two-sided test at 5 % finds a difference, which may still be smaller than the margin. "
+    "Not decided: neither, which is no evidence that they agree. Tests are Student's against a number without a "
+    "deviation (taken as exact), Welch's where it comes with deviation and runs, Fisher's for shares of runs; ratios "
+    "are geometric means over paired seeds, tested as logarithms. Each row is a test of its own, not corrected for "
+    "their number."
+)
+"""Under every such table."""
+
+MOST_GAPS = 12
+"""Keys that a sentence names before it counts the rest."""
+
+HEADS = ("Arm", "Quantity", "Published", "Here", "Difference", "Margin", "Verdict", "Read in")
+
+
+def cells(row: PaperRow) -> tuple[str, ...]:
+    """A row of the table, see ``HEADS``."""
+    quantity = f"{row.quantity} ({row.note})" if row.note else row.quantity
+    return (row.arm, quantity, published(row), here(row), difference(row), margin(row), verdict(row), row.place)
+
+
+def published(row: PaperRow) -> str:
+    """``64.7 % (SD 1.2, 4 runs)``."""
+    runs = "" if row.published_n is None else text.runs(row.published_n)
+    sd = "" if row.published_sd is None else f"SD {row.published_sd:g}"
+    more = ", ".join(part for part in (sd, runs) if part)
+    value = f"{row.published:+g}" if row.signed else f"{row.published:g}"
+    return f"{with_unit(value.replace('-', text.MINUS), row)}{f' ({more})' if more else ''}"
+
+
+def here(row: PaperRow) -> str:
+    """``+20.0 % [+18.1, +21.9]``, ``1 of 3 runs``, or why there is nothing."""
+    if row.crashed is not None:
+        return f"{text.crashed(row.crashed)} runs ({text.rate(row.crashed)})"
+    return text.NOTHING if row.here is None else _estimate(row.here, row, row.signed)
+
+
+def difference(row: PaperRow) -> str:
+    """Ours minus the published; of a change in per cent, in points."""
+    if row.difference is None:
+        return text.NOTHING
+    if row.crashed is not None:
+        return text.number(row.difference.mean, 2, signed=True)
+    return _estimate(row.difference, row, signed=True)
+
+
+def margin(row: PaperRow) -> str:
+    """``±0.05``."""
+    return text.NOTHING if row.margin is None else f"±{with_unit(f'{row.margin:g}', row)}"
+
+
+def verdict(row: PaperRow) -> str:
+    """The answer with the p that it rests on."""
+    tost = "" if row.p_equivalent is None else f"TOST {text.p_value(row.p_equivalent)}"
+    gap = f"difference {text.p_value(row.p_different)}"
+    if row.verdict == "equivalent":
+        return f"equivalent ({tost})"
+    if row.verdict in ("different", "not decided"):
+        return (
+            f"{row.verdict} ({'; '.join(part for part in (gap, tost or NO_MARGIN[row.crashed is not None]) if part)})"
+        )
+    return f"{row.verdict}: {row.why}"
+
+
+NO_MARGIN: Mapping[bool, str] = {False: "no margin was set", True: ""}
+"""What is said in place of the test of equivalence; for shares of runs there is none."""
+
+
+def with_unit(value: str, row: PaperRow) -> str:
+    """The value with its unit, but for one that the cell says anyhow."""
+    return value if not row.unit or row.unit == SHARE_OF_RUNS else f"{value} {row.unit}"
+
+
+def summary(paper: Paper) -> list[str]:
+    """What the table comes to, a sentence each; the first one counts the verdicts."""
+    counts = {kind: [row for row in paper.rows if row.verdict == kind] for kind in KINDS}
+    counted = ", ".join(f"{len(rows)} {KINDS[kind]}" for kind, rows in counts.items() if rows)
+    rows = f"{len(paper.rows)} published number{'s' * (len(paper.rows) != 1)}"
+    said = [f"Beside {paper.title} ({', '.join(paper.source)}): of {rows}, {counted}."]
+    return [*said, *gaps_said(paper)]
+
+
+KINDS: Mapping[str, str] = {
+    "equivalent": "equivalent",
+    "different": "different",
+    "not decided": "not decided",
+    "not tested": "not tested",
+    "not measured": "without a measure here",
+}
+"""Verdict -> how a count of it is said."""
+
+
+def gaps_said(paper: Paper) -> list[str]:
+    """How far these runs are from the preset, in a sentence."""
+    if paper.gaps is None:
+        return []
+    if not paper.gaps:
+        return [f"These runs are as the preset {paper.name} has them."]
+    keys = list(dict.fromkeys(gap.key for gap in paper.gaps))
+    shown = text.listed(keys, MOST_GAPS)
+    return [
+        f"These runs are not as the preset {paper.name} has them, in {len(keys)} "
+        f"key{'s' * (len(keys) != 1)}: {shown}. So far they are another experiment."
+    ]
+
+
+def departures(paper: Paper) -> Sequence[str]:
+    """What differs from the publication: in the preset, then in these runs beyond it, then what could not be read."""
+    gaps = [
+        f"{gap.key}: {gap.preset} in the preset, {gap.here} here ({', '.join(gap.arms)})" for gap in paper.gaps or ()
+    ]
+    return [*paper.departures, *gaps, *(f"Not read: {line}" for line in paper.unread)]
+
+
+def _estimate(found: Estimate, row: PaperRow, signed: bool) -> str:
+    value = with_unit(text.number(found.mean, row.digits, signed), row)
+    return f"{value} {text.interval(found.low, found.high, row.digits, signed)}".strip()

@@ -1,0 +1,50 @@
+"""What separates runs from a preset: keys, seeds and arms, by hand."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from safelab.results.compare.preset_gaps import Preset, preset_gaps
+from safelab.results.model import PresetGap
+from safelab.results.runs.load import load
+
+MakeRun = Callable[..., Path]
+ASKED = {"updates": 1000, "seed": 0, "threads": 1, "data": {"seed": 0}, "policy": {"path": "large", "lora": None}}
+HERE = {"updates": 2, "seed": 3, "threads": 4, "data": {"seed": 3}, "policy": {"path": "small", "lora": None}}
+
+
+@pytest.fixture
+def folder(make_run: MakeRun, tmp_path: Path) -> Path:
+    for arm in ("ppo", "rloo"):
+        make_run(arm, 3, config=HERE)
+    return tmp_path
+
+
+def test_keys_that_differ_once_for_arms_that_agree(folder: Path) -> None:
+    rloo = {**ASKED, "updates": 500}
+    found = preset_gaps(load([folder]), Preset(arms={"ppo": ASKED, "rloo": rloo}, seeds=[3]))
+    assert [gap for gap in found if gap.key in ("updates", "policy.path", "policy.lora", "data.seed", "threads")] == [
+        PresetGap(key="updates", preset="1000", here="2", arms=["ppo"]),
+        PresetGap(key="policy.path", preset="large", here="small", arms=["ppo", "rloo"]),
+        PresetGap(key="updates", preset="500", here="2", arms=["rloo"]),
+    ]
+
+
+def test_arms_and_seeds_without_runs(folder: Path) -> None:
+    found = preset_gaps(load([folder]), Preset(arms={"ppo": HERE, "dar": HERE, "sft": HERE}, seeds=[3, 4, 5]))
+    assert [gap for gap in found if gap.key in ("seed", "arm")] == [
+        PresetGap(key="seed", preset="3, 4, 5", here="3", arms=["ppo"]),
+        PresetGap(key="arm", preset="dar, sft", here="no run", arms=["dar", "sft"]),
+    ]
+
+
+def test_a_key_that_only_one_side_has_is_told(folder: Path) -> None:
+    asked = {**HERE, "guard": {"name": "stop"}}
+    found = preset_gaps(load([folder]), Preset(arms={"ppo": asked}, seeds=[3]))
+    assert PresetGap(key="guard.name", preset="stop", here="–", arms=["ppo"]) in found
+
+
+def test_runs_that_are_as_the_preset_have_none(folder: Path) -> None:
+    config = load([folder]).runs[0].record.config
+    assert preset_gaps(load([folder]), Preset(arms={"ppo": config, "rloo": config}, seeds=[3])) == []
