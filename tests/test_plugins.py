@@ -17,12 +17,13 @@ NORMALISER = {"name": "whiten", "eps": 1e-8, "shift_mean": False}
 SHAPING = {
     "name": "stack",
     "missing_end_penalty": 0.0,
+    "missing_end_reward": None,
     "repetition_penalty": 0.0,
     "clip": None,
     "normaliser": NORMALISER,
 }
 
-GAE = {"name": "gae", "discount": 1.0, "trace_decay": 0.95, "whiten": True}
+GAE = {"name": "gae", "discount": 1.0, "trace_decay": 0.95, "whiten": True, "whiten_rewards": False}
 
 USER_MODULE = """
 from typing import Annotated
@@ -148,6 +149,7 @@ def test_all_faults_come_in_one_message_with_key_rule_value_and_remedy() -> None
     wrong = {
         "name": "stack",
         "missing_end_penalty": -1.0,
+        "missing_end_reward": None,
         "clip": "ten",
         "repetition_penality": 0.5,
         "normaliser": {"name": "whiten", "eps": 0.0},
@@ -159,7 +161,7 @@ def test_all_faults_come_in_one_message_with_key_rule_value_and_remedy() -> None
             "shaping.repetition_penalty must be given, it has no default",
             "shaping.clip must be a valid number, got 'ten'",
             "shaping.repetition_penality must be a key of shaping, and is none: did you mean 'repetition_penalty'? "
-            "known: clip, missing_end_penalty, name, normaliser, repetition_penalty",
+            "known: clip, missing_end_penalty, missing_end_reward, name, normaliser, repetition_penalty",
             "shaping.normaliser.eps must be > 0, got 0.0",
             "shaping.normaliser.shift_mean must be given, it has no default",
         ]

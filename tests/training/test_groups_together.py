@@ -1,12 +1,16 @@
 """Whole runs that compare the responses to a prompt: pieces cut no group, and metrics are over prompts."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from safelab.ranks import Ranks
 from safelab.training.loop import Step, train_update
 from safelab.training.state import initial_state
+from support.ranks import on_ranks
 from support.runs import numbers, parts_of, small, trained
 
 CHOOSING = ["best_of_n", "online_dpo"]
@@ -51,6 +55,21 @@ def test_accumulation_changes_no_number(algorithm: str, piece: str, tmp_path: Pa
     for one, other in zip(whole, pieces, strict=True):
         for name, value in one.items():
             assert other[name] == (value if isinstance(value, str) else pytest.approx(value, abs=1e-4, rel=1e-4)), name
+
+
+@pytest.mark.parametrize("algorithm", CHOOSING)
+def test_two_ranks_learn_what_one_does(algorithm: str, tmp_path: Path) -> None:
+    config = small(tmp_path, f"algorithm={algorithm}", LETTERS, "optimizer.eps=1e-3")
+    alone = numbers(trained(config)[2])
+    for rows in on_ranks(2, partial(rows_of, {**config, "ranks": 2})):
+        for one, other in zip(alone, rows, strict=True):
+            for name, value in one.items():
+                assert other[name] == (value if isinstance(value, str) else pytest.approx(value, abs=1e-5, rel=1e-5))
+
+
+def rows_of(config: dict[str, Any], ranks: Ranks) -> list[dict[str, Any]]:
+    """The rows of a run that writes nothing."""
+    return numbers(trained(config, ranks)[2])
 
 
 @pytest.mark.parametrize("algorithm", CHOOSING)

@@ -45,10 +45,14 @@ class Route(Part, ABC):
 
 
 class Controller(ABC, Generic[S]):
-    """``controller``: decides threshold, gate and coefficient of the KL penalty. Pure: state in, state out."""
+    """``controller``: decides threshold, gate and coefficient of the KL penalty. Pure: state in, state out.
+
+    ``step_every``: when it hears signals: before the plan of the update whose rollout was measured (``rollout``), after
+    that update (``update``), or after each of its passes (``epoch``).
+    """
 
     route: Route
-    step_every: Literal["rollout", "epoch"]
+    step_every: Literal["rollout", "epoch", "update"]
     preview_max_kl: float | None
 
     @abstractmethod

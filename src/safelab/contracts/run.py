@@ -39,6 +39,13 @@ class OptimizerFactory(Part, ABC):
     micro_batch_tokens: Annotated[int, Field(ge=1)] | None
     target_kl: Annotated[float, Field(gt=0)] | None
 
+    def lr_share(self, update: int, updates: int) -> float | None:
+        """What of each group's ``initial_lr`` its learning rate is in an update (of ``updates``, from 0).
+
+        None, as here: rates stay as ``make`` set them, and groups need no ``initial_lr``.
+        """
+        return None
+
     @abstractmethod
     def make(self, policy: nn.Module, critic: nn.Module) -> Optimizers:
         """Fresh optimisers over the parameters that require a gradient."""

@@ -42,9 +42,11 @@ NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "data/hub": (("hub",), {"first_words": None}),
     "pairs": (FROM_FILES, {"skip_unfit": False}),
     "policy": (("causal_lm", "tiny"), {"packing": "none", "sharding": "none"}),
-    "optimizer": (("adamw", "adamw_8bit"), {"micro_batch_tokens": None}),
+    "optimizer": (("adamw", "adamw_8bit"), {"micro_batch_tokens": None, "schedule": "constant"}),
     "rollout": (("vllm",), {"devices": None}),
     "reward": (("ensemble",), {"variance_coef": 0.1}),
+    "shaping": (("stack",), {"missing_end_reward": None}),
+    "advantage": (("gae",), {"whiten_rewards": False}),
 }
 """Keys that options of a group have since 0.1.0, and what their runs did before there was the key; behind
 a stroke: which options, where a group has several such lines."""

@@ -8,7 +8,7 @@ from safelab.contracts import Need, Policy
 from safelab.errors import ConfigError
 from safelab.plugins import find
 from safelab.pretrained.limits import beyond
-from safelab.training.offline.fit import pair_misfits
+from safelab.training.offline.fit import changes_of, pair_misfits
 from safelab.training.placement import placement_misfits
 
 
@@ -136,9 +136,7 @@ def _groups(config: Mapping[str, Any]) -> str | None:
 
 def _unshaped(reason: str) -> Callable[[Mapping[str, Any]], str | None]:
     def lacking(config: Mapping[str, Any]) -> str | None:
-        shaping = config["shaping"]
-        touched = [key for key in ("missing_end_penalty", "repetition_penalty", "clip") if shaping.get(key)]
-        if shaping.get("normaliser", {}).get("name", "none") == "none" and not touched:
+        if not changes_of(config["shaping"]):
             return None
         return f"shaping must be none, got one that changes rewards: {reason}"
 

@@ -13,6 +13,7 @@ from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.finite import check_batch, check_plan, check_weights
 from safelab.training.losses import step_zero
+from safelab.training.rates import set_rates
 from safelab.training.rewards import score_greedy, score_rewards
 from safelab.training.rows import metric_row, sample_records
 from safelab.training.start import check_first_pass, check_start
@@ -80,9 +81,12 @@ def learn(parts: Components, state: TrainState, rollout: Rollout, aside: Aside, 
         batch = stages.make_batch(parts, scored, shaped.shaped_seq, plan, greedy_seq)
         check_batch(batch, shaped.shaped_seq, update)
         events = start_audit(parts, plan, batch, first_pass) if update == 0 else []
+        set_rates(parts, state)
         state, stats = optimise(parts, state, batch, plan, signals, first_pass)
         check_weights(parts, state)
         del first_pass  # with its graph, before the next rollout
+        if parts.controller.step_every == "update":
+            state = replace(state, controller=parts.controller.step(state.controller, signals))
     if update == 0:
         check_first_pass(stats)
     state = aside.joined(parts, state, clock)

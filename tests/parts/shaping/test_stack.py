@@ -5,6 +5,7 @@ import pytest
 import torch
 import yaml
 
+from safelab.errors import ConfigError
 from safelab.options import restored
 from safelab.plugins import build_option
 from safelab.types import PromptBatch, Rollout
@@ -56,6 +57,27 @@ def test_the_charge_for_a_missing_end_alone():
     stack = preset("none", missing_end_penalty=0.5)
     _, shaped = stack.step(stack.init(), rollout(ended=(True, False, False)), REWARD)
     assert shaped.shaped_seq.tolist() == [1.0, 1.5, 5.5]
+
+
+def test_a_missing_end_has_a_reward_of_its_own_whatever_the_reward_says():
+    """``torch.where(contain_eos_token, scores, penalty_reward_value)`` of Huang et al.'s code, with its -1."""
+    stack = preset("none", missing_end_reward=-1.0)
+    _, shaped = stack.step(stack.init(), rollout(ended=(True, False, False)), torch.tensor([1.0, 9.0, -9.0]))
+    assert shaped.shaped_seq.tolist() == [1.0, -1.0, -1.0]
+    assert set(shaped.metrics) == {"reward/shaped_mean"}
+
+
+def test_0_is_a_reward_too_and_repetition_is_charged_on_top():
+    stack = preset("none", missing_end_reward=0.0, repetition_penalty=2.0)
+    _, shaped = stack.step(stack.init(), rollout(), REWARD)
+    assert shaped.shaped_seq.tolist() == [-1.5, 2.0, 6.0]
+
+
+def test_a_penalty_on_what_is_replaced_is_refused():
+    with pytest.raises(ConfigError, match=r"must have missing_end_penalty=0 with a missing_end_reward, got 0\.5"):
+        preset("none", missing_end_reward=-1.0, missing_end_penalty=0.5)
+    with pytest.raises(ConfigError, match="missing_end_reward must be a finite number"):
+        preset("none", missing_end_reward=float("nan"))
 
 
 def test_clip_bounds_what_leaves_the_normaliser():

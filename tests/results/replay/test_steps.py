@@ -25,6 +25,13 @@ def test_one_row_a_step_with_the_answer_to_that_steps_signals() -> None:
     assert (rows[1]["phase"], rows[1]["active"]) == ("warmup", 0)
 
 
+def test_a_controller_that_hears_after_the_update_answers_one_step_later() -> None:
+    heard = [signals(kl_ref_seq_k1=12.0, n_sequences=256)] * 2
+    # Ziegler's 0.2 first, then 0.2 (1 + 0.2 * 256 / 10000).
+    slopes = [row["kl_coef"] for row in replay(stack("adaptive_kl"), heard)]
+    assert slopes == pytest.approx([0.2, 0.201024], abs=1e-12)
+
+
 def test_a_csv_is_read_in_any_column_order_and_extra_columns_are_passed_over(tmp_path: Path) -> None:
     text = "note,entropy_token,kl_ref_token_k1,reward_mean\nx,1.5,-0.25,0.125\n"
     (heard,) = read_signals(write(tmp_path / "signals.csv", text))

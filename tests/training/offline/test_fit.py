@@ -16,6 +16,7 @@ REFUSED = {
     "whole stack": ([DPO, "controller=safe"], "controller must be none with preference=dpo"),
     "preview": ([DPO, "controller/preview=cap"], "controller must be none with preference=dpo"),
     "shaping": ([DPO, "shaping=running"], "shaping must be none with preference=dpo"),
+    "missing end": ([DPO, "shaping.missing_end_reward=0.0"], "shaping must be none with preference=dpo"),
     "charge": ([DPO, "shaping.missing_end_penalty=1.0"], "shaping must be none with preference=dpo"),
     "critic": ([DPO, "critic=single"], "critic must be none with preference=dpo, which reads no values, got single"),
     "staleness": ([DPO, "rollout.staleness=2"], "rollout.staleness must be 0 with preference=dpo"),

@@ -62,6 +62,7 @@ ELSEWHERE = {
     "critic_lr": "optimizer.critic_lr",
     "critic_learning_rate": "optimizer.critic_lr",
     "critic.optim.lr": "optimizer.critic_lr",
+    "lr_scheduler_type": "optimizer.schedule",
     "weight_decay": "optimizer.weight_decay",
     "l2": "optimizer.weight_decay",
     "adam_beta1": "optimizer.beta1",
@@ -110,6 +111,8 @@ ELSEWHERE = {
     "advantage_estimator": "algorithm",
     "loss_type": "algorithm",
     "missing_eos_penalty": "shaping.missing_end_penalty",
+    "penalty_reward_value": "shaping.missing_end_reward",
+    "whiten_rewards": "advantage=gae advantage.whiten_rewards",
     "normalize_reward": "shaping/normaliser",
     # adapters and memory
     "use_peft": "policy=local policy/adapter=lora",

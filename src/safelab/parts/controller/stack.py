@@ -42,12 +42,12 @@ class Stack(Part):
 
     ``allow_known_bad``: lets a route act that is known to control nothing, to study it.
     ``kl_signal``: what the controller listens to. ``kl_input``: the raw KL or its short moving average.
-    ``step_every``: once per rollout, or once per epoch (as released).
+    ``step_every``: once per rollout before its update, once after the ``update``, or once per epoch (as released).
     """
 
     fidelity: Literal["paper", "authors_code", "inferred"]
     allow_known_bad: bool
-    step_every: Literal["rollout", "epoch"]
+    step_every: Literal["rollout", "epoch", "update"]
     kl_signal: Literal["exact", "k1"]
     kl_input: Literal["raw", "short_average"]
     kl_short_decay: Decay
@@ -119,7 +119,7 @@ class ControllerStack(Controller[ControllerState]):
 
     options: Stack
     route: Route
-    step_every: Literal["rollout", "epoch"]
+    step_every: Literal["rollout", "epoch", "update"]
     preview_max_kl: float | None
     penalty: Penalty
     momentum: Momentum[Any]

@@ -1,9 +1,13 @@
 """Charges, normalisation, clipping: from raw rewards to those that the update sees, in this order.
 
-    raw - missing_end_penalty [no end token] - repetition_penalty * share of repeated token pairs
+    raw, or missing_end_reward in its place [no end token]
+        - missing_end_penalty [no end token] - repetition_penalty * share of repeated token pairs
     -> normaliser -> clip to +-clip
 
-With both penalties 0, the normaliser ``none`` and ``clip`` null, rewards pass unchanged to the last bit.
+With both penalties 0, the normaliser ``none``, ``missing_end_reward`` and ``clip`` null, rewards pass unchanged to the
+last bit.
+Ref: what stands in place of the score, -1: Huang et al. 2024, arXiv 2403.17031, authors' code
+vwxyzjn/summarize_from_feedback_details; what is subtracted: TRL's ``missing_eos_penalty``.
 """
 
 from collections.abc import Mapping
@@ -12,7 +16,7 @@ from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float
-from pydantic import Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny, model_validator
 from torch import Tensor
 
 from safelab.contracts import Context, Normaliser, Part, Shaped, Shaping
@@ -23,12 +27,25 @@ from safelab.types import Rollout
 
 
 class Stack(Part):
-    """Penalties in units of the raw reward; ``clip`` in units of the normalised one; ``normaliser`` a nested option."""
+    """Penalties in units of the raw reward; ``clip`` in units of the normalised one; ``normaliser`` a nested option.
+
+    ``missing_end_reward``: what a response without end token gets whatever the reward says of it; null: its own reward.
+    """
 
     missing_end_penalty: Annotated[float, Field(ge=0)]
+    missing_end_reward: Annotated[float, Field(allow_inf_nan=False)] | None
     repetition_penalty: Annotated[float, Field(ge=0)]
     clip: Annotated[float, Field(gt=0)] | None
     normaliser: Mapping[str, Any]
+
+    @model_validator(mode="after")
+    def _one_answer_to_a_missing_end(self) -> "Stack":
+        if self.missing_end_reward is not None and self.missing_end_penalty > 0:
+            raise ValueError(
+                f"must have missing_end_penalty=0 with a missing_end_reward, got {self.missing_end_penalty:g}: "
+                "the reward that it would be taken from is replaced"
+            )
+        return self
 
     def build(self, context: Context) -> "ShapingStack":
         """The stack, with its normaliser."""
@@ -58,7 +75,7 @@ class ShapingStack(Shaping[ShapingState]):
     ) -> tuple[ShapingState, Shaped]:
         """Next state, and the rewards as the update sees them."""
         charge_seq = self._charge(rollout, reward_seq)
-        after, scaled_seq = self.normaliser.step(state.normaliser, reward_seq - charge_seq)
+        after, scaled_seq = self.normaliser.step(state.normaliser, self._ended(rollout, reward_seq) - charge_seq)
         shaped_seq = self._clipped(scaled_seq)
         metrics = {
             "reward/charge_mean": charge_seq.mean(),
@@ -66,6 +83,10 @@ class ShapingStack(Shaping[ShapingState]):
             "reward/clip_fraction": (shaped_seq != scaled_seq).float().mean(),
         }
         return ShapingState(normaliser=after), Shaped(shaped_seq=shaped_seq, metrics=self._present(metrics))
+
+    def _ended(self, rollout: Rollout, reward_seq: Tensor) -> Tensor:
+        instead = self.options.missing_end_reward
+        return reward_seq if instead is None else reward_seq.masked_fill(~rollout.ended_seq, instead)
 
     def _charge(self, rollout: Rollout, reward_seq: Tensor) -> Tensor:
         unended = (~rollout.ended_seq).to(reward_seq)

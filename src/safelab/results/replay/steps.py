@@ -31,11 +31,14 @@ COLUMNS = ("step", *(field.name for field in fields(Plan)))
 
 
 def replay(controller: Controller[Any], signals: Iterable[Signals]) -> list[dict[str, Any]]:
-    """One row a step: the plan that the controller makes right after hearing that step's signals."""
+    """One row a step: the plan that the controller makes right after hearing that step's signals.
+
+    With ``step_every: update`` it is the one that it made before, as in a run.
+    """
     state, rows = controller.init(), []
     for step, heard in enumerate(signals):
-        state = controller.step(state, heard)
-        plan = asdict(controller.plan(state))
+        before, state = state, controller.step(state, heard)
+        plan = asdict(controller.plan(before if controller.step_every == "update" else state))
         rows.append({"step": step, **plan, "active": int(plan["active"])})
     return rows
 

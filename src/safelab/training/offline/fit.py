@@ -38,10 +38,7 @@ def _unheard(config: Mapping[str, Any], preference: str) -> Iterator[str]:
             f"controller must be none with preference={preference}, whose own beta holds the policy near its "
             f"reference, got {busy}"
         )
-    touched = [key for key in ("missing_end_penalty", "repetition_penalty", "clip") if shaping.get(key)]
-    if shaping.get("normaliser", {}).get("name", "none") != "none":
-        touched.append("normaliser")
-    if touched:
+    if touched := changes_of(shaping):
         yield (
             f"shaping must be none with preference={preference}, which sees raw rewards or none, "
             f"got one with {', '.join(touched)}"
@@ -58,6 +55,14 @@ def _unheard(config: Mapping[str, Any], preference: str) -> Iterator[str]:
             f"objective.entropy_coef must be 0 with preference={preference}, which has no such term, "
             f"got {config['objective']['entropy_coef']}"
         )
+
+
+def changes_of(shaping: Mapping[str, Any]) -> list[str]:
+    """The keys by which a shaping changes rewards; none where it leaves them as they are."""
+    touched = [key for key in ("missing_end_penalty", "repetition_penalty", "clip") if shaping.get(key)]
+    touched += ["missing_end_reward"] if shaping.get("missing_end_reward") is not None else []
+    named = shaping.get("normaliser", {}).get("name", "none")
+    return touched if named == "none" else [*touched, "normaliser"]
 
 
 def _optimizer(optimizer: Mapping[str, Any], preference: str) -> Iterator[str]:

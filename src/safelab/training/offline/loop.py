@@ -31,6 +31,7 @@ from safelab.training.offline.stages import (
     preference_metrics,
     whole_loss,
 )
+from safelab.training.rates import set_rates
 from safelab.training.rewards import score_rewards
 from safelab.training.rows import (
     guard_metrics,
@@ -62,6 +63,7 @@ def offline_update(parts: Components, state: TrainState) -> Step:
         batch = make_pairs(parts, draw_pairs(parts, update))
     with clock.span("update"):
         events = start_audit(parts, batch) if update == 0 else []
+        set_rates(parts, state)
         terms, norm = learn(parts, state, batch)
     if update == 0:
         check_same_start(terms[0].log_ratio, pieces(parts, batch)[0], START_TOLERANCE)

@@ -1,0 +1,63 @@
+"""Each published run has numbers with their places, a preset with its settings, and a sweep with its arms."""
+
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / "src" / "safelab" / "results" / "published"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.csv"))
+COLUMNS = ["arm", "quantity", "metric", "value", "sd", "n", "unit", "margin", "place"]
+# What a YAML must have; a list of sentences, or one.
+KEYS = ("title", "source", "claim", "settings", "departures", "margin_reason", "unread")
+
+
+def rows(name: str) -> list[dict[str, str]]:
+    with (FOLDER / f"{name}.csv").open(newline="") as file:
+        return [*csv.DictReader(file, strict=True)]
+
+
+def arms(name: str) -> dict:
+    return yaml.safe_load((ROOT / "conf" / "sweep" / f"{name}.yaml").read_text())["arms"]
+
+
+def test_there_are_published_runs() -> None:
+    assert len(NAMES) >= 6
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_has_every_file(name: str) -> None:
+    missing = [path for path in (
+        FOLDER / f"{name}.yaml", ROOT / "conf" / "recipe" / f"{name}.yaml", ROOT / "conf" / "sweep" / f"{name}.yaml",
+    ) if not path.is_file()]  # fmt: skip
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_numbers_are_numbers_of_arms_that_are_there_and_say_where_they_were_read(name: str) -> None:
+    header = (FOLDER / f"{name}.csv").read_text().splitlines()[0].split(",")
+    assert header[: len(COLUMNS)] == COLUMNS
+    # Where one of ours stands for theirs, the YAML says which.
+    about = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    known = {*arms(name)} | {theirs for choice in about.get("stands_for", []) for theirs in choice}
+    for row in rows(name):
+        assert {*row["arm"].split("/")} <= known
+        float(row["value"])
+        assert row["quantity"]
+        assert row["place"]
+        assert bool(row["margin"]) <= bool(row["metric"]), "a margin for what is not measured"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_page_says_what_it_is_and_what_differs(name: str) -> None:
+    about = yaml.safe_load((FOLDER / f"{name}.yaml").read_text())
+    assert [key for key in KEYS if not about.get(key)] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_setting_of_the_preset_says_where_it_is_from(name: str) -> None:
+    lines = (ROOT / "conf" / "recipe" / f"{name}.yaml").read_text().splitlines()
+    numbers = [line for line in lines if line.startswith("  ") and line.rstrip()[-1:].isdigit() and "#" not in line]
+    assert numbers == []
