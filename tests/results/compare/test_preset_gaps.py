@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from safelab.results.compare.preset_gaps import Preset, preset_gaps
+from safelab.results.compare.preset_gaps import Preset, gaps_between, preset_gaps
 from safelab.results.model import PresetGap
 from safelab.results.runs.load import load
 
@@ -53,3 +53,11 @@ def test_runs_that_are_as_the_preset_have_none(folder: Path) -> None:
     assert (
         preset_gaps(load([folder]), Preset(arms={"ppo": config, "rloo": config}, seeds={"ppo": [3], "rloo": [3]})) == []
     )
+
+
+def test_of_another_option_only_the_name_is_told(folder: Path) -> None:
+    asked = {**HERE, "policy": {**HERE["policy"], "adapter": {"name": "lora", "rank": 8}}, "other": 1}
+    made = {**HERE, "policy": {**HERE["policy"], "adapter": {"name": "none"}}}
+    seeds = {"ppo": [3]}
+    found = gaps_between(Preset(arms={"ppo": asked}, seeds=seeds), Preset(arms={"ppo": made}, seeds=seeds))
+    assert [gap.key for gap in found] == ["policy.adapter.name", "other"]

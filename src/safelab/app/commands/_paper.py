@@ -53,14 +53,15 @@ def reproduce(name: str, words: Sequence[str]) -> int:
     folder = next(str(Path(config["output_dir"], config["experiment"])) for config in made.arms.values())
     print("\n".join(map(printable, foretold(publication, asked, made, folder))), flush=True)
     code = train.main(arguments)
-    if train.DRY in flags.overrides:
-        return code
+    if train.DRY in flags.overrides or not Path(folder).is_dir():
+        return code  # where no run could begin, there is nothing to report, and it was said why
     return max(code, report.main([folder, "--paper", publication.name]))
 
 
 def foretold(publication: "Publication", asked: "Preset", made: "Preset", folder: str) -> Iterator[str]:
     """What will be trained, and what differs from the publication and from the preset, a line each."""
     from safelab.results.compare.preset_gaps import gaps_between
+    from safelab.results.words.beside_paper import gap_said
 
     about = publication.about
     yield f"{about.title} ({', '.join(about.source)})"
@@ -70,7 +71,7 @@ def foretold(publication: "Publication", asked: "Preset", made: "Preset", folder
     for sentence in about.departures:
         yield f"differs from the publication: {sentence}"
     for gap in gaps_between(asked, made):
-        yield f"differs from the preset: {gap.key} is {gap.here}, not {gap.preset} ({', '.join(gap.arms)})"
+        yield f"differs from the preset: {gap_said(gap)}"
 
 
 HEADS = ("arm", "seeds", "policy", "reward", "updates", "episodes")

@@ -5,13 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from safelab.results.model import PresetGap
+from safelab.results.model import NO_RUN, PresetGap
 from safelab.results.runs.config import ALWAYS_DIFFERENT
 from safelab.results.runs.load import RunSet
 from safelab.results.runs.select import ABSENT, as_text
 from safelab.runlog.keys import is_among
-
-NO_RUN = "no run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +47,19 @@ def gaps_between(asked: Preset, made: Preset) -> list[PresetGap]:
 
 
 def _of_an_arm(asked: Mapping[str, Any], made: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Key, the preset's value, the run's; what follows the run's own seed is no difference."""
+    """Key, the preset's value, the run's; what follows the run's own seed is no difference.
+
+    Of a group that is another option only its name is told: that the options have other keys goes without saying.
+    """
     there, here = as_text(asked), as_text(made)
-    keys = [key for key in {**there, **here} if not is_among(key, ALWAYS_DIFFERENT)]
+    differ = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+    others = [name.removesuffix("name") for name in differ if name.endswith(".name")]
     return [
         (key, there.get(key, ABSENT), here.get(key, ABSENT))
-        for key in keys
-        if there.get(key) != here.get(key)
+        for key in differ
+        if not is_among(key, ALWAYS_DIFFERENT)
         and not (there.get(key) == there.get("seed") and here.get(key) == here.get("seed"))
+        and not ((key not in there or key not in here) and key.startswith(tuple(others)))
     ]
 
 
