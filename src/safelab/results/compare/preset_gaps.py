@@ -53,14 +53,19 @@ def _of_an_arm(asked: Mapping[str, Any], made: Mapping[str, Any]) -> list[tuple[
     """
     there, here = as_text(asked), as_text(made)
     differ = [key for key in {**there, **here} if there.get(key) != here.get(key)]
-    others = [name.removesuffix("name") for name in differ if name.endswith(".name")]
+    others = [name for name in differ if name.endswith(".name")]
     return [
         (key, there.get(key, ABSENT), here.get(key, ABSENT))
         for key in differ
         if not is_among(key, ALWAYS_DIFFERENT)
         and not (there.get(key) == there.get("seed") and here.get(key) == here.get("seed"))
-        and not ((key not in there or key not in here) and key.startswith(tuple(others)))
+        and not ((key not in there or key not in here) and any(_beside(key, name) for name in others))
     ]
+
+
+def _beside(key: str, name: str) -> bool:
+    """Whether ``key`` is another one of the group, or below it, that has the ``name``."""
+    return key != name and key.startswith(name.removesuffix("name"))
 
 
 def _listed(seeds: Sequence[int]) -> str:
