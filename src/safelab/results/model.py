@@ -247,6 +247,10 @@ class PaperRow:
     why: str = ""
 
 
+NO_RUN = "no run"
+"""What is there of an arm that nobody trained."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresetGap:
     """A key in which runs are not as the publication's preset has them, and the arms for which that holds."""

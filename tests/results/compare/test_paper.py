@@ -155,7 +155,10 @@ def test_what_is_not_measured_says_why(make_run: MakeRun, tmp_path: Path) -> Non
     assert found is not None
     assert [row.why for row in found.rows] == ["a single run", "no run of rloo counts here"]
     said = beside_paper.summary(found)[0]
-    assert said == "Beside A study (arXiv 1): of 2 published numbers, 1 not tested, 1 without a measure here."
+    assert (
+        said
+        == "Beside A study (arXiv 1): of 2 comparisons with published numbers, 1 not tested, 1 without a measure here."
+    )
 
 
 def test_it_stands_in_all_files_and_only_if_asked_for(make_run: MakeRun, tmp_path: Path) -> None:

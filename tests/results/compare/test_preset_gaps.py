@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from safelab.results.compare.preset_gaps import Preset, preset_gaps
+from safelab.results.compare.preset_gaps import Preset, gaps_between, preset_gaps
 from safelab.results.model import PresetGap
 from safelab.results.runs.load import load
 
@@ -23,7 +23,7 @@ def folder(make_run: MakeRun, tmp_path: Path) -> Path:
 
 def test_keys_that_differ_once_for_arms_that_agree(folder: Path) -> None:
     rloo = {**ASKED, "updates": 500}
-    found = preset_gaps(load([folder]), Preset(arms={"ppo": ASKED, "rloo": rloo}, seeds=[3]))
+    found = preset_gaps(load([folder]), Preset(arms={"ppo": ASKED, "rloo": rloo}, seeds={"ppo": [3], "rloo": [3]}))
     assert [gap for gap in found if gap.key in ("updates", "policy.path", "policy.lora", "data.seed", "threads")] == [
         PresetGap(key="updates", preset="1000", here="2", arms=["ppo"]),
         PresetGap(key="policy.path", preset="large", here="small", arms=["ppo", "rloo"]),
@@ -32,7 +32,10 @@ def test_keys_that_differ_once_for_arms_that_agree(folder: Path) -> None:
 
 
 def test_arms_and_seeds_without_runs(folder: Path) -> None:
-    found = preset_gaps(load([folder]), Preset(arms={"ppo": HERE, "dar": HERE, "sft": HERE}, seeds=[3, 4, 5]))
+    found = preset_gaps(
+        load([folder]),
+        Preset(arms={"ppo": HERE, "dar": HERE, "sft": HERE}, seeds={"ppo": [3, 4, 5], "dar": [3], "sft": [3]}),
+    )
     assert [gap for gap in found if gap.key in ("seed", "arm")] == [
         PresetGap(key="seed", preset="3, 4, 5", here="3", arms=["ppo"]),
         PresetGap(key="arm", preset="dar, sft", here="no run", arms=["dar", "sft"]),
@@ -41,10 +44,20 @@ def test_arms_and_seeds_without_runs(folder: Path) -> None:
 
 def test_a_key_that_only_one_side_has_is_told(folder: Path) -> None:
     asked = {**HERE, "guard": {"name": "stop"}}
-    found = preset_gaps(load([folder]), Preset(arms={"ppo": asked}, seeds=[3]))
+    found = preset_gaps(load([folder]), Preset(arms={"ppo": asked}, seeds={"ppo": [3]}))
     assert PresetGap(key="guard.name", preset="stop", here="–", arms=["ppo"]) in found
 
 
 def test_runs_that_are_as_the_preset_have_none(folder: Path) -> None:
     config = load([folder]).runs[0].record.config
-    assert preset_gaps(load([folder]), Preset(arms={"ppo": config, "rloo": config}, seeds=[3])) == []
+    assert (
+        preset_gaps(load([folder]), Preset(arms={"ppo": config, "rloo": config}, seeds={"ppo": [3], "rloo": [3]})) == []
+    )
+
+
+def test_of_another_option_only_the_name_is_told(folder: Path) -> None:
+    asked = {**HERE, "policy": {**HERE["policy"], "adapter": {"name": "lora", "rank": 8}}, "other": 1}
+    made = {**HERE, "policy": {**HERE["policy"], "adapter": {"name": "none"}}}
+    seeds = {"ppo": [3]}
+    found = gaps_between(Preset(arms={"ppo": asked}, seeds=seeds), Preset(arms={"ppo": made}, seeds=seeds))
+    assert [gap.key for gap in found] == ["policy.adapter.name", "other"]

@@ -8,6 +8,7 @@ from rich.console import Console
 
 from safelab.results.model import Report
 from safelab.results.page.document import Choices, build_report
+from safelab.results.published.read import read
 from safelab.results.runs.load import load
 from safelab.results.words.terminal import close, show
 
@@ -73,3 +74,19 @@ def test_the_last_lines_say_what_was_found_and_what_to_try(make_run: MakeRun, tm
     said = " ".join(" ".join(lines).split())
     assert "But: Left out, because they did not finish: 1 of 2 runs of safe (failed after 2 of 4 updates: Val" in said
     assert lines[-2:] == [f"Page: {page}", "Next: safelab runs x  # where each run stands"]
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_a_paper_stands_below_with_what_differs(make_run: MakeRun, tmp_path: Path, width: int) -> None:
+    for seed in (0, 1, 2):
+        make_run("ppo", seed, [0.5, 0.6 + 0.1 * seed])
+        make_run("safe", seed, [0.6, 0.7])
+    console = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    show(build_report(load([tmp_path]), Choices(paper=read("safe_paper"))), console)
+    lines = console.export_text().splitlines()
+    assert max(map(len, lines)) <= width
+    said = " ".join(" ".join(lines).split())
+    assert "0.725" in said
+    assert "of 6 comparisons with published numbers, " in said
+    assert "Differs: The released code sets no seed" in said
+    assert "gain in training-average reward: published without an interval" in said

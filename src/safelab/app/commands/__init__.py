@@ -1,6 +1,7 @@
 """One file per command of ``safelab``, each with ``main(arguments) -> exit code``.
 
-They never import each other; ``_supervised`` is what three of them share.
+They never import each other; ``_supervised`` is what three of them share. The one exception is ``reproduce --paper``
+(``_paper``), which is ``train`` and then ``report``.
 """
 
 COMMANDS = {
@@ -19,7 +20,7 @@ COMMANDS = {
     ),
     "evaluate": ("evaluate", "a run's checkpoint on held-out prompts, against where it started"),
     "generate": ("generate", "let a run's policy write"),
-    "reproduce": ("reproduce", "run a run again and compare its rows to the last bit"),
+    "reproduce": ("reproduce", "run a run again and compare its rows, or --paper NAME: a publication and its numbers"),
     "replay": ("replay", "step a controller over recorded signals, without a model"),
     "audit": ("audit", "which terms of a loss act, and which are only logged"),
     "pretrain": ("pretrain", "make the embedded world (language and reward model) alone"),

@@ -1,10 +1,14 @@
-"""``safelab reproduce``: run a run again from its own record, and compare the rows to the last bit."""
+"""``safelab reproduce``: run a run again from its own record, and compare the rows to the last bit.
+
+``--paper NAME`` trains what a publication trained instead, and compares the numbers.
+"""
 
 import tempfile
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from safelab.app.arguments import of_a_run
+from safelab.app.arguments import Parser, of_a_run
+from safelab.app.commands import _paper
 from safelab.app.config.from_run import config_of, parts_of
 from safelab.errors import INTERRUPTED, DataError
 from safelab.runlog.schema import ROLLBACK
@@ -24,17 +28,20 @@ CLOCKED = ("time/", "speed/", "memory/")
 def main(arguments: Sequence[str]) -> int:
     """Train again in a scratch folder; 0 if every row is the same, else 1 and the first difference.
 
+    With ``--paper`` see ``_paper.reproduce``.
+
     Raises:
         UserError: a wrong argument, or no run with at least one row.
     """
-    parser = of_a_run(
-        prog="safelab reproduce",
-        description="Run a run again from its own configuration and compare the rows of metrics.jsonl. On a CPU they "
-        "are equal to the last bit; on a GPU, give --tolerance.",
-    )
-    parser.add_argument("--updates", type=int, metavar="N", help="only the first N updates (all that the run made)")
-    parser.add_argument("--tolerance", type=float, default=0.0, metavar="X", help="largest relative difference (0)")
-    flags = parser.parse_args(list(arguments))
+    published = Parser(prog="safelab reproduce", add_help=False, allow_abbrev=False)
+    of_papers(published)
+    chosen, others = published.parse_known_args(list(arguments))
+    if not {"-h", "--help"}.intersection(others):
+        if chosen.list:
+            return _paper.listing()
+        if chosen.paper is not None:
+            return _paper.reproduce(chosen.paper, others)
+    flags = parser().parse_args(list(arguments))
 
     from safelab.runlog.fingerprints import since
     from safelab.runlog.reader import read_run
@@ -65,6 +72,37 @@ def main(arguments: Sequence[str]) -> int:
         return INTERRUPTED if outcome.status == "interrupted" else 1
     print(f"{count} of {made} updates are the same{'' if flags.tolerance else ' to the last bit'}")
     return 0
+
+
+def parser() -> Parser:
+    """The arguments of ``safelab reproduce RUN``; its help tells of papers, too."""
+    made = of_a_run(
+        prog="safelab reproduce",
+        description="Run a run again from its own configuration and compare the rows of metrics.jsonl. On a CPU they "
+        "are equal to the last bit; on a GPU, give --tolerance. With --paper: train what a publication trained, and "
+        "compare its numbers with ours.",
+    )
+    made.usage = USAGE
+    made.add_argument("--updates", type=int, metavar="N", help="only the first N updates (all that the run made)")
+    made.add_argument("--tolerance", type=float, default=0.0, metavar="X", help="largest relative difference (0)")
+    of_papers(made)
+    return made
+
+
+def of_papers(made: Parser) -> None:
+    """The arguments that choose a publication."""
+    made.add_argument(
+        "--paper",
+        metavar="NAME",
+        help="in place of RUN: train the preset sweep=NAME, with overrides as `safelab train` takes them "
+        "(dry_run=true: only say what it needs), then write the report that puts its numbers beside ours",
+    )
+    made.add_argument("--list", action="store_true", help="the publications that --paper knows")
+
+
+USAGE = """safelab reproduce RUN [--trust] [--updates N] [--tolerance X]
+       safelab reproduce --paper NAME [KEY=VALUE ...]
+       safelab reproduce --list"""
 
 
 def again(config: Mapping[str, Any], updates: int) -> tuple[dict[int, dict[str, Any]], "Outcome"]:

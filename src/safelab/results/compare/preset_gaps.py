@@ -5,50 +5,68 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from safelab.results.model import PresetGap
+from safelab.results.model import NO_RUN, PresetGap
 from safelab.results.runs.config import ALWAYS_DIFFERENT
-from safelab.results.runs.load import LoadedRun, RunSet
+from safelab.results.runs.load import RunSet
 from safelab.results.runs.select import ABSENT, as_text
 from safelab.runlog.keys import is_among
-
-NO_RUN = "no run"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """What a publication's sweep would train: the configuration of each arm's first run, and the seeds of all."""
+    """What a sweep trains: for each arm the configuration of one run, and the seeds of all."""
 
     arms: Mapping[str, Mapping[str, Any]]
-    seeds: Sequence[int]
+    seeds: Mapping[str, Sequence[int]]
 
 
 def preset_gaps(loaded: RunSet, preset: Preset) -> list[PresetGap]:
-    """Each key that differs, once for arms that agree; then arms and seeds of the preset without runs that count."""
-    by_name = {runs[0].whole: [run for run in runs if run.counted] for runs in loaded.arms.values()}
-    there = {arm: runs for arm, runs in by_name.items() if arm in preset.arms and runs}
+    """What separates the runs that count from the preset."""
+    counted = {runs[0].whole: [run for run in runs if run.counted] for runs in loaded.arms.values()}
+    there = {arm: runs for arm, runs in counted.items() if runs}
+    made = Preset(
+        arms={arm: runs[0].record.config for arm, runs in there.items()},
+        seeds={arm: [run.seed for run in runs] for arm, runs in there.items()},
+    )
+    return gaps_between(preset, made)
+
+
+def gaps_between(asked: Preset, made: Preset) -> list[PresetGap]:
+    """Each key that differs, once for arms that agree; then arms that were asked for and are not there."""
+    there = [arm for arm in asked.arms if arm in made.arms]
     found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
-    for arm, runs in there.items():
-        for key, asked, got in _of_an_arm(preset.arms[arm], runs[0]):
-            found[key, asked, got].append(arm)
-        if missing := set(preset.seeds) - {run.seed for run in runs}:
-            found["seed", _listed(preset.seeds), _listed(set(preset.seeds) - missing) or NO_RUN].append(arm)
-    gaps = [PresetGap(key=key, preset=asked, here=got, arms=arms) for (key, asked, got), arms in found.items()]
-    if absent := [arm for arm in preset.arms if arm not in there]:
+    for arm in there:
+        for gap in _of_an_arm(asked.arms[arm], made.arms[arm]):
+            found[gap].append(arm)
+        if set(asked.seeds[arm]) != set(made.seeds[arm]):
+            found["seed", _listed(asked.seeds[arm]), _listed(made.seeds[arm])].append(arm)
+    gaps = [PresetGap(key=key, preset=was, here=here, arms=arms) for (key, was, here), arms in found.items()]
+    if absent := [arm for arm in asked.arms if arm not in there]:
         gaps.append(PresetGap(key="arm", preset=", ".join(absent), here=NO_RUN, arms=absent))
     return gaps
 
 
-def _of_an_arm(asked: Mapping[str, Any], run: LoadedRun) -> list[tuple[str, str, str]]:
-    """Key, the preset's value, the run's; what follows the run's own seed is no difference."""
-    there, here = as_text(asked), as_text(run.record.config)
-    keys = [key for key in {**there, **here} if not is_among(key, ALWAYS_DIFFERENT)]
+def _of_an_arm(asked: Mapping[str, Any], made: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Key, the preset's value, the run's; what follows the run's own seed is no difference.
+
+    Of a group that is another option only its name is told: that the options have other keys goes without saying.
+    """
+    there, here = as_text(asked), as_text(made)
+    differ = [key for key in {**there, **here} if there.get(key) != here.get(key)]
+    others = [name for name in differ if name.endswith(".name")]
     return [
         (key, there.get(key, ABSENT), here.get(key, ABSENT))
-        for key in keys
-        if there.get(key) != here.get(key)
+        for key in differ
+        if not is_among(key, ALWAYS_DIFFERENT)
         and not (there.get(key) == there.get("seed") and here.get(key) == here.get("seed"))
+        and not ((key not in there or key not in here) and any(_beside(key, name) for name in others))
     ]
 
 
-def _listed(seeds: Sequence[int] | set[int]) -> str:
+def _beside(key: str, name: str) -> bool:
+    """Whether ``key`` is another one of the group, or below it, that has the ``name``."""
+    return key != name and key.startswith(name.removesuffix("name"))
+
+
+def _listed(seeds: Sequence[int]) -> str:
     return ", ".join(map(str, sorted(seeds)))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from safelab.results import text
-from safelab.results.model import Estimate, Paper, PaperRow
+from safelab.results.model import NO_RUN, Estimate, Paper, PaperRow, PresetGap
 from safelab.results.published.read import SHARE_OF_RUNS
 
 HOW = (
@@ -19,6 +19,9 @@ HOW = (
 MOST_GAPS = 12
 """Keys that a sentence names before it counts the rest."""
 
+TELLING = ("seed", "arm", "updates", ".path", ".name")
+"""Ends of the keys that are named first."""
+
 HEADS = ("Arm", "Quantity", "Published", "Here", "Difference", "Margin", "Verdict", "Read in")
 
 
@@ -33,6 +36,8 @@ def published(row: PaperRow) -> str:
     runs = "" if row.published_n is None else text.runs(row.published_n)
     sd = "" if row.published_sd is None else f"SD {row.published_sd:g}"
     more = ", ".join(part for part in (sd, runs) if part)
+    if row.unit == SHARE_OF_RUNS:
+        return f"{100 * row.published:g} % of runs{f' ({more})' if more else ''}"
     value = f"{row.published:+g}" if row.signed else f"{row.published:g}"
     return f"{with_unit(value.replace('-', text.MINUS), row)}{f' ({more})' if more else ''}"
 
@@ -48,8 +53,8 @@ def difference(row: PaperRow) -> str:
     """Ours minus the published; of a change in per cent, in points."""
     if row.difference is None:
         return text.NOTHING
-    if row.crashed is not None:
-        return text.number(row.difference.mean, 2, signed=True)
+    if row.crashed is not None and row.difference.mean is not None:
+        return f"{text.number(100 * row.difference.mean, 0, signed=True)} % of runs"
     return _estimate(row.difference, row, signed=True)
 
 
@@ -84,7 +89,7 @@ def summary(paper: Paper) -> list[str]:
     """What the table comes to, a sentence each; the first one counts the verdicts."""
     counts = {kind: [row for row in paper.rows if row.verdict == kind] for kind in KINDS}
     counted = ", ".join(f"{len(rows)} {KINDS[kind]}" for kind, rows in counts.items() if rows)
-    rows = f"{len(paper.rows)} published number{'s' * (len(paper.rows) != 1)}"
+    rows = f"{len(paper.rows)} comparison{'s' * (len(paper.rows) != 1)} with published numbers"
     said = [f"Beside {paper.title} ({', '.join(paper.source)}): of {rows}, {counted}."]
     return [*said, *gaps_said(paper)]
 
@@ -105,7 +110,7 @@ def gaps_said(paper: Paper) -> list[str]:
         return []
     if not paper.gaps:
         return [f"These runs are as the preset {paper.name} has them."]
-    keys = list(dict.fromkeys(gap.key for gap in paper.gaps))
+    keys = sorted(dict.fromkeys(gap.key for gap in paper.gaps), key=lambda key: not key.endswith(TELLING))
     shown = text.listed(keys, MOST_GAPS)
     return [
         f"These runs are not as the preset {paper.name} has them, in {len(keys)} "
@@ -115,10 +120,15 @@ def gaps_said(paper: Paper) -> list[str]:
 
 def departures(paper: Paper) -> Sequence[str]:
     """What differs from the publication: in the preset, then in these runs beyond it, then what could not be read."""
-    gaps = [
-        f"{gap.key}: {gap.preset} in the preset, {gap.here} here ({', '.join(gap.arms)})" for gap in paper.gaps or ()
-    ]
+    gaps = [f"From the preset: {gap_said(gap)}" for gap in paper.gaps or ()]
     return [*paper.departures, *gaps, *(f"Not read: {line}" for line in paper.unread)]
+
+
+def gap_said(gap: PresetGap) -> str:
+    """``updates 2 in place of 1024 (ppo, rloo)``."""
+    if gap.here == NO_RUN:
+        return f"no run of {text.listed(gap.arms)}"
+    return f"{gap.key} {gap.here} in place of {gap.preset} ({', '.join(gap.arms)})"
 
 
 def _estimate(found: Estimate, row: PaperRow, signed: bool) -> str:

@@ -70,7 +70,9 @@ def show_paper(paper: Paper, console: Console) -> None:
         table.add_row(*(Text(printable({**cells, "Quantity": row.quantity}[name])) for name in IN_TERMINAL))
     console.print(table)
     console.print()
-    for sentence in [*beside_paper.summary(paper), *(f"Differs: {line}" for line in paper.departures)]:
+    notes = dict.fromkeys(f"{row.quantity}: {row.note}" for row in paper.rows if row.note)
+    differs = [f"Differs: {line}" for line in paper.departures]
+    for sentence in [*notes, *beside_paper.summary(paper), *differs]:
         console.print(Text(printable(sentence)))
     console.print()
 
