@@ -78,11 +78,16 @@ def reward_overrides(reward: Mapping[str, Any], folder: Path, small: bool) -> li
     if members := reward.get("members"):
         own = [classifier(one["path"], folder / f"reward_{place}", small) for place, one in enumerate(members)]
         told = [{**one, "path": str(path)} for one, path in zip(members, own, strict=True)]
-        return ["reward.members=" + json.dumps(told).replace('"', "'")]
+        return [f"reward.members=[{','.join(map(inline, told))}]"]
     path = classifier(reward["path"], folder / "reward", small)
     if reward["name"] == "sequence_classifier":
         return [f"reward.path={path}"]
     return ["reward=sequence_classifier", f"reward.path={path}"]
+
+
+def inline(values: Mapping[str, Any]) -> str:
+    """A mapping as the command line reads it."""
+    return "{" + ",".join(f"{key}:{json.dumps(value)}" for key, value in values.items()) + "}"
 
 
 def classifier(name: str, folder: Path, small: bool) -> Path:
