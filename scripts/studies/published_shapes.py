@@ -1,11 +1,12 @@
 """Two updates of each published preset on random weights of its very shape, without any hub.
 
-    .venv/bin/python -m scripts.studies.published_shapes [NAME ...] [--batch 4] [--overrides KEY=VALUE ...]
+    .venv/bin/python -m scripts.studies.published_shapes NAME ... [--batch 4] [--overrides KEY=VALUE ...]
 
 Weights, tokenizer and prompts are made on the spot (``standins``): of the policy the published shape with its
 vocabulary, of the reward model too where it is known, else 44M weights; prompts of the data's form. What the preset
 says stays, but for what a small machine cannot have: ``--batch`` responses in an update (in as many minibatches as
-still divide them), and ``--overrides``, as policy.dtype=bfloat16. Says how many weights, how long, and how many rows of
+still divide them), and ``--overrides``, as policy.dtype=bfloat16. One of 7 billion weights takes some 90 GB: for such a
+model use ``dry_run=true``. Says how many weights, how long, and how many rows of
 the run's log have finite numbers only.
 """
 
@@ -78,11 +79,16 @@ def reward_overrides(reward: Mapping[str, Any], folder: Path, small: bool) -> li
     if members := reward.get("members"):
         own = [classifier(one["path"], folder / f"reward_{place}", small) for place, one in enumerate(members)]
         told = [{**one, "path": str(path)} for one, path in zip(members, own, strict=True)]
-        return ["reward.members=" + json.dumps(told).replace('"', "'")]
+        return [f"reward.members=[{','.join(map(inline, told))}]"]
     path = classifier(reward["path"], folder / "reward", small)
     if reward["name"] == "sequence_classifier":
         return [f"reward.path={path}"]
     return ["reward=sequence_classifier", f"reward.path={path}"]
+
+
+def inline(values: Mapping[str, Any]) -> str:
+    """A mapping as the command line reads it."""
+    return "{" + ",".join(f"{key}:{json.dumps(value)}" for key, value in values.items()) + "}"
 
 
 def classifier(name: str, folder: Path, small: bool) -> Path:
@@ -127,7 +133,7 @@ def shown(outcome: Outcome) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """See the module."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=presets(), metavar="NAME", help="presets (all)")
+    parser.add_argument("names", nargs="+", metavar="NAME", help=f"presets: {', '.join(presets())}")
     parser.add_argument("--folder", type=Path, help="where models and runs lie meanwhile (a temporary folder)")
     parser.add_argument("--batch", type=int, default=4, help="responses of an update (4)")
     parser.add_argument("--small", action="store_true", help="shrunk models, to try the script itself")

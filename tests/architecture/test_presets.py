@@ -21,14 +21,13 @@ ALGORITHMS = sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml"))
 SWEEPS = sorted(path.stem for path in (CONF / "sweep").glob("*.yaml"))
 # (Sweeper and launcher act on many jobs, and ``adapter`` is of the commands that train on pairs; policy/adapter is an
 # option.)
-NO_OPTIONS = (".", "algorithm", "sweep", "hydra/sweeper", "hydra/launcher", "adapter")
+NO_OPTIONS = (".", "algorithm", "sweep", "recipe", "hydra/sweeper", "hydra/launcher", "adapter")
 OPTIONS = sorted(
     (path.parent.relative_to(CONF).as_posix(), path.stem)
     for path in CONF.rglob("*.yaml")
     if path.parent.relative_to(CONF).as_posix() not in NO_OPTIONS
 )
-# A folder that the primary configuration has no entry for: its presets are added, with a +.
-ADDED = ("recipe",)
+RECIPES = sorted(path.stem for path in (CONF / "recipe").glob("*.yaml"))
 
 # What stands in for a value that only the user can give.
 STAND_INS = {
@@ -92,7 +91,7 @@ def test_an_algorithm_is_sound(hydra: Hydra, name: str) -> None:
 
 @pytest.mark.parametrize(("group", "name"), OPTIONS, ids=["=".join(option) for option in OPTIONS])
 def test_an_option_is_sound_in_some_algorithm(hydra: Hydra, group: str, name: str) -> None:
-    choice = f"+{group}={name}" if group in ADDED else f"{group}={name}"
+    choice = f"{group}={name}"
     told = {}
     for algorithm in likely(group, name):
         # A model of one's own is told what it learns from; here any prompts will do.
@@ -101,6 +100,11 @@ def test_an_option_is_sound_in_some_algorithm(hydra: Hydra, group: str, name: st
         if not told[algorithm]:
             return
     pytest.fail(str(told))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_is_sound(hydra: Hydra, name: str) -> None:
+    assert faults(hydra, f"+recipe={name}") == []
 
 
 @pytest.mark.parametrize("name", SWEEPS)

@@ -8,6 +8,7 @@ import yaml
 
 from safelab.errors import DataError
 from safelab.runlog.recorded import read_config
+from safelab.runlog.schema import NEW_KEYS, config_today
 
 BOMB = "a0: &a0 [x, x]\n" + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 30))
 MERGED = "a0: &a0 {x: 1}\n" + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 9)}]}}\n" for i in range(1, 30))
@@ -55,3 +56,35 @@ def test_bytes_that_are_no_text_and_files_that_are_none(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "config.yaml")
     with pytest.raises(DataError, match="it is no regular file"):
         read_config(tmp_path)
+
+
+@pytest.mark.parametrize("key", sorted(NEW_KEYS))
+def test_a_run_from_before_a_key_has_what_it_did_then(key: str) -> None:
+    (names, before), group = NEW_KEYS[key], key.partition("/")[0]
+    for name in names:
+        today = config_today({group: {"name": name, "other": 1}})[group]
+        assert {"name": name, "other": 1, **before}.items() <= today.items()
+        assert config_today({group: today})[group] == today
+    assert config_today({group: {"name": "a user's own"}})[group] == {"name": "a user's own"}
+
+
+def test_an_option_of_a_group_has_keys_that_the_others_lack() -> None:
+    assert config_today({"data": {"name": "hub"}})["data"] == {"name": "hub", "skip_unfit": False, "first_words": None}
+    assert config_today({"data": {"name": "text"}})["data"] == {"name": "text", "skip_unfit": False}
+
+
+OPTIONS = {
+    "data/hub": "hub",
+    "reward": "ensemble",
+    "shaping": "none",
+    "advantage": "gae",
+    "optimizer": "adamw",
+    "rollout": "vllm",
+}
+
+
+@pytest.mark.parametrize("key", OPTIONS)
+def test_a_key_that_old_runs_are_given_is_one_of_the_option(key: str) -> None:
+    file = Path(__file__).parents[2] / "conf" / key.partition("/")[0] / f"{OPTIONS[key]}.yaml"
+    text = file.read_text(encoding="utf-8")
+    assert set(NEW_KEYS[key][1]) <= set(yaml.safe_load(text))
