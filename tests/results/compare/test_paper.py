@@ -180,12 +180,23 @@ def test_it_stands_in_all_files_and_only_if_asked_for(make_run: MakeRun, tmp_pat
     assert 'id="published"' not in render(without)
 
 
-def test_without_the_arms_it_says_which_it_needs(make_run: MakeRun, tmp_path: Path) -> None:
-    make_run("ppo", 0)
-    with pytest.raises(DataError, match="needs the arms safe_released and ppo_released, or safe and ppo_matched"):
+def test_without_any_of_the_arms_it_says_which_it_needs(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("grpo", 0)
+    with pytest.raises(
+        DataError, match="needs runs of the arms safe_released and ppo_released, or safe and ppo_matched"
+    ):
         report(tmp_path, read("safe_paper"))
-    with pytest.raises(DataError, match="--paper study needs the arms dar or rloo; got ppo"):
+    with pytest.raises(DataError, match="--paper study needs runs of the arms dar and rloo; got grpo"):
         report(tmp_path, published(number(arm="dar"), number(arm="rloo")))
+    # Nothing would be compared anyhow.
+    assert row_of(tmp_path, arm="dar", metric="").why == "no measure of ours is the same"
+
+
+def test_where_no_choice_of_arms_is_whole_the_rows_say_what_has_no_run(make_run: MakeRun, tmp_path: Path) -> None:
+    make_run("safe", 0)
+    found = {key: row.why for key, row in of_safe(tmp_path).items()}
+    assert found["safe", "training-average reward"] == "a single run"
+    assert found["safe over ppo", "gain in training-average reward"] == "no run of ppo counts here"
 
 
 def test_each_of_our_arms_that_stands_for_one_of_theirs_has_its_row_once(make_run: MakeRun, tmp_path: Path) -> None:

@@ -81,17 +81,20 @@ def paper_rows(
 
 
 def _casts(publication: Publication, arms: Mapping[str, ArmRow]) -> list[Mapping[str, str]]:
-    """Who stands for whom; where nothing is said, each for itself, and those without runs are told row by row."""
-    wanted = publication.about.stands_for
-    own = list(dict.fromkeys(arm for number in publication.numbers for arm in number.arms))
+    """Who stands for whom: each choice of arms that all have runs, else those of which some have.
+
+    Where nothing is said, each arm stands for itself. What then has no run is told row by row.
+    """
+    numbers = publication.numbers
+    itself = {arm: arm for number in numbers for arm in number.arms}
+    wanted = publication.about.stands_for or [itself]
     counted = {name for name, arm in arms.items() if arm.counted}
-    there: list[Mapping[str, str]] = [cast for cast in wanted if counted.issuperset(cast.values())]
-    if not wanted and counted.intersection(own):
-        there = [{name: name for name in own}]
-    if not there:
-        needed = ", or ".join(" and ".join(cast.values()) for cast in wanted) or f"{' or '.join(own)}"
-        raise DataError(f"--paper {publication.name} needs the arms {needed}; got {', '.join(arms)}")
-    return there
+    whole = [cast for cast in wanted if counted.issuperset(cast.values())]
+    there: list[Mapping[str, str]] = [*(whole or [cast for cast in wanted if counted.intersection(cast.values())])]
+    if not there and any(number.metric for number in numbers):
+        needed = ", or ".join(" and ".join(cast.values()) for cast in wanted)
+        raise DataError(f"--paper {publication.name} needs runs of the arms {needed}; got {', '.join(arms)}")
+    return there or [itself]
 
 
 def _row(number: Number, cast: Mapping[str, str], here: Here) -> PaperRow:

@@ -22,6 +22,9 @@ MOST_GAPS = 12
 TELLING = ("seed", "arm", "updates", ".path", ".name")
 """Ends of the keys that are named first."""
 
+PLAIN = ("", "share", SHARE_OF_RUNS)
+"""Units that a number goes without."""
+
 HEADS = ("Arm", "Quantity", "Published", "Here", "Difference", "Margin", "Verdict", "Read in")
 
 
@@ -82,7 +85,7 @@ NO_MARGIN: Mapping[bool, str] = {False: "no margin was set", True: ""}
 
 def with_unit(value: str, row: PaperRow) -> str:
     """The value with its unit, but for one that the cell says anyhow."""
-    return value if not row.unit or row.unit == SHARE_OF_RUNS else f"{value} {row.unit}"
+    return value if row.unit in PLAIN else f"{value} {row.unit}"
 
 
 def summary(paper: Paper) -> list[str]:
