@@ -60,7 +60,7 @@ def test_bytes_that_are_no_text_and_files_that_are_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", sorted(NEW_KEYS))
 def test_a_run_from_before_a_key_has_what_it_did_then(key: str) -> None:
-    (names, before), group = NEW_KEYS[key], key.partition("/")[0]
+    (names, before), group = NEW_KEYS[key], key.partition(":")[0]
     for name in names:
         today = config_today({group: {"name": name, "other": 1}})[group]
         assert {"name": name, "other": 1, **before}.items() <= today.items()
@@ -74,7 +74,7 @@ def test_an_option_of_a_group_has_keys_that_the_others_lack() -> None:
 
 
 OPTIONS = {
-    "data/hub": "hub",
+    "data:hub": "hub",
     "reward": "ensemble",
     "shaping": "none",
     "advantage": "gae",
@@ -85,6 +85,6 @@ OPTIONS = {
 
 @pytest.mark.parametrize("key", OPTIONS)
 def test_a_key_that_old_runs_are_given_is_one_of_the_option(key: str) -> None:
-    file = Path(__file__).parents[2] / "conf" / key.partition("/")[0] / f"{OPTIONS[key]}.yaml"
+    file = Path(__file__).parents[2] / "conf" / key.partition(":")[0] / f"{OPTIONS[key]}.yaml"
     text = file.read_text(encoding="utf-8")
     assert set(NEW_KEYS[key][1]) <= set(yaml.safe_load(text))

@@ -39,7 +39,7 @@ FROM_FILES = ("text", "jsonl", "hub", "hh_rlhf")
 
 NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "data": (FROM_FILES, {"skip_unfit": False}),
-    "data/hub": (("hub",), {"first_words": None}),
+    "data:hub": (("hub",), {"first_words": None}),
     "pairs": (FROM_FILES, {"skip_unfit": False}),
     "policy": (("causal_lm", "tiny"), {"packing": "none", "sharding": "none"}),
     "optimizer": (("adamw", "adamw_8bit"), {"micro_batch_tokens": None, "schedule": "constant"}),
@@ -49,7 +49,7 @@ NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "advantage": (("gae",), {"whiten_rewards": False}),
 }
 """Keys that options of a group have since 0.1.0, and what their runs did before there was the key; behind
-a stroke: which options, where a group has several such lines."""
+a colon: which options, where a group has several such lines."""
 
 
 def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(controller, Mapping) and isinstance(controller.get("route"), str):
         today["controller"] = {**controller, "route": {"name": controller["route"]}}
     for key, (names, before) in NEW_KEYS.items():
-        group = key.partition("/")[0]
+        group = key.partition(":")[0]
         if isinstance(part := today.get(group), Mapping) and part.get("name") in names:
             today[group] = {**before, **part}
     return today
