@@ -116,7 +116,7 @@ def test_a_share_is_compared_in_per_cent_where_that_is_published(make_run: MakeR
     assert row.here.mean == pytest.approx(85.0)
     assert row.here.high is not None
     assert row.here.high < 100  # bounded as a share
-    assert beside_paper.difference(row).startswith("+20.3 %")
+    assert beside_paper.difference(row).startswith("+20.3 points")
 
 
 def test_a_metric_that_is_only_logged_becomes_a_measure(make_run: MakeRun, tmp_path: Path) -> None:
@@ -137,6 +137,8 @@ def test_runs_that_crash_are_counted_and_tested_by_fisher(
         make_run("ppo", seed, [0.5, 0.5], {"crash/reward": [0, 1]})
     row = row_of(tmp_path, metric="crash/reward", value=0.3, n=published_n, unit="share of runs")
     assert beside_paper.here(row) == "4 of 4 runs (40 to 100 %)"
+    assert beside_paper.published(row).startswith("30 % of runs")
+    assert beside_paper.difference(row) == "+70 points"
     assert row.verdict == verdict
     if published_n is not None:
         n, k = int(published_n), round(0.3 * published_n)

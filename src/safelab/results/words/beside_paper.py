@@ -1,6 +1,7 @@
 """A publication beside these runs, in words and in cells of a table: as much as the tests allow, and no more."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from safelab.results import text
 from safelab.results.model import NO_RUN, Estimate, Paper, PaperRow, PresetGap
@@ -21,6 +22,8 @@ MOST_GAPS = 12
 
 TELLING = ("seed", "arm", "updates", ".path", ".name")
 """Ends of the keys that are named first."""
+
+POINTS = "points"
 
 PLAIN = ("", "share", SHARE_OF_RUNS)
 """Units that a number goes without."""
@@ -57,13 +60,13 @@ def difference(row: PaperRow) -> str:
     if row.difference is None:
         return text.NOTHING
     if row.crashed is not None and row.difference.mean is not None:
-        return f"{text.number(100 * row.difference.mean, 0, signed=True)} % of runs"
-    return _estimate(row.difference, row, signed=True)
+        return f"{text.number(100 * row.difference.mean, 0, signed=True)} {POINTS}"
+    return _estimate(row.difference, in_points(row), signed=True)
 
 
 def margin(row: PaperRow) -> str:
     """``±0.05``."""
-    return text.NOTHING if row.margin is None else f"±{with_unit(f'{row.margin:g}', row)}"
+    return text.NOTHING if row.margin is None else f"±{with_unit(f'{row.margin:g}', in_points(row))}"
 
 
 def verdict(row: PaperRow) -> str:
@@ -83,6 +86,11 @@ NO_MARGIN: Mapping[bool, str] = {False: "no margin was set", True: ""}
 """What is said in place of the test of equivalence; for shares of runs there is none."""
 
 
+def in_points(row: PaperRow) -> PaperRow:
+    """The row with the unit of a difference: of per cent that is points."""
+    return replace(row, unit=POINTS) if row.unit == "%" else row
+
+
 def with_unit(value: str, row: PaperRow) -> str:
     """The value with its unit, but for one that the cell says anyhow."""
     return value if row.unit in PLAIN else f"{value} {row.unit}"
@@ -93,7 +101,7 @@ def summary(paper: Paper) -> list[str]:
     counts = {kind: [row for row in paper.rows if row.verdict == kind] for kind in KINDS}
     counted = ", ".join(f"{len(rows)} {KINDS[kind]}" for kind, rows in counts.items() if rows)
     rows = f"{len(paper.rows)} comparison{'s' * (len(paper.rows) != 1)} with published numbers"
-    said = [f"Beside {paper.title} ({', '.join(paper.source)}): of {rows}, {counted}."]
+    said = [f"Beside {paper.title} ({paper.source[0]}): of {rows}, {counted}."]
     return [*said, *gaps_said(paper)]
 
 
