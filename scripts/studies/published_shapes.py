@@ -139,14 +139,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--small", action="store_true", help="shrunk models, to try the script itself")
     parser.add_argument("--overrides", nargs="+", default=[], metavar="KEY=VALUE", help="for every run")
     flags = parser.parse_args(arguments)
-    done = []
     for name in flags.names:
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=flags.folder))
         try:
-            done.append(run(name, folder, flags.batch, flags.overrides, flags.small))
+            print(shown(run(name, folder, flags.batch, flags.overrides, flags.small)), flush=True)
         finally:
             shutil.rmtree(folder)
-    print("\n".join(map(shown, done)))
 
 
 if __name__ == "__main__":
