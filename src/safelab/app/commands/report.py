@@ -4,11 +4,14 @@ import argparse
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from safelab.app.arguments import Parser, at_home, place
 from safelab.app.config.places import cache_directory
-from safelab.app.sweep.preset import preset_of
 from safelab.errors import DataError
+
+if TYPE_CHECKING:
+    from safelab.results.compare.preset_gaps import Preset
 
 
 def report(argv: Sequence[str]) -> int:
@@ -33,7 +36,7 @@ def report(argv: Sequence[str]) -> int:
         window=arguments.window,
         crash_policy=arguments.crash_policy,
         paper=paper,
-        preset=None if paper is None else preset_of(paper.name),
+        preset=None if paper is None else preset_beside(paper.name),
         columns=arguments.columns,
         command=shlex.join(["safelab", "report", *argv]),
     )
@@ -49,6 +52,13 @@ def report(argv: Sequence[str]) -> int:
     folders = [str(folder) for folder in arguments.directories if not is_long_form(folder)]
     close(found, page.absolute(), next_steps(found, argv, folders))
     return 0
+
+
+def preset_beside(name: str) -> "Preset | None":
+    """What the publication's sweep would train; it needs Hydra, which a report does without otherwise."""
+    from safelab.app.sweep.preset import preset_of
+
+    return preset_of(name)
 
 
 main = report
