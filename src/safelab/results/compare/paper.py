@@ -1,14 +1,14 @@
 """``--paper NAME``: published numbers beside the same quantities of these runs, and whether they agree."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from safelab.errors import DataError
-from safelab.results.compare.against_baseline import LARGEST_LOG, log_ratios
+from safelab.results.compare.against_baseline import log_ratios
 from safelab.results.compare.aggregate import Values, numbers
 from safelab.results.compare.equivalence import ALPHA, Answer, against_runs, against_value, verdict
 from safelab.results.compare.preset_gaps import Preset, preset_gaps
+from safelab.results.compare.scales import SCALES, through
 from safelab.results.compare.statistics import estimate, fisher_p
 from safelab.results.model import ArmRow, Estimate, Measure, Paper, PaperRow, Proportion
 from safelab.results.published.read import Number, Publication
@@ -177,10 +177,10 @@ def _ratio(found: PaperRow, number: Number, arms: Sequence[ArmRow], here: Here) 
         else (inward(number.value - number.margin) - log, inward(number.value + number.margin) - log)
     )
     answer = against_value(own, log, low, high)
-    moved = _through(lambda gap: outward(gap + log) - number.value, answer.difference)
+    moved = through(lambda gap: outward(gap + log) - number.value, answer.difference)
     digits = max(found.digits, 1 if number.unit == "%" else 2)
     return _answered(
-        replace(found, here=_through(outward, estimate(own)), digits=digits), replace(answer, difference=moved)
+        replace(found, here=through(outward, estimate(own)), digits=digits), replace(answer, difference=moved)
     )
 
 
@@ -195,27 +195,6 @@ def _answered(found: PaperRow, answer: Answer) -> PaperRow:
         verdict=said,
         why=why,
     )
-
-
-def _through(scale: Callable[[float], float], found: Estimate) -> Estimate:
-    """Mean and interval on another scale; a deviation has no meaning there."""
-    mean, low, high = (None if end is None else scale(end) for end in (found.mean, found.low, found.high))
-    return Estimate(n=found.n, mean=mean, low=low, high=high)
-
-
-def _log(value: float) -> float:
-    return math.log(value) if value > 0 else -math.inf
-
-
-def _exp(value: float) -> float:
-    return math.exp(value) if value < LARGEST_LOG else math.inf
-
-
-SCALES: Mapping[str, tuple[Callable[[float], float], Callable[[float], float]]] = {
-    "%": (lambda percent: _log(1 + percent / 100), lambda log: 100 * (_exp(log) - 1)),
-    "times": (_log, _exp),
-}
-"""Unit of a ratio -> to its logarithm, and back."""
 
 
 def _decimals(value: float) -> int:
