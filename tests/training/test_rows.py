@@ -88,16 +88,19 @@ def test_rewards_by_hand() -> None:
     assert reward_metrics(scored(torch.tensor([0.0, 1.0, 5.0])))["reward/gold_mean"] == 2.0
 
 
-def test_the_kl_to_the_reference_comes_from_the_signals_but_for_k3() -> None:
+def test_the_kl_to_the_reference_comes_from_the_signals_but_for_k3_and_fluency_is_a_mean_of_tokens() -> None:
     found = scored()
     signals = observe(found)
     gaps = [(found.logp_old_tok - found.logp_ref_tok)[row, column] for row, column, *_ in toy.tokens(found.rollout)]
     k3 = sum((torch.exp(-gap) - 1 + gap).item() for gap in gaps) / 7
+    tokens = [found.logp_ref_tok[row, column].item() for row, column, *_ in toy.tokens(found.rollout)]
+    fluency = sum(tokens) / len(tokens)
     assert kl_ref_metrics(found, signals) == {
         "kl/ref_token_exact": signals.kl_ref_token_exact,
         "kl/ref_token_k1": signals.kl_ref_token_k1,
         "kl/ref_seq_k1": signals.kl_ref_seq_k1,
         "kl/ref_token_k3": pytest.approx(k3, abs=1e-12),
+        "response/reference_logp": pytest.approx(fluency, abs=1e-12),
     }
 
 

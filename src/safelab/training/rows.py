@@ -46,7 +46,7 @@ def metric_row(
         **({} if parts.optimizer.target_kl is None else {"policy/epochs": stats.epochs}),
         **({} if parts.critic.grain is None else critic_metrics(parts, batch, stats)),
         **controller_metrics(plan, stats, parts.controller.preview_max_kl is not None),
-        **response_metrics(scored),
+        **response_metrics(scored.rollout),
         **lag_metrics(scored.rollout, counters.update - 1),
         **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
         **time_metrics(parts, stats.rollout_tokens, clock),
@@ -67,9 +67,10 @@ def reward_metrics(scored: Scored) -> dict[str, Tensor]:
 
 
 def kl_ref_metrics(scored: Scored, signals: Signals) -> dict[str, Tensor | float | None]:
-    """KL to the reference at the rollout."""
+    """KL to the reference at the rollout, and how likely the reference finds the tokens."""
     k3_tok = k3(scored.logp_old_tok - scored.logp_ref_tok)
     return {
+        "response/reference_logp": masked_mean(scored.logp_ref_tok, scored.rollout.mask),
         "kl/ref_token_exact": signals.kl_ref_token_exact,
         "kl/ref_token_k1": signals.kl_ref_token_k1,
         "kl/ref_token_k3": masked_mean(k3_tok, scored.rollout.mask),
@@ -163,9 +164,8 @@ def controller_metrics(plan: Plan, stats: UpdateStats, previewed: bool) -> dict[
     return {**metrics, "controller/preview_scale": stats.preview_scale} if previewed else metrics
 
 
-def response_metrics(scored: Scored) -> dict[str, Tensor | float]:
-    """Length, share that ended, share of distinct responses, share of repeated neighbouring tokens, fluency."""
-    rollout = scored.rollout
+def response_metrics(rollout: Rollout) -> dict[str, Tensor | float]:
+    """Length, share that ended, share of distinct responses, share of repeated neighbouring tokens."""
     ids, mask = rollout.ids, rollout.mask
     pairs = mask[:, 1:]
     repeats = (ids[:, 1:] == ids[:, :-1]) & pairs
@@ -174,7 +174,6 @@ def response_metrics(scored: Scored) -> dict[str, Tensor | float]:
         "response/eos_rate": rollout.ended_seq.float().mean(),
         "response/distinct_rate": len(set(rollout.responses)) / len(rollout.responses),
         "response/repeat_rate": repeats.sum() / pairs.sum().clamp(min=1),
-        "response/reference_logp": masked_mean(scored.logp_ref_tok, mask),
     }
 
 

@@ -31,7 +31,7 @@ GIB = 2**30
 MORE_ON_A_CPU = "on a CPU the process holds more: its libraries, and what malloc keeps of freed memory"
 """Twice the tensors where we measured it: docs/log.md."""
 
-TIME_SAID = "if 100 * 10^12 operations a second are reached, by all ranks together; a large GPU may reach more"
+TIME_SAID = "if 100 * 10^12 operations a second are reached in all; a large GPU may reach more"
 
 
 def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> int:

@@ -142,7 +142,7 @@ def written_metrics(scored: Scored) -> dict[str, Tensor | float | None]:
         **reward_metrics(scored),
         **kl_ref_metrics(scored, signals),
         "policy/entropy_token": signals.entropy_token,
-        **response_metrics(scored),
+        **response_metrics(scored.rollout),
     }
 
 
