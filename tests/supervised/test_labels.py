@@ -19,8 +19,8 @@ def test_a_pair_changes_over_with_the_ends_of_its_answers() -> None:
     assert swapped(TURNED) == PAIR
 
 
-def test_the_higher_score_is_chosen_and_a_tie_stays() -> None:
-    assert preferred([PAIR, PAIR, PAIR], [1.0, -1.0, 0.0]) == [PAIR, TURNED, PAIR]
+def test_the_higher_score_is_chosen_and_a_tie_has_no_better_answer() -> None:
+    assert preferred([PAIR, PAIR, PAIR], [1.0, -1.0, 0.0]) == [PAIR, TURNED]
 
 
 def test_noise_changes_over_the_share_that_it_says() -> None:

@@ -64,3 +64,5 @@ def test_a_part_of_the_pairs_is_measured_on_the_same_ones() -> None:
     plain = {"path": "x", "subset": "x", "split": "train", "skip_unfit": False, "limit": None, "held_out": 2}
     train, held = split(some, PairOptions(**plain, learn_from=3))
     assert (train, held) == (some[:3], some[8:])
+    with pytest.raises(DataError, match="at most the 8 not kept back, got 9"):
+        split(some, PairOptions(**plain, learn_from=9))

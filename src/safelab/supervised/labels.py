@@ -1,6 +1,8 @@
 """Pairs whose better answer is named by a reward model: proxies learn what a gold model prefers, not what people did.
 
-    chosen, rejected = (a, b) where z_gold(a) >= z_gold(b), else (b, a);   then changed over with probability ``noise``
+    chosen, rejected = (a, b) where z_gold(a) > z_gold(b), else (b, a);   then changed over with probability ``noise``
+
+Pairs that it scores alike have no better answer, and are left out.
 
 Ref: Gao et al. 2022, arXiv 2210.10760, section 2 (a gold model labels the data of its proxies); Coste et al. 2023,
 arXiv 2310.02743, section 4 (a quarter of the labels changed over).
@@ -37,14 +39,19 @@ def _by_judge(
     """Each side as the model ``labels.path`` prefers; it reads as the one that learns: template, precision, length."""
     judge = load_judge(options, device)
     margins = [_margins(judge, side, options) for side in sides]
-    turned = sum(margin < 0 for side in margins for margin in side)
-    say(f"labels.path: the model prefers the other answer in {turned} of {sum(map(len, sides))} pairs")
+    count = sum(map(len, sides))
+    every = [margin for side in margins for margin in side]
+    turned, tied = sum(margin < 0 for margin in every), sum(margin == 0 for margin in every)
+    say(f"labels.path: the model prefers the other answer in {turned} of {count} pairs")
+    if tied:
+        say(f"labels.path: it scores both answers alike in {tied} of {count} pairs, which are left out")
     return [preferred(side, scores) for side, scores in zip(sides, margins, strict=True)]
 
 
 def preferred(pairs: Sequence[Pair], margins: Sequence[float]) -> list[Pair]:
-    """Each pair with the answer first that has the higher score; margins are those of chosen over rejected."""
-    return [swapped(pair) if margin < 0 else pair for pair, margin in zip(pairs, margins, strict=True)]
+    """Pairs with the answer first that has the higher score; margins are those of chosen over rejected."""
+    rows = zip(pairs, margins, strict=True)
+    return [swapped(pair) if margin < 0 else pair for pair, margin in rows if margin != 0]
 
 
 def noisy(pairs: Sequence[Pair], noise: float, seed: int) -> list[Pair]:

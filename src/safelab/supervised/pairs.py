@@ -31,14 +31,17 @@ def split(pairs: Sequence[T], options: PairOptions) -> tuple[Sequence[T], Sequen
     """Those to learn from and those that are kept back, the last ones.
 
     Raises:
-        DataError: nothing is left to learn from.
+        DataError: nothing is left to learn from, or less than ``learn_from``.
     """
     kept = pairs[: options.limit]
     if len(kept) <= options.held_out:
         raise DataError(
             f"pairs must leave some to learn from, got {len(kept)} records with pairs.held_out={options.held_out}"
         )
-    return kept[: -options.held_out][: options.learn_from], kept[-options.held_out :]
+    learnt = kept[: -options.held_out]
+    if options.learn_from is not None and len(learnt) < options.learn_from:
+        raise DataError(f"pairs.learn_from must be at most the {len(learnt)} not kept back, got {options.learn_from}")
+    return learnt[: options.learn_from], kept[-options.held_out :]
 
 
 def learn_from_pairs(

@@ -48,17 +48,25 @@ KINDS = {Sft: "CausalLM", BradleyTerry: "SequenceClassification", TokenValue: "T
 """What of ``transformers`` loads what a lesson made."""
 
 
+def judge_of(config: Mapping[str, Any]) -> str | None:
+    """The reward model that named the better answers; None where people did."""
+    labels: Mapping[str, str | None] = config.get("labels", {})
+    return labels.get("path")
+
+
 def card_of(lesson: Sft | BradleyTerry | TokenValue, title: str, record: Mapping[str, Any]) -> str:
     """What it is, how it loads, what was measured before and after, the whole configuration."""
     config = record["config"]
     library = "transformers" if config["adapter"] is None else "peft"
+    judge = judge_of(config)
     return card(
         library=library,
         base_model=config["model"],
         title=title,
         said=[
             f"Trained by safelab {record['safelab']} on {record['pairs']} preference pairs; "
-            f"measured on {record['pairs_held_out']} that were kept back."
+            f"measured on {record['pairs_held_out']} that were kept back.",
+            *([] if judge is None else [f"The better answers are those that {judge} prefers, on both sides."]),
         ],
         columns=("after", "before"),
         measured={name: (value, record["before"][name]) for name, value in record["after"].items()},

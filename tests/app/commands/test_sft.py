@@ -140,3 +140,15 @@ def test_a_chat_template_that_is_not_there_is_refused(call) -> None:
     done = call("reward-model", f"model={model_directory()}", "output=x", "template=hh_chat")
     assert done.code == 2
     assert "has no chat template" in done.err
+
+
+def test_a_proxy_learns_what_a_gold_model_prefers_and_says_so(call, tmp_path: Path) -> None:
+    assert call("reward-model", f"model={model_directory()}", "output=gold").code == 0
+    proxy = ["output=proxy", "labels.path=gold", "labels.noise=0.1", "pairs.learn_from=32"]
+    done = call("reward-model", f"model={model_directory()}", *proxy)
+    assert done.code == 0, done
+    record = json.loads((tmp_path / "proxy" / "training.json").read_text())
+    assert (record["pairs"], record["pairs_held_out"]) == (32, 16)
+    assert "the model prefers the other answer in" in done.err
+    assert f"agreement with {tmp_path / 'gold'}, which labelled the pairs kept back" in done.out
+    assert "prefers, on both sides" in (tmp_path / "proxy" / "README.md").read_text()

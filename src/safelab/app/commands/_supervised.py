@@ -99,7 +99,7 @@ def run(
     from safelab.maths.streams import stream
     from safelab.pretrained.limits import beyond, trained_at
     from safelab.supervised.pairs import learn_from_pairs, pieces_of, split
-    from safelab.supervised.saving import save
+    from safelab.supervised.saving import judge_of, save
 
     torch.set_num_threads(options.threads)
     device = pick_device(options.device)
@@ -130,6 +130,8 @@ def run(
     }
     save(lesson, target, title, record, rows)
     print(f"{title}: {target}")
+    if (judge := judge_of(record["config"])) is not None:
+        print(f"  (held out: agreement with {judge}, which labelled the pairs kept back, too)")
     for name, value in after.items():
         print(f"  {name.replace('_', ' ').ljust(24)} {value:.4g} (before: {before[name]:.4g})")
     return 0
