@@ -1,6 +1,7 @@
 """The reward model's loss and accuracy against one answer at a time, and that it learns what the pairs say."""
 
 import math
+import statistics
 
 import pytest
 import torch
@@ -20,6 +21,7 @@ def test_the_loss_and_the_accuracy_against_one_answer_at_a_time() -> None:
         with torch.no_grad():
             return float(learner.model(torch.tensor([learner.tokenizer(text)["input_ids"]])).logits)
 
+    every = [z(pair.prompt + answer) for pair in some for answer in (pair.chosen, pair.rejected)]
     margins = [z(pair.prompt + pair.chosen) - z(pair.prompt + pair.rejected) for pair in some]
     expected = [math.log1p(math.exp(-margin)) for margin in margins]
     assert float(learner.loss_sum(some).detach()) == pytest.approx(sum(expected), rel=1e-5)
@@ -27,6 +29,8 @@ def test_the_loss_and_the_accuracy_against_one_answer_at_a_time() -> None:
     measured = learner.measure(cut(some, 3))
     assert measured["accuracy_held_out"] == pytest.approx(accuracy)
     assert measured["loss_held_out"] == pytest.approx(sum(expected) / 7, rel=1e-5)
+    assert measured["score_mean_held_out"] == pytest.approx(sum(every) / 14, rel=1e-5)
+    assert measured["score_sd_held_out"] == pytest.approx(statistics.stdev(every), rel=1e-5)
     theirs = stats.binomtest(round(accuracy * 7), 7).proportion_ci(method="wilson")
     assert (measured["accuracy_low_95"], measured["accuracy_high_95"]) == pytest.approx((theirs.low, theirs.high))
 

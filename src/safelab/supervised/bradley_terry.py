@@ -16,6 +16,7 @@ from torch import Tensor
 from safelab.corpus.dialogue import Template, padded, texts, tokenise
 from safelab.maths.preference import accuracy, logistic_loss, margin_of_halves
 from safelab.maths.shares import wilson
+from safelab.maths.wide import wide
 from safelab.pretrained.ragged.row_states import RowReader
 from safelab.supervised.rows import of_pairs
 from safelab.types import Pair
@@ -57,17 +58,17 @@ class BradleyTerry:
 
     def margins(self, pairs: Sequence[Pair]) -> Float[Tensor, "b"]:
         """z_chosen - z_rejected of each pair, from one pass over both answers."""
-        rows = self._rows(pairs)
-        if self.reader is None:
-            logits = self.model(**padded(self.tokenizer, rows).to(self.model.device)).logits
-        else:
-            logits = self.reader.last_logits(rows, groups=[pair.prompt for pair in pairs] * 2)
-        return margin_of_halves(logits[:, 0].float())
+        return margin_of_halves(self._scores(pairs))
 
     @torch.no_grad()
     def measure(self, pieces: Iterable[Sequence[Pair]]) -> dict[str, float]:
-        """``accuracy_held_out`` (a tie counts half), its 95 % interval, ``loss_held_out``."""
-        margins = torch.cat([self.margins(piece) for piece in pieces])
+        """``accuracy_held_out`` (a tie counts half), its 95 % interval, ``loss_held_out``, and where scores lie.
+
+        A Bradley-Terry model has no zero of its own: ``score_mean_held_out`` and ``score_sd_held_out``, of both answers
+        of each pair, bring the members of an ensemble to one scale.
+        """
+        scores = [self._scores(piece) for piece in pieces]
+        margins, every = torch.cat([margin_of_halves(piece) for piece in scores]), torch.cat(scores)
         share = accuracy(margins)
         low, high = wilson(share, len(margins))
         return {
@@ -75,7 +76,19 @@ class BradleyTerry:
             "accuracy_low_95": low,
             "accuracy_high_95": high,
             "loss_held_out": float(bradley_terry_loss(margins).mean()),
+            "score_mean_held_out": float(every.mean()),
+            "score_sd_held_out": float(wide(every).std()),
         }
+
+    def _scores(self, pairs: Sequence[Pair]) -> Float[Tensor, "twice_b"]:
+        """Scores of the better answers, then of the worse."""
+        rows = self._rows(pairs)
+        if self.reader is None:
+            logits = self.model(**padded(self.tokenizer, rows).to(self.model.device)).logits
+        else:
+            logits = self.reader.last_logits(rows, groups=[pair.prompt for pair in pairs] * 2)
+        scores: Tensor = logits[:, 0].float()
+        return scores
 
     def _rows(self, pairs: Sequence[Pair]) -> list[list[int]]:
         """The texts with the better answers as tokens, then those with the worse."""

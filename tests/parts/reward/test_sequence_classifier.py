@@ -1,5 +1,7 @@
 """A classifier of another tokenizer as reward: the same numbers one by one and in any batch."""
 
+import json
+import shutil
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -175,3 +177,21 @@ def test_a_score_that_padding_moves_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(BertForSequenceClassification, "forward", unmasked)
     with pytest.raises(ConfigError, match=r"reward\.path must score a text in a padded batch as it scores it alone"):
         reward(classifier("bert"), max_tokens=512)
+
+
+def test_on_the_scale_of_the_pairs_kept_back(tmp_path: Path) -> None:
+    model = tmp_path / "rm"
+    shutil.copytree(classifier("llama"), model)
+    (model / "training.json").write_text(json.dumps({"after": {"score_mean_held_out": 0.5, "score_sd_held_out": 4.0}}))
+    judged = ["a", "b"], ["yes no", "c"], [True, True]
+    raw, scaled = (reward(model, scale=scale).score(*judged) for scale in ("raw", "held_out"))
+    assert scaled == pytest.approx([(z - 0.5) / 4.0 for z in raw])
+
+
+def test_a_scale_that_nobody_measured_and_one_beside_a_squash_are_refused() -> None:
+    with pytest.raises(
+        ConfigError, match=r"reward\.scale=held_out needs a model with .*make it anew"
+    ):
+        reward(classifier("llama"), scale="held_out")
+    with pytest.raises(ConfigError, match="squash must be none with scale=held_out"):
+        reward(classifier("llama"), scale="held_out", squash="sigmoid")

@@ -1,15 +1,22 @@
 """Any sequence classifier of ``transformers`` as reward: its own tokenizer and template, and little or no padding.
 
 reward = z[label]   or, with ``squash: sigmoid``, 1 / (1 + exp(-z[label]))
+                    or, with ``scale: held_out``, (z[label] - m) / s
+
+m and s are the mean and deviation of its scores on the pairs kept back. A reward model of pairs has no zero of its own:
+the worst of several, or their variance, means something only on one scale. Ref: Coste et al. 2023, arXiv 2310.02743
+(members of mean 0 and variance 1).
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import torch
 from jaxtyping import Float
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from safelab.contracts import Context, Part, Reward
@@ -29,6 +36,7 @@ from safelab.pretrained.whole import check_rows
 class SequenceClassifier(Part):
     """``path``: a directory or hub name. ``label``: which output is the reward. ``template``: see ``dialogue``.
 
+    ``scale``: ``held_out`` needs what ``safelab reward-model`` wrote beside the weights.
     ``max_tokens``: longer texts lose their beginning. ``batch_size``: texts per forward pass; it changes no number.
     ``trust_remote_code``: whether the checkpoint's own Python may run.
     """
@@ -36,21 +44,34 @@ class SequenceClassifier(Part):
     path: PathOrHub
     label: Annotated[int, Field(ge=0)]
     squash: Literal["none", "sigmoid"]
+    scale: Literal["raw", "held_out"]
     template: Template
     dtype: Literal["float32", "bfloat16", "float16"]
     max_tokens: Annotated[int, Field(ge=1)]
     batch_size: Annotated[int, Field(ge=1)]
     trust_remote_code: bool
 
+    @model_validator(mode="before")
+    @classmethod
+    def _raw_before(cls, given: Any) -> Any:
+        return {"scale": "raw", **given}  # a member of an ensemble, or a run of a version before scale, has none
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "SequenceClassifier":
+        if self.squash != "none" and self.scale != "raw":
+            raise ValueError("squash must be none with scale=held_out, got sigmoid: choose one of the two")
+        return self
+
     def build(self, context: Context) -> Reward:
         """Load the classifier; nothing is trained if that fails.
 
         Raises:
             ConfigError: nothing loadable there, weights, rows or positions that are missing, no such label, no chat
-                template where one is asked for, or a score that padding changes.
+                template where one is asked for, a score that padding changes, or a scale that nobody measured.
         """
         from transformers import AutoModelForSequenceClassification
 
+        zero, unit = (0.0, 1.0) if self.scale == "raw" else _measured_scale(Path(self.path))
         source = Source("reward.path", self.path, "of a sequence classifier", "give a trained one")
         # Truncation from the left keeps the response; padding on the right suits causal and bidirectional models alike.
         dtype, trust = getattr(torch, self.dtype), self.trust_remote_code
@@ -71,17 +92,39 @@ class SequenceClassifier(Part):
         model.config.pad_token_id = tokenizer.pad_token_id
         model = model.to(context.device).eval()
         check_padding("reward.path", self.path, model, tokenizer)
-        return Classifier(self, model, tokenizer, reader_of(model, tokenizer))
+        return Classifier(self, model, tokenizer, reader_of(model, tokenizer), zero, unit)
+
+
+def _measured_scale(model: Path) -> tuple[float, float]:
+    """Mean and deviation of its scores on the pairs kept back.
+
+    Raises:
+        ConfigError: ``safelab reward-model`` did not write them there.
+    """
+    file = model / "training.json"
+    after = json.loads(file.read_text(encoding="utf-8"))["after"] if file.is_file() else {}
+    try:
+        return after["score_mean_held_out"], after["score_sd_held_out"]
+    except KeyError:
+        raise ConfigError(
+            "reward.scale=held_out needs a model with score_mean_held_out and score_sd_held_out in its training.json, "
+            f"as safelab reward-model makes it, got {model}: make it anew, or use reward.scale=raw"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
 class Classifier(Reward):
-    """The model with its tokenizer, read as ``options`` say; ``reader``: without padding, None where it needs some."""
+    """The model with its tokenizer, read as ``options`` say; ``reader``: without padding, None where it needs some.
+
+    ``zero`` comes off every score, which is then divided by ``unit``.
+    """
 
     options: SequenceClassifier
     model: Any
     tokenizer: Any
     reader: RowReader | None
+    zero: float = 0.0
+    unit: float = 1.0
 
     def check_prompt(self, prompt: str) -> None:
         """Refuse a prompt that the chat template refuses."""
@@ -103,6 +146,6 @@ class Classifier(Reward):
         return self._rewards(self.model(**padded(self.tokenizer, rows).to(self.model.device)).logits)
 
     def _rewards(self, logits: Float[Tensor, "b k"]) -> list[float]:
-        z = logits[:, self.options.label].float()
+        z = (logits[:, self.options.label].float() - self.zero) / self.unit
         rewards: list[float] = (torch.sigmoid(z) if self.options.squash == "sigmoid" else z).tolist()
         return rewards
