@@ -3,14 +3,15 @@
 import pytest
 import torch
 
-from safelab.errors import ConfigError
-from safelab.supervised.labels import noisy, preferred, relabelled, swapped
+from safelab.errors import ConfigError, DataError
+from safelab.supervised.labels import Labels, labels_of, noisy, preferred, swapped
 from safelab.types import Pair
 from support.lessons import lesson, options
 from support.models import model_directory
 from support.pairs import pairs
 
 PAIR = Pair(prompt="p", chosen="a", rejected="b", chosen_ended=True, rejected_ended=False)
+CPU = torch.device("cpu")
 TURNED = Pair(prompt="p", chosen="b", rejected="a", chosen_ended=False, rejected_ended=True)
 
 
@@ -44,7 +45,7 @@ def test_a_judge_names_the_better_answer_on_both_sides_and_noise_is_on_the_first
     judge.tokenizer.save_pretrained(tmp_path)
     sides, said = [pairs(12), pairs(8, seed=3)], []
     labels = {"path": str(tmp_path), "noise": 0.0}
-    learnt, held_out = relabelled(sides, options("reward_model", labels=labels), torch.device("cpu"), said.append)
+    learnt, held_out = labels_of(options("reward_model", labels=labels), CPU).named(sides, said.append)
     for before, after in zip(sides, (learnt, held_out), strict=True):
         assert all(new in (old, swapped(old)) for old, new in zip(before, after, strict=True))
         assert (judge.margins(after) >= 0).all()
@@ -53,7 +54,7 @@ def test_a_judge_names_the_better_answer_on_both_sides_and_noise_is_on_the_first
     assert 0 < turned < 20
 
     half = options("reward_model", labels={**labels, "noise": 0.5})
-    noised, same = relabelled(sides, half, torch.device("cpu"), said.append)
+    noised, same = labels_of(half, CPU).named(sides, said.append)
     assert noised != learnt
     assert same == held_out
 
@@ -61,4 +62,13 @@ def test_a_judge_names_the_better_answer_on_both_sides_and_noise_is_on_the_first
 def test_a_language_model_is_no_judge() -> None:
     chosen = options("reward_model", labels={"path": str(model_directory()), "noise": 0.0})
     with pytest.raises(ConfigError, match=r"labels\.path must"):
-        relabelled([pairs(2), pairs(2)], chosen, torch.device("cpu"), print)
+        labels_of(chosen, CPU)
+
+
+def test_a_judge_that_prefers_nothing_has_nothing_to_teach() -> None:
+    judge = lesson("reward_model")
+    judge.model.score.weight.data.zero_()
+    said: list[str] = []
+    with pytest.raises(DataError, match="got equal scores in 5 of 5 pairs"):
+        Labels(options("reward_model"), judge).named([pairs(3), pairs(2)], said.append)
+    assert said[1] == "labels.path: it scores both answers alike in 5 of 5 pairs, which are left out"

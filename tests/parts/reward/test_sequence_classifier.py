@@ -189,9 +189,7 @@ def test_on_the_scale_of_the_pairs_kept_back(tmp_path: Path) -> None:
 
 
 def test_a_scale_that_nobody_measured_and_one_beside_a_squash_are_refused() -> None:
-    with pytest.raises(
-        ConfigError, match=r"reward\.scale=held_out needs a model with .*make it anew"
-    ):
+    with pytest.raises(ConfigError, match=r"reward\.scale=held_out needs a model with .*make it anew"):
         reward(classifier("llama"), scale="held_out")
     with pytest.raises(ConfigError, match="squash must be none with scale=held_out"):
         reward(classifier("llama"), scale="held_out", squash="sigmoid")

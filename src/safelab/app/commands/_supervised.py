@@ -19,8 +19,8 @@ from safelab.errors import ConfigError
 if TYPE_CHECKING:
     import torch
 
+    from safelab.supervised.labels import Labels
     from safelab.supervised.options import SupervisedOptions
-    from safelab.types import Pair
 
 O = TypeVar("O", bound="SupervisedOptions")  # noqa: E741
 
@@ -72,7 +72,7 @@ def run(
     options: O,
     title: str,
     load: Callable[[O, "torch.device"], Any],
-    label: Callable[[list[list["Pair"]], O, "torch.device", Callable[[str], None]], list[list["Pair"]]] | None = None,
+    labels: Callable[[O, "torch.device"], "Labels"] | None = None,
 ) -> int:
     """Train, measure before and after on held-out pairs, save, print; returns the exit code.
 
@@ -80,7 +80,7 @@ def run(
         options: validated.
         title: of what is made.
         load: gives the lesson.
-        label: says anew which answer of each pair is the better one, of those learnt from and those kept back.
+        labels: gives who says which answer of a pair is the better one; None: the data.
 
     Raises:
         UserError: the pairs or the model cannot be read, or ``output`` is there already.
@@ -108,10 +108,11 @@ def run(
     with progress() as say:
         records = split(read_dialogues(file, "pairs.path"), chosen)
         sides = [agreeing(side, "pairs.path", say) for side in records]
+        named = None if labels is None else labels(options, device)  # before what learns, which may be larger
         lesson = load(options, device)
         lesson.model.eval()
         sides = [readable(side, lesson.read, "pairs", chosen.skip_unfit, say) for side in sides]
-        pairs, held_out = sides if label is None else label(sides, options, device, say)
+        pairs, held_out = sides if named is None else named.named(sides, say)
         measured_in = pieces_of(lesson, held_out, options)
         before = lesson.measure(measured_in)
         with stream(options.seed, "supervised"):

@@ -25,10 +25,10 @@ def main(arguments: Sequence[str]) -> int:
     options = options_of(arguments, "reward_model", USAGE, _kind)
     if options is None:
         return 0
-    from safelab.supervised.labels import relabelled
+    from safelab.supervised.labels import labels_of
     from safelab.supervised.loading import load_reward_model
 
-    return run(options, "reward model", load_reward_model, relabelled)
+    return run(options, "reward model", load_reward_model, labels_of)
 
 
 def _kind() -> "type[RewardModelOptions]":
