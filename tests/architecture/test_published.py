@@ -61,3 +61,16 @@ def test_each_setting_of_the_preset_says_where_it_is_from(name: str) -> None:
     lines = (ROOT / "conf" / "recipe" / f"{name}.yaml").read_text().splitlines()
     numbers = [line for line in lines if line.startswith("  ") and line.rstrip()[-1:].isdigit() and "#" not in line]
     assert numbers == []
+
+
+@pytest.mark.parametrize("kind", ["ppo", "bon"])
+def test_arms_of_ensembles_differ_in_their_reward_alone(kind: str) -> None:
+    of_kind = {name: arm for name, arm in arms("coste_alpacafarm").items() if name.startswith(f"{kind}_")}
+    assert [*of_kind] == [f"{kind}_{combined}" for combined in ("single", "mean", "wco", "uwo")]
+    mean = of_kind[f"{kind}_mean"]
+    for arm in of_kind.values():
+        assert {key: value for key, value in arm.items() if not key.startswith("reward.")} == mean
+    one = of_kind[f"{kind}_single"]["reward.members"]
+    assert [member["path"] for member in one] == ["models/rm-pythia-44m_seed1"] * 2
+    recipe = yaml.safe_load((ROOT / "conf" / "recipe" / "coste_alpacafarm.yaml").read_text())
+    assert one == [recipe["reward"]["members"][0]] * 2

@@ -51,6 +51,10 @@ from support.runs import parts_of, resolved, small
         (["algorithm=dar", "advantage=greedy_baseline"], "advantage must give one number per response"),
         (["algorithm=reinforce_pp", "objective=weighted_sft"], "got 'global_whiten': choose group_norm"),
         (["algorithm=reinforce_pp", "advantage.baseline=group_mean"], "must be at least 2, got 1"),
+        (
+            ["algorithm=best_of_n", "rollout.samples_per_prompt=1"],
+            "responses to one prompt are compared with advantage=group_norm and objective=best_of_n",
+        ),
         (["algorithm=grpo", "correction=truncate"], "correction must be none with objective.anchor=rollout, whose"),
         (["algorithm=dpo", "correction=mask"], "correction must be none with preference=dpo, which learns from no"),
         (["algorithm=r2vpo", "optimizer.epochs=1"], "optimizer.epochs must be at least 2, got 1 with one minibatch"),
@@ -62,6 +66,13 @@ def test_what_an_option_needs_and_does_not_get_is_refused(overrides: list[str], 
     lines = problems(small(tmp_path, *overrides))
     assert len(lines) == 1
     assert said in lines[0]
+
+
+def test_one_line_says_what_several_keys_ask_for(tmp_path: Path) -> None:
+    alone = ["algorithm=reinforce_pp", "advantage.baseline=group_mean", "objective=best_of_n"]
+    lines = problems(small(tmp_path, *alone, "objective.anchor=rollout"))
+    (line,) = [line for line in lines if line.startswith("rollout.samples_per_prompt")]
+    assert line.endswith("are compared with objective=best_of_n and advantage.baseline=group_mean")
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
         return [*pair_misfits(config), *placement_misfits(config), *_rollback(config)]
-    rules = (_needs, _batch_and_minibatches, placement_misfits, _correction, _group_mean_of_one, _rollback)
+    rules = (_needs, _batch_and_minibatches, placement_misfits, _correction, _rollback)
     return [line for rule in rules for line in rule(config)]
 
 
@@ -97,14 +97,20 @@ def built_misfit(needs: Iterable[Need], advantage: str, critic: Any) -> str | No
 
 
 def _needs(config: Mapping[str, Any]) -> list[str]:
-    """What advantage and objective need of the other parts (the ``needs`` of their class) and do not get."""
-    lines = []
+    """What advantage and objective need of the other parts and do not get: a line each, whoever asks for it."""
+    asking: dict[str, list[str]] = {}
+    for said, part in (*_lacking(config), *_group_mean_of_one(config)):
+        asking.setdefault(said, []).append(part)
+    return [f"{said} with {' and '.join(parts)}" for said, parts in asking.items()]
+
+
+def _lacking(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What is lacking by the ``needs`` of a class, and the part that needs it."""
     for group in ("advantage", "objective"):
         name = config[group]["name"]
         for need in sorted(find(group, name).needs):
             if said := PROVIDED[need](config):
-                lines.append(f"{said} with {group}={name}")
-    return lines
+                yield said, f"{group}={name}"
 
 
 def _values(grain: str) -> Callable[[Mapping[str, Any]], str | None]:
@@ -258,7 +264,6 @@ def _rollback(config: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _group_mean_of_one(config: Mapping[str, Any]) -> list[str]:
+def _group_mean_of_one(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if config["advantage"].get("baseline") == "group_mean" and (said := _groups(config)):
-        return [f"{said} with advantage.baseline=group_mean"]
-    return []
+        yield said, "advantage.baseline=group_mean"

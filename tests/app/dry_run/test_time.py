@@ -4,8 +4,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from safelab.app.cli import main
 from safelab.app.dry_run.estimate import batches
-from safelab.app.dry_run.time import hours, operations
+from safelab.app.dry_run.time import hours, on_a_cpu, operations, time_lines
 from support.runs import resolved
 
 SHAPE = SimpleNamespace(vocab_size=10, hidden_size=4, tie_word_embeddings=False)
@@ -43,3 +44,41 @@ def test_an_offline_update_learns_from_pairs_and_writes_where_it_is_measured() -
 
 def test_hours() -> None:
     assert hours(3.6e17) == pytest.approx(1.0)
+
+
+def test_hours_are_a_bound_from_below_and_say_what_is_left_out() -> None:
+    text = "\n".join(time_lines(3.6e17, 20, cpu=False))
+    assert "  hours in all, at least             20\n" in text
+    assert "  10^12 operations in all            7.2e+06\n" in text
+    said = " ".join(text.split())
+    for left_out in ("attention's own products", "the reward model", "reading memory while the policy writes"):
+        assert left_out in said
+    assert "if 100 * 10^12 operations a second are reached" in said
+    assert "rank" not in said
+
+
+def test_a_cpu_gets_operations_and_no_hours() -> None:
+    found = list(time_lines(3e12, 10, cpu=True))
+    rows = dict(line.rsplit(maxsplit=1) for line in found if line.startswith("  "))
+    assert {name.strip(): float(value) for name, value in rows.items()} == {
+        "10^12 operations per update": 3.0, "10^12 operations in all": 30.0,
+    }  # fmt: skip
+    assert "no hours, for here it runs on a CPU" in " ".join(found)
+
+
+@pytest.mark.parametrize(("device", "gpus", "cpu"), [
+    ("cpu", 0, True), ("cpu", 2, True), ("auto", 0, True), ("auto", 1, False), ("cuda:0", 1, False), ("mps", 0, False),
+])  # fmt: skip
+def test_what_runs_on_a_cpu(device: str, gpus: int, cpu: bool) -> None:
+    assert on_a_cpu(device, gpus) is cpu
+
+
+@pytest.mark.parametrize(("device", "gpus", "hours_said"), [("auto", 0, False), ("auto", 1, True), ("cpu", 1, False)])
+def test_the_command_tells_hours_where_there_is_a_gpu(
+    device: str, gpus: int, hours_said: bool, tmp_path, capsys, monkeypatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: gpus)
+    assert main(["train", f"device={device}", "world=small", f"output_dir={tmp_path}", "dry_run=true"]) == 0
+    said = capsys.readouterr().out
+    assert ("hours in all, at least" in said) is hours_said
+    assert "10^12 operations in all" in said

@@ -54,7 +54,6 @@ def ensemble(**changes: Any) -> Any:
         ({"combine": "mean_minus_std"}, [2.5 - 0.5 * 3 / 2**0.5, 2.0]),
         # variances 9 / 2 and 0
         ({"combine": "uwo"}, [2.5 - 0.1 * 4.5, 2.0]),
-        ({"combine": "uwo", "weights": [3.0, 1.0]}, [3.25 - 0.1 * 4.5, 2.0]),
     ],
 )
 def test_combinations_by_hand(changes: dict[str, Any], expected: list[float]) -> None:
@@ -69,6 +68,13 @@ def test_a_wrong_member_is_named_by_its_number() -> None:
 def test_a_weight_for_each() -> None:
     with pytest.raises(ConfigError, match="one weight for each of 2 members, got 1"):
         ensemble(weights=[1.0])
+
+
+@pytest.mark.parametrize("combine", ["min", "mean_minus_std", "uwo"])
+def test_weights_of_another_combination_than_the_mean_are_refused(combine: str) -> None:
+    said = rf"must have weights=null with combine={combine}, got \[3, 1\].*or choose combine=mean"
+    with pytest.raises(ConfigError, match=said):
+        ensemble(combine=combine, weights=[3.0, 1.0])
 
 
 def test_the_variance_is_that_of_the_authors_ppo_code() -> None:

@@ -111,7 +111,7 @@ def estimate(jobs: Sequence[Job], here: bool = True) -> int:
     for arm, same in arms.items():
         if len(jobs) > 1:
             print(f"=== {printable(arm)}, seeds {', '.join(str(job.config['seed']) for job in same)}")
-        dry_run.show(same[0].config, first.config if first is not None else None)
+        dry_run.show(same[0].config, first.config if first is not None else None, here)
         first = first or same[0]
     for line in alike(jobs):
         print(f"note: {line}")

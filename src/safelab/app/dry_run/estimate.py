@@ -14,7 +14,7 @@ import yaml
 from safelab.app.config.help import written
 from safelab.app.dry_run.memory import LEARNT, TRAINED, WRITTEN
 from safelab.app.dry_run.shapes import SHAPES
-from safelab.app.dry_run.time import hours, operations
+from safelab.app.dry_run.time import on_a_cpu, operations, time_lines
 from safelab.pretrained.adapters import base_of
 from safelab.pretrained.limits import positions_of, trained_at
 from safelab.pretrained.load import Source, check_precision
@@ -31,15 +31,14 @@ GIB = 2**30
 MORE_ON_A_CPU = "on a CPU the process holds more: its libraries, and what malloc keeps of freed memory"
 """Twice the tensors where we measured it: docs/log.md."""
 
-TIME_SAID = "if 100 * 10^12 operations a second are reached in all; a large GPU may reach more"
 
-
-def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> int:
-    """Print configuration, batch table, parameters and memory; returns the exit code.
+def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None, here: bool = True) -> int:
+    """Print configuration, batch table, parameters, memory and operations; returns the exit code.
 
     Args:
         config: of the run.
         first: of the sweep's first arm, which was shown whole; of this one only what differs is.
+        here: whether the run is to be on this machine; another is taken to have a GPU unless ``device`` says otherwise.
 
     Raises:
         ConfigError: the policy's shape is not known here.
@@ -69,9 +68,8 @@ def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None) -> i
         print(f"  {place.ljust(34)} {engine_said(config['rollout'], found.engine, config['ranks'])}")
     print(f"({MORE_ON_A_CPU})")
     each = operations(config, batches(config), found.parameters, shape, longest.prompt + longest.response)
-    print(f"\ntime ({TIME_SAID})")
-    print(f"  {'10^12 operations per update'.ljust(34)} {each / 1e12:,.3g}")
-    print(f"  {'hours in all'.ljust(34)} {hours(each * config['updates']):,.3g}")
+    cpu = on_a_cpu(config["device"], visible_gpus() if here else 1)
+    print("\n" + "\n".join(time_lines(each, config["updates"], cpu)))
     if said := length_note(config, trained_at(shape), longest.prompt):
         print(f"\nnote: {said}")
     for told in engine_notes(config["rollout"], visible_gpus()) if found.engine else ():

@@ -3,6 +3,7 @@
     mean: sum_i w_i r_i / sum_i w_i        min: min_i r_i
     mean_minus_std: mean - std_coef * std_i r        uwo: mean - variance_coef * var_i r        (both of n - 1)
 
+Weights are of the mean alone: the least has none, and how far members disagree counts each of them once.
 The least, and the penalised means, are what over-optimisation of one model finds hardest to fool.
 ``uwo`` is uncertainty-weighted optimisation, its variance over n - 1 as the authors' PPO code takes it. Their
 best-of-n code takes it over n: there ``variance_coef`` is theirs times (n - 1) / n.
@@ -28,7 +29,7 @@ from safelab.plugins import build_option
 class Ensemble(Part):
     """``members``: each a reward's configuration (``name`` and its keys).
 
-    ``weights``: for the mean, null for equal ones. ``std_coef``: how much of the deviation over members
+    ``weights``: for ``combine=mean`` alone; null for equal ones. ``std_coef``: how much of the deviation over members
     ``mean_minus_std`` takes off. ``variance_coef``: how much of the variance ``uwo`` takes off, per unit of the reward.
     """
 
@@ -42,6 +43,16 @@ class Ensemble(Part):
     def _one_weight_each(self) -> Self:
         if self.weights is not None and len(self.weights) != len(self.members):
             raise ValueError(f"must have one weight for each of {len(self.members)} members, got {len(self.weights)}")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_of_a_mean(self) -> Self:
+        if self.weights is not None and self.combine != "mean":
+            given = ", ".join(f"{weight:g}" for weight in self.weights)
+            raise ValueError(
+                f"must have weights=null with combine={self.combine}, got [{given}]: it counts every member alike; "
+                "leave weights out or choose combine=mean"
+            )
         return self
 
     def build(self, context: Context) -> Reward:

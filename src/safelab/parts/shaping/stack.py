@@ -75,7 +75,9 @@ class ShapingStack(Shaping[ShapingState]):
     ) -> tuple[ShapingState, Shaped]:
         """Next state, and the rewards as the update sees them."""
         charge_seq = self._charge(rollout, reward_seq)
-        after, scaled_seq = self.normaliser.step(state.normaliser, self._ended(rollout, reward_seq) - charge_seq)
+        after, scaled_seq = self.normaliser.step(
+            state.normaliser, self._with_missing_ends(rollout, reward_seq) - charge_seq
+        )
         shaped_seq = self._clipped(scaled_seq)
         metrics = {
             "reward/charge_mean": charge_seq.mean(),
@@ -84,7 +86,7 @@ class ShapingStack(Shaping[ShapingState]):
         }
         return ShapingState(normaliser=after), Shaped(shaped_seq=shaped_seq, metrics=self._present(metrics))
 
-    def _ended(self, rollout: Rollout, reward_seq: Tensor) -> Tensor:
+    def _with_missing_ends(self, rollout: Rollout, reward_seq: Tensor) -> Tensor:
         instead = self.options.missing_end_reward
         return reward_seq if instead is None else reward_seq.masked_fill(~rollout.ended_seq, instead)
 

@@ -27,14 +27,20 @@ from safelab.training.lifecycle.progress import notice
 from safelab.training.lifecycle.record import fresh_info, now, went_on_with
 from safelab.training.lifecycle.recovery import events
 from safelab.training.lifecycle.told import lost_lines, plain_chat
+from safelab.training.rates import follow_updates
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
 
 MAY_CHANGE = (*HOW_RECORDED, "updates", "ranks", "policy.sharding")
 """Keys that a run may go on with changed: none of them moves a number of the rows that are there.
 
-Another number of ranks, or what each of them holds, changes later ones by rounding.
+Another number of ranks, or what each of them holds, changes later ones by rounding. ``updates`` is none of them where
+the learning rates fall over the run: see ``training.rates``.
 """
+
+
+OVER_UPDATES = ", over which the learning rates fall: those of the updates that are there would be others"
+"""Why ``updates`` may not change where the optimiser has a schedule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -222,13 +228,14 @@ def changed_keys(directory: Path, config: Mapping[str, Any]) -> dict[str, list[A
     if not binds(directory):
         return {}
     there, here = leaves(read_config(directory)), leaves(config)
-    changed = sorted(
-        key
-        for key in there.keys() | here.keys()
-        if not same(there.get(key), here.get(key)) and not is_among(key, MAY_CHANGE)
-    )
+    changed = [key for key in sorted(there.keys() | here.keys()) if not same(there.get(key), here.get(key))]
+    longer = "updates" in changed and follow_updates(config["optimizer"])
+    changed = [key for key in changed if not is_among(key, MAY_CHANGE) or (longer and key == "updates")]
     if refused := not_allowed(changed, config["resume"]["allow"]):
-        differences = "; ".join(f"{key}: {there.get(key)!r} there, {here.get(key)!r} now" for key in refused)
+        differences = "; ".join(
+            f"{key}: {there.get(key)!r} there, {here.get(key)!r} now{OVER_UPDATES if key == 'updates' else ''}"
+            for key in refused
+        )
         raise ConfigError(
             f"{directory} must hold a run of this configuration, got another ({differences}); give this one a "
             "name of its own with experiment=... or arm=..., remove that directory, or go on all the same with "
