@@ -1,9 +1,11 @@
 """``--paper NAME``: published numbers beside the same quantities of these runs, and whether they agree."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from safelab.errors import DataError
+from safelab.results import text
 from safelab.results.compare.against_baseline import log_ratios
 from safelab.results.compare.aggregate import Values, numbers
 from safelab.results.compare.equivalence import ALPHA, Answer, against_runs, against_value, verdict
@@ -20,6 +22,13 @@ DIVERGED, CRASH = "diverged", "crash/"
 NO_MEASURE = "no measure of ours is the same"
 ONE_RUN = "a single run"
 NO_VARIATION = "runs that do not vary"
+
+UNFIT: Mapping[str, Callable[[float | None], bool]] = {
+    "missing": lambda value: value is None or math.isnan(value),
+    "not finite": lambda value: value is not None and math.isinf(value),
+    "not positive": lambda value: value is not None and value <= 0,
+}
+"""What keeps a run's value out of a ratio. Left out silently, the runs that did worst would leave the test."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +120,7 @@ def _row(number: Number, cast: Mapping[str, str], here: Here) -> PaperRow:
         place=number.place,
         note=number.note,
         margin=number.margin,
+        paired=len(names) > 1,
         verdict="not measured",
     )
     key, _ = number.measure
@@ -166,9 +176,12 @@ def _ratio(found: PaperRow, number: Number, arms: Sequence[ArmRow], here: Here) 
     """A ratio of two arms, paired by seed: tested as a logarithm, told in the unit of the publication."""
     key, power = number.measure
     left, right = (here.values[arm.name] for arm in arms)
+    pairs = [(left[seed][key], right[seed][key]) for seed in sorted(left.keys() & right.keys())]
+    if all(None in pair for pair in pairs):
+        return replace(found, why=f"no seed has a {key} in both arms")
+    if unfit := unfit_said(key, pairs):
+        return replace(found, verdict="not tested", why=f"{unfit} paired seeds")
     own = [power * ratio for ratio in log_ratios(left, right, key)]
-    if not own:
-        return replace(found, why=f"no seed has a positive {key} in both arms")
     inward, outward = SCALES[number.unit]
     log = inward(number.value)
     low, high = (
@@ -182,6 +195,13 @@ def _ratio(found: PaperRow, number: Number, arms: Sequence[ArmRow], here: Here) 
     return _answered(
         replace(found, here=through(outward, estimate(own)), digits=digits), replace(answer, difference=moved)
     )
+
+
+def unfit_said(key: str, runs: Sequence[Sequence[float | None]]) -> str:
+    """``reward_mean is missing in 1 and not positive in 2 of 5``; nothing where every run has what a ratio needs."""
+    counts = {what: sum(any(map(unfit, values)) for values in runs) for what, unfit in UNFIT.items()}
+    said = [f"{what} in {count}" for what, count in counts.items() if count]
+    return f"{key} is {text.listed(said)} of {len(runs)}" if said else ""
 
 
 def _answered(found: PaperRow, answer: Answer) -> PaperRow:

@@ -49,10 +49,14 @@ def published(row: PaperRow) -> str:
 
 
 def here(row: PaperRow) -> str:
-    """``+20.0 % [+18.1, +21.9]``, ``1 of 3 runs``, or why there is nothing."""
+    """``+20.0 % [+18.1, +21.9] (3 paired seeds)``, ``1 of 3 runs (1 to 91 %)``, or a dash."""
     if row.crashed is not None:
         return f"{text.crashed(row.crashed)} runs ({text.rate(row.crashed)})"
-    return text.NOTHING if row.here is None else _estimate(row.here, row, row.signed)
+    if row.here is None:
+        return text.NOTHING
+    n = row.here.n
+    runs = f"{n} paired seed{'s' * (n != 1)}" if row.paired else text.runs(n)
+    return f"{_estimate(row.here, row, row.signed)} ({runs})"
 
 
 def difference(row: PaperRow) -> str:
