@@ -125,6 +125,38 @@ def test_every_kind_of_value_without_a_logarithm_is_named(
     assert (row.verdict, row.why) == ("not tested", said)
 
 
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((1.0, 1.1, math.inf), "policy/norm is not finite in 1 of 3 runs"),
+        ((1.0, None, -math.inf), "policy/norm is missing in 1 and not finite in 1 of 3 runs"),
+        ((1.0, 1.1, None), "policy/norm is missing in 1 of 3 runs"),
+        ((math.inf,), "policy/norm is not finite in 1 of 1 runs"),
+        ((1.0, 1.0), "runs that do not vary"),
+        ((1.7e308, -1.7e308), "values too large for a deviation"),
+        ((1.0,), "a single run"),
+    ],
+)
+@pytest.mark.parametrize("theirs", [{}, {"sd": 1e-13, "n": 3.0}])
+def test_a_level_without_a_test_says_which_thing_it_lacks(
+    make_run: MakeRun, tmp_path: Path, values: tuple[float | None, ...], said: str, theirs: dict[str, float]
+) -> None:
+    for seed, value in enumerate(values):
+        make_run("ppo", seed, [1.0], {} if value is None else {"policy/norm": [value]})
+    row = row_of(tmp_path, metric="policy/norm", value=1.0, unit="", margin=0.5, **theirs)
+    assert (row.verdict, row.why, row.p_different, row.p_equivalent) == ("not tested", said, None, None)
+
+
+def test_a_square_that_no_float_holds_is_not_finite(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed, value in enumerate((1e200, 1.0)):
+        make_run("ppo", seed, [1.0], {"policy/norm": [value]})
+    row = row_of(tmp_path, metric="policy/norm^2", value=1.0, unit="", margin=0.5)
+    assert (row.verdict, row.why) == ("not tested", "policy/norm is not finite in 1 of 2 runs")
+    assert row_of(tmp_path, metric="policy/norm", value=1.0, sd=1.0, n=3.0, unit="").why == (
+        "values too large for a deviation"
+    )
+
+
 def test_the_number_of_runs_stands_with_every_number_of_ours(make_run: MakeRun, tmp_path: Path) -> None:
     for seed in range(3):
         make_run("ppo", seed, [0.5])

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from safelab.errors import DataError
 from safelab.results import text
 from safelab.results.compare.against_baseline import log_ratios
-from safelab.results.compare.aggregate import Values, numbers
-from safelab.results.compare.equivalence import ALPHA, Answer, against_runs, against_value, verdict
+from safelab.results.compare.aggregate import Values
+from safelab.results.compare.equivalence import ALPHA, SAME, Answer, against_runs, against_value, verdict
 from safelab.results.compare.preset_gaps import Preset, preset_gaps
 from safelab.results.compare.scales import SCALES, through
 from safelab.results.compare.statistics import estimate, fisher_p
@@ -22,6 +22,7 @@ DIVERGED, CRASH = "diverged", "crash/"
 NO_MEASURE = "no measure of ours is the same"
 ONE_RUN = "a single run"
 NO_VARIATION = "runs that do not vary"
+TOO_LARGE = "values too large for a deviation"
 
 UNFIT: Mapping[str, Callable[[float | None], bool]] = {
     "missing": lambda value: value is None or math.isnan(value),
@@ -29,6 +30,9 @@ UNFIT: Mapping[str, Callable[[float | None], bool]] = {
     "not positive": lambda value: value is not None and value <= 0,
 }
 """What keeps a run's value out of a ratio. Left out silently, the runs that did worst would leave the test."""
+
+UNFIT_LEVEL = ("missing", "not finite")
+"""What keeps it out of a mean over runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,7 +161,8 @@ def _level(found: PaperRow, number: Number, arm: ArmRow, here: Here) -> PaperRow
     measure = here.measures[key]
     share = number.unit == "%" and (measure.least, measure.greatest) == (0.0, 1.0)
     scale = 100.0 if share else 1.0
-    own = [scale * value**power for value in numbers(here.values[arm.name], key)]
+    runs = [value if value is None else scale * _power(value, power) for value in _each(here, arm, key)]
+    own = [value for value in runs if value is not None]
     if not own:
         return replace(found, why=f"these runs have no {key}")
     least, greatest = (None if end is None else scale * end**power for end in (measure.least, measure.greatest))
@@ -169,7 +174,9 @@ def _level(found: PaperRow, number: Number, arm: ArmRow, here: Here) -> PaperRow
         else against_runs(own, number.value, number.sd, int(number.n), low, high)
     )
     digits = max(found.digits, measure.digits - (2 if share else 0))
-    return _answered(replace(found, here=estimate(own, least, greatest), digits=digits), answer)
+    answered = _answered(replace(found, here=estimate(own, least, greatest), digits=digits), answer, own)
+    unfit = unfit_said(key, [(value,) for value in runs], UNFIT_LEVEL)
+    return _untested(answered, f"{unfit} runs") if unfit else answered
 
 
 def _ratio(found: PaperRow, number: Number, arms: Sequence[ArmRow], here: Here) -> PaperRow:
@@ -193,28 +200,51 @@ def _ratio(found: PaperRow, number: Number, arms: Sequence[ArmRow], here: Here) 
     moved = through(lambda gap: outward(gap + log) - number.value, answer.difference)
     digits = max(found.digits, 1 if number.unit == "%" else 2)
     return _answered(
-        replace(found, here=through(outward, estimate(own)), digits=digits), replace(answer, difference=moved)
+        replace(found, here=through(outward, estimate(own)), digits=digits), replace(answer, difference=moved), own
     )
 
 
-def unfit_said(key: str, runs: Sequence[Sequence[float | None]]) -> str:
-    """``reward_mean is missing in 1 and not positive in 2 of 5``; nothing where every run has what a ratio needs."""
-    counts = {what: sum(any(map(unfit, values)) for values in runs) for what, unfit in UNFIT.items()}
+def unfit_said(key: str, runs: Sequence[Sequence[float | None]], kinds: Sequence[str] = tuple(UNFIT)) -> str:
+    """``reward_mean is missing in 1 and not positive in 2 of 5``; nothing where every run has what a test needs."""
+    counts = {what: sum(any(map(UNFIT[what], values)) for values in runs) for what in kinds}
     said = [f"{what} in {count}" for what, count in counts.items() if count]
     return f"{key} is {text.listed(said)} of {len(runs)}" if said else ""
 
 
-def _answered(found: PaperRow, answer: Answer) -> PaperRow:
+def _answered(found: PaperRow, answer: Answer, own: Sequence[float]) -> PaperRow:
     said = verdict(answer)
-    why = "" if said != "not tested" else ONE_RUN if answer.difference.n == 1 else NO_VARIATION
     return replace(
         found,
         difference=answer.difference,
         p_different=answer.p_different,
         p_equivalent=answer.p_equivalent,
         verdict=said,
-        why=why,
+        why=_why(own) if said == "not tested" else "",
     )
+
+
+def _why(own: Sequence[float]) -> str:
+    """What these values, all of them finite, lack for a test."""
+    sd = estimate(own).sd
+    if len(own) == 1:
+        return ONE_RUN
+    return NO_VARIATION if sd is not None and sd <= SAME * max(map(abs, own)) else TOO_LARGE
+
+
+def _untested(row: PaperRow, why: str) -> PaperRow:
+    """The row without its test, and without the intervals that rest on the same grounds."""
+    here, gap = (None if one is None else Estimate(n=one.n, mean=one.mean) for one in (row.here, row.difference))
+    return replace(row, here=here, difference=gap, p_different=None, p_equivalent=None, verdict="not tested", why=why)
+
+
+def _each(here: Here, arm: ArmRow, key: str) -> list[float | None]:
+    """The value of every run of an arm; None where it has none."""
+    return [row[key] for row in here.values[arm.name].values()]
+
+
+def _power(value: float, power: int) -> float:
+    """``value ** power``, which is infinite where no float holds it."""
+    return math.prod([value] * power)
 
 
 def _decimals(value: float) -> int:
