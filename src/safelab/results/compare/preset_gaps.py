@@ -58,9 +58,17 @@ def _of_an_arm(asked: Mapping[str, Any], made: Mapping[str, Any]) -> list[tuple[
         (key, there.get(key, ABSENT), here.get(key, ABSENT))
         for key in differ
         if not is_among(key, ALWAYS_DIFFERENT)
-        and not (there.get(key) == there.get("seed") and here.get(key) == here.get("seed"))
+        and not _follows_seed(key, there, here)
         and not ((key not in there or key not in here) and any(_beside(key, name) for name in others))
     ]
+
+
+def _follows_seed(key: str, *configs: Mapping[str, str]) -> bool:
+    """Whether ``key`` is a seed, and the run's own on either side.
+
+    By its value alone, ``rollout.staleness`` of 0 and 1 would be one under the seeds 0 and 1.
+    """
+    return key.endswith(".seed") and all(config.get(key) == config.get("seed") for config in configs)
 
 
 def _beside(key: str, name: str) -> bool:
