@@ -157,6 +157,30 @@ def test_a_square_that_no_float_holds_is_not_finite(make_run: MakeRun, tmp_path:
     )
 
 
+def test_runs_that_differ_among_themselves_are_no_repetitions(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed, rate in enumerate((0.1, 0.1, 0.2)):
+        crash = {"crash/reward": [0]}
+        make_run("ppo", seed, [0.50 + 0.01 * seed], crash, config={"seed": seed, "optimizer": {"lr": rate}})
+        make_run("safe", seed, [0.60 + 0.02 * seed], crash, config={"seed": seed, "optimizer": {"lr": 0.1}})
+    level = row_of(tmp_path, value=0.51, margin=0.5)
+    assert (level.verdict, level.why, level.p_different) == ("not tested", "its runs are no repetitions", None)
+    assert beside_paper.here(level) == "0.510 reward (3 runs)"  # and no interval over what are no repetitions
+    assert row_of(tmp_path, arm="safe", value=0.62, margin=0.5).verdict == "equivalent"
+    ratio = row_of(tmp_path, arm="safe/ppo", value=1.2, unit="times", margin=1.0)
+    assert (ratio.verdict, ratio.why) == ("not tested", "runs of ppo are no repetitions")
+    share = row_of(tmp_path, metric="crash/reward", value=0.3, n=10.0, unit="share of runs")
+    assert (share.verdict, share.why) == ("not tested", "its runs are no repetitions")
+    assert beside_paper.here(share) == "0 of 3 runs"
+    assert row_of(tmp_path, metric="gold_final").verdict == "not measured"
+
+
+def test_a_run_that_does_not_count_makes_none_uneven(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed, rate in enumerate((0.1, 0.1, 0.2)):
+        status = "failed" if seed == 2 else "finished"
+        make_run("ppo", seed, [0.5 + 0.01 * seed], config={"seed": seed, "lr": rate}, status=status)
+    assert row_of(tmp_path, margin=0.5).verdict == "equivalent"
+
+
 def test_the_number_of_runs_stands_with_every_number_of_ours(make_run: MakeRun, tmp_path: Path) -> None:
     for seed in range(3):
         make_run("ppo", seed, [0.5])

@@ -32,6 +32,17 @@ def test_keys_that_differ_once_for_arms_that_agree(folder: Path) -> None:
     ]
 
 
+def test_every_run_that_counts_is_compared(make_run: MakeRun, tmp_path: Path) -> None:
+    asked = {**ASKED, "lr": 0.1}
+    for seed, rate in enumerate((0.1, 0.2, 0.1, 0.3)):
+        config = {**asked, "seed": seed, "data": {"seed": seed}, "lr": rate}
+        make_run("ppo", seed, config=config, status="failed" if seed == 3 else "finished")
+    loaded = load([tmp_path])
+    config = loaded.runs[0].record.config
+    found = preset_gaps(loaded, Preset(arms={"ppo": config}, seeds={"ppo": [0, 1, 2]}))
+    assert found == [PresetGap(key="lr", preset="0.1", here="0.1 and 0.2", arms=["ppo"])]
+
+
 def test_arms_and_seeds_without_runs(folder: Path) -> None:
     found = preset_gaps(
         load([folder]),

@@ -1,7 +1,7 @@
 """``--paper NAME``: published numbers beside the same quantities of these runs, and whether they agree."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from safelab.errors import DataError
@@ -14,6 +14,7 @@ from safelab.results.compare.scales import SCALES, through
 from safelab.results.compare.statistics import estimate, fisher_p
 from safelab.results.model import ArmRow, Estimate, Measure, Paper, PaperRow, Proportion
 from safelab.results.published.read import Number, Publication
+from safelab.results.runs.config import uneven
 from safelab.results.runs.load import RunSet
 
 DIVERGED, CRASH = "diverged", "crash/"
@@ -37,11 +38,15 @@ UNFIT_LEVEL = ("missing", "not finite")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Here:
-    """What these runs have: arms by the name that they were trained under, each run's values, measures by key."""
+    """What these runs have: arms by the name that they were trained under, each run's values, measures by key.
+
+    ``uneven``: arms of which the runs that count differ in more than their seeds.
+    """
 
     arms: Mapping[str, ArmRow]
     values: Values
     measures: Mapping[str, Measure]
+    uneven: Collection[str]
 
 
 def metrics_of(publication: Publication, columns: Sequence[str]) -> list[str]:
@@ -66,30 +71,33 @@ def beside_paper(
     if publication is None:
         return None
     about = publication.about
+    counted = RunSet(runs=[run for run in loaded.runs if run.counted], unreadable=())
+    here = Here(
+        arms={arm.whole: arm for arm in arms},
+        values=values,
+        measures={measure.key: measure for measure in measures},
+        uneven=uneven(counted),
+    )
     return Paper(
         name=publication.name,
         title=about.title,
         source=about.source,
         claim=about.claim,
         margin_reason=about.margin_reason,
-        rows=paper_rows(publication, arms, values, measures),
+        rows=paper_rows(publication, here),
         departures=about.departures,
         unread=about.unread,
         gaps=None if preset is None else preset_gaps(loaded, preset),
     )
 
 
-def paper_rows(
-    publication: Publication, arms: Sequence[ArmRow], values: Values, measures: Sequence[Measure]
-) -> list[PaperRow]:
+def paper_rows(publication: Publication, here: Here) -> list[PaperRow]:
     """A row for each published number, for each choice of arms that may stand for the published ones.
 
     Raises:
         DataError: none of the arms is among the runs.
     """
-    by_name = {arm.whole: arm for arm in arms}
-    here = Here(arms=by_name, values=values, measures={measure.key: measure for measure in measures})
-    rows = [_row(number, cast, here) for cast in _casts(publication, by_name) for number in publication.numbers]
+    rows = [_row(number, cast, here) for cast in _casts(publication, here.arms) for number in publication.numbers]
     return list(dict.fromkeys(rows))
 
 
@@ -133,7 +141,17 @@ def _row(number: Number, cast: Mapping[str, str], here: Here) -> PaperRow:
         return replace(found, why=NO_MEASURE)
     if absent:
         return replace(found, why=f"no run of {' and '.join(absent)} counts here")
-    arms = [here.arms[name] for name in names]
+    row = _compared(found, number, [here.arms[name] for name in names], here)
+    mixed = [name for name in names if here.arms[name].name in here.uneven]
+    if not mixed or row.verdict == "not measured":
+        return row
+    whose = f"runs of {text.listed(mixed)}" if row.paired else "its runs"
+    return _untested(row, f"{whose} are no repetitions")
+
+
+def _compared(found: PaperRow, number: Number, arms: Sequence[ArmRow], here: Here) -> PaperRow:
+    """The row with what is here, and its test, as if the runs of an arm were repetitions."""
+    key, _ = number.measure
     if key == DIVERGED or key.startswith(CRASH):
         return _share(found, number, arms[0])
     if key not in here.measures:
@@ -234,7 +252,9 @@ def _why(own: Sequence[float]) -> str:
 def _untested(row: PaperRow, why: str) -> PaperRow:
     """The row without its test, and without the intervals that rest on the same grounds."""
     here, gap = (None if one is None else Estimate(n=one.n, mean=one.mean) for one in (row.here, row.difference))
-    return replace(row, here=here, difference=gap, p_different=None, p_equivalent=None, verdict="not tested", why=why)
+    row = replace(row, p_different=None, p_equivalent=None, verdict="not tested", why=why)
+    crashed = None if row.crashed is None else replace(row.crashed, low=None, high=None)
+    return replace(row, here=here, difference=gap, crashed=crashed)
 
 
 def _each(here: Here, arm: ArmRow, key: str) -> list[float | None]:

@@ -51,7 +51,8 @@ def published(row: PaperRow) -> str:
 def here(row: PaperRow) -> str:
     """``+20.0 % [+18.1, +21.9] (3 paired seeds)``, ``1 of 3 runs (1 to 91 %)``, or a dash."""
     if row.crashed is not None:
-        return f"{text.crashed(row.crashed)} runs ({text.rate(row.crashed)})"
+        rate = text.rate(row.crashed)
+        return f"{text.crashed(row.crashed)} runs{f' ({rate})' if rate else ''}"
     if row.here is None:
         return text.NOTHING
     n = row.here.n
