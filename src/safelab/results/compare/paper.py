@@ -13,12 +13,9 @@ from safelab.results.compare.preset_gaps import Preset, preset_gaps
 from safelab.results.compare.scales import SCALES, through
 from safelab.results.compare.statistics import estimate, fisher_p
 from safelab.results.model import ArmRow, Estimate, Measure, Paper, PaperRow, Proportion
-from safelab.results.published.read import Number, Publication
+from safelab.results.published.read import CRASH, DIVERGED, Number, Publication
 from safelab.results.runs.config import uneven
 from safelab.results.runs.load import RunSet
-
-DIVERGED, CRASH = "diverged", "crash/"
-"""Metrics that are shares of runs, and no number of each."""
 
 NO_MEASURE = "no measure of ours is the same"
 ONE_RUN = "a single run"
@@ -152,7 +149,7 @@ def _row(number: Number, cast: Mapping[str, str], here: Here) -> PaperRow:
 def _compared(found: PaperRow, number: Number, arms: Sequence[ArmRow], here: Here) -> PaperRow:
     """The row with what is here, and its test, as if the runs of an arm were repetitions."""
     key, _ = number.measure
-    if key == DIVERGED or key.startswith(CRASH):
+    if number.counts_runs:
         return _share(found, number, arms[0])
     if key not in here.measures:
         return replace(found, why=f"these runs do not log {key}")
