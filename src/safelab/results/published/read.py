@@ -142,6 +142,11 @@ def names(folder: Path = FOLDER) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
 
 
+def is_known(name: str) -> bool:
+    """Whether there is a publication of that name, or one that was called so before."""
+    return OTHER_NAMES.get(name, name) in names()
+
+
 def read(name: str, folder: Path = FOLDER) -> Publication:
     """The publication called ``name``.
 
