@@ -6,8 +6,8 @@ Usage: .venv/bin/python -m scripts.tools.paper_index
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from safelab.results.published.read import SHARE_OF_RUNS, Number, Publication, names, read
-from safelab.results.words.beside_paper import PLAIN
+from safelab.results.published.read import Number, Publication, names, read
+from safelab.results.words.beside_paper import published_number
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "papers.md"
@@ -78,15 +78,10 @@ def presets(name: str) -> list[str]:
 
 def row(number: Number) -> list[str]:
     """A published number with its deviation, margin, measure and place."""
-    runs = [] if number.n is None else [f"{number.n:g} run{'s' * (number.n != 1)}"]
-    more = ", ".join([*([] if number.sd is None else [f"SD {number.sd:g}"]), *runs])
-    value = f"{number.value:g}" if number.unit in PLAIN else f"{number.value:g} {number.unit}"
-    if number.unit == SHARE_OF_RUNS:
-        value = f"{100 * number.value:g} % of runs"
+    published = published_number(number.value, number.unit, number.sd, number.n)
     quantity = f"{number.quantity} ({number.note})" if number.note else number.quantity
     margin = "" if number.margin is None else f"±{number.margin:g}"
     measure = f"`{number.metric}`" if number.metric else "none that is the same"
-    published = f"{value}{f' ({more})' if more else ''}"
     return [" over ".join(number.arms), escaped(quantity), escaped(published), margin, measure, escaped(number.place)]
 
 

@@ -222,9 +222,10 @@ class Levels:
 class PaperRow:
     """A published number beside the same quantity here, in the unit of the publication.
 
-    ``arm``: of ours; of a ratio both, ``safe over ppo``. ``published_sd``, ``published_n``: over their runs, where
-    known. ``crashed``: ours where the quantity is a share of runs. ``p_different``, ``p_equivalent``: see
-    ``compare.equivalence``. ``why``: why there is no number of ours, or no test. ``note``: what to know to compare it.
+    ``arm``: of ours; of a ratio both, ``safe over ppo``, which is ``paired`` by seed. ``published_sd``,
+    ``published_n``: over their runs, where known. ``crashed``: ours where the quantity is a share of runs.
+    ``p_different``, ``p_equivalent``: see ``compare.equivalence``. ``why``: why there is no number of ours, or no test.
+    ``note``: what to know to compare it.
     """
 
     arm: str
@@ -238,6 +239,7 @@ class PaperRow:
     place: str
     note: str
     margin: float | None
+    paired: bool
     here: Estimate | None = None
     crashed: Proportion | None = None
     difference: Estimate | None = None

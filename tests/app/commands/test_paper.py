@@ -53,7 +53,13 @@ def test_without_overrides_nothing_differs_from_the_preset(calls, capsys) -> Non
     assert calls == [("train", ["-m", "+sweep=safe_paper", "dry_run=true"])]
     said = capsys.readouterr().out
     assert "differs from the preset" not in said
+    assert "trains 25 runs into" in said
     assert "32,000" in said
+
+
+def test_one_run_is_one_run(calls, capsys) -> None:
+    assert main(["reproduce", "--paper", "safe_paper", "arms=[safe]", "seed=0", "dry_run=true"]) == 0
+    assert "trains 1 run into " in capsys.readouterr().out
 
 
 def test_where_no_run_could_begin_there_is_no_report(calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,6 +90,7 @@ def test_ctrl_c_ends_it_before_the_report(calls, monkeypatch: pytest.MonkeyPatch
     ("words", "said"),
     [
         (["--paper", "saef_paper"], "got 'saef_paper'; did you mean 'safe_paper'"),
+        (["--paper", "smollm_hh"], "got 'smollm_hh'; it is a sweep: safelab train -m +sweep=smollm_hh"),
         (["--paper"], "--paper: expected one argument"),
         (["--paper", "safe_paper", "udpates=2"], "updates"),
         (["--paper", "safe_paper", "arms=[dar]"], "arms has no 'dar'"),

@@ -2,10 +2,12 @@
 
 import math
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 from scipy import stats
 
 from safelab.errors import DataError
@@ -16,6 +18,7 @@ from safelab.results.page.tables import markdown, write_tables
 from safelab.results.published.read import About, Number, Publication, read
 from safelab.results.runs.load import load
 from safelab.results.words import beside_paper
+from safelab.results.words.terminal import show_paper
 
 MakeRun = Callable[..., Path]
 KL = "kl/ref_token_exact"
@@ -59,10 +62,15 @@ def test_safes_gain_and_variance_ratio_by_hand(make_run: MakeRun, tmp_path: Path
     found = of_safe(tmp_path)
     said = {key: beside_paper.here(row) for key, row in found.items()}
     assert said["safe_released", "training-average reward"].startswith("0.600 reward")
-    assert said["safe_released over ppo_released", "gain in training-average reward"] == "+20.00 % [+20.00, +20.00]"
+    assert (
+        said["safe_released over ppo_released", "gain in training-average reward"]
+        == "+20.00 % [+20.00, +20.00] (2 paired seeds)"
+    )
     # Deviations 2 to 1 are variances 4 to 1.
-    assert said["ppo_released over safe_released", "reward variance"] == "4.00 times [4.00, 4.00]"
-    assert said["safe_released over ppo_released", "overhead in time per update"] == "+1.0 % [+1.0, +1.0]"
+    assert said["ppo_released over safe_released", "reward variance"] == "4.00 times [4.00, 4.00] (2 paired seeds)"
+    assert (
+        said["safe_released over ppo_released", "overhead in time per update"] == "+1.0 % [+1.0, +1.0] (2 paired seeds)"
+    )
     gain = found["safe_released over ppo_released", "gain in training-average reward"]
     assert (gain.published, beside_paper.published(gain)) == (5.15, "+5.15 %")
     assert gain.verdict == "not tested"  # both seeds have the same ratio
@@ -85,6 +93,107 @@ def test_ratios_are_geometric_means_and_tested_as_logarithms(make_run: MakeRun, 
     assert row.p_equivalent == pytest.approx(max(above, below), abs=1e-9)
     assert row.p_different == pytest.approx(stats.ttest_1samp(logs, math.log(1.2)).pvalue, abs=1e-9)
     assert (row.arm, row.verdict) == ("safe over ppo", "equivalent" if max(above, below) < 0.05 else "not decided")
+
+
+def test_a_ratio_with_seeds_that_allow_none_is_no_test(make_run: MakeRun, tmp_path: Path) -> None:
+    # Three seeds agree to 1 %; the two that a logarithm would drop are those in which the arm got nothing.
+    for seed, reward in enumerate((1.00, 1.01, 0.99, -0.5, 0.0)):
+        make_run("ppo", seed, [1.0])
+        make_run("safe", seed, [reward])
+    row = row_of(tmp_path, arm="safe/ppo", value=0.0, unit="%", margin=5.0)
+    assert (row.verdict, row.why) == ("not tested", "reward_mean is not positive in 2 of 5 paired seeds")
+    assert (row.here, row.p_different, row.p_equivalent) == (None, None, None)
+    # Of the baseline's runs, too.
+    assert row_of(tmp_path, arm="ppo/safe", value=0.0, unit="%", margin=5.0).why == row.why
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((1.0, 1.1, None), "policy/norm is missing in 1 of 3 paired seeds"),
+        ((1.0, math.inf, None), "policy/norm is missing in 1 and not finite in 1 of 3 paired seeds"),
+        ((0.0, -1.0, 2.0), "policy/norm is not positive in 2 of 3 paired seeds"),
+    ],
+)
+def test_every_kind_of_value_without_a_logarithm_is_named(
+    make_run: MakeRun, tmp_path: Path, values: tuple[float | None, ...], said: str
+) -> None:
+    for seed, value in enumerate(values):
+        make_run("ppo", seed, [1.0], {"policy/norm": [1.0]})
+        make_run("safe", seed, [1.0], {} if value is None else {"policy/norm": [value]})
+    row = row_of(tmp_path, arm="safe/ppo", metric="policy/norm", value=1.0, unit="times", margin=0.5)
+    assert (row.verdict, row.why) == ("not tested", said)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ((1.0, 1.1, math.inf), "policy/norm is not finite in 1 of 3 runs"),
+        ((1.0, None, -math.inf), "policy/norm is missing in 1 and not finite in 1 of 3 runs"),
+        ((1.0, 1.1, None), "policy/norm is missing in 1 of 3 runs"),
+        ((math.inf,), "policy/norm is not finite in 1 of 1 runs"),
+        ((1.0, 1.0), "runs that do not vary"),
+        ((1.7e308, -1.7e308), "values too large for a deviation"),
+        ((1.0,), "a single run"),
+    ],
+)
+@pytest.mark.parametrize("theirs", [{}, {"sd": 1e-13, "n": 3.0}])
+def test_a_level_without_a_test_says_which_thing_it_lacks(
+    make_run: MakeRun, tmp_path: Path, values: tuple[float | None, ...], said: str, theirs: dict[str, float]
+) -> None:
+    for seed, value in enumerate(values):
+        make_run("ppo", seed, [1.0], {} if value is None else {"policy/norm": [value]})
+    row = row_of(tmp_path, metric="policy/norm", value=1.0, unit="", margin=0.5, **theirs)
+    assert (row.verdict, row.why, row.p_different, row.p_equivalent) == ("not tested", said, None, None)
+
+
+def test_a_square_that_no_float_holds_is_not_finite(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed, value in enumerate((1e200, 1.0)):
+        make_run("ppo", seed, [1.0], {"policy/norm": [value]})
+    row = row_of(tmp_path, metric="policy/norm^2", value=1.0, unit="", margin=0.5)
+    assert (row.verdict, row.why) == ("not tested", "policy/norm is not finite in 1 of 2 runs")
+    assert row_of(tmp_path, metric="policy/norm", value=1.0, sd=1.0, n=3.0, unit="").why == (
+        "values too large for a deviation"
+    )
+
+
+def test_runs_that_differ_among_themselves_are_no_repetitions(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed, rate in enumerate((0.1, 0.1, 0.2)):
+        crash = {"crash/reward": [0]}
+        make_run("ppo", seed, [0.50 + 0.01 * seed], crash, config={"seed": seed, "optimizer": {"lr": rate}})
+        make_run("safe", seed, [0.60 + 0.02 * seed], crash, config={"seed": seed, "optimizer": {"lr": 0.1}})
+    level = row_of(tmp_path, value=0.51, margin=0.5)
+    assert (level.verdict, level.why, level.p_different) == ("not tested", "its runs are no repetitions", None)
+    assert beside_paper.here(level) == "0.510 reward (3 runs)"  # and no interval over what are no repetitions
+    assert row_of(tmp_path, arm="safe", value=0.62, margin=0.5).verdict == "equivalent"
+    ratio = row_of(tmp_path, arm="safe/ppo", value=1.2, unit="times", margin=1.0)
+    assert (ratio.verdict, ratio.why) == ("not tested", "runs of ppo are no repetitions")
+    share = row_of(tmp_path, metric="crash/reward", value=0.3, n=10.0, unit="share of runs")
+    assert (share.verdict, share.why) == ("not tested", "its runs are no repetitions")
+    assert beside_paper.here(share) == "0 of 3 runs"
+    assert row_of(tmp_path, metric="gold_final").verdict == "not measured"
+
+
+def test_a_run_that_does_not_count_makes_none_uneven(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed, rate in enumerate((0.1, 0.1, 0.2)):
+        status = "failed" if seed == 2 else "finished"
+        make_run("ppo", seed, [0.5 + 0.01 * seed], config={"seed": seed, "lr": rate}, status=status)
+    assert row_of(tmp_path, margin=0.5).verdict == "equivalent"
+
+
+def test_the_number_of_runs_stands_with_every_number_of_ours(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed in range(3):
+        make_run("ppo", seed, [0.5])
+        if seed < 1:
+            make_run("safe", seed, [0.5])
+    found = report(tmp_path, published(number(), number(arm="safe"), number(arm="safe/ppo", value=1.0, unit="times")))
+    cells = ["(3 runs)", "(1 run)", "(1 paired seed)"]
+    assert found.paper is not None
+    assert [beside_paper.here(row).partition(" (")[2] for row in found.paper.rows] == [one[1:] for one in cells]
+    console = Console(width=300, record=True, file=StringIO())
+    show_paper(found.paper, console)
+    for made in (console.export_text(), render(found), markdown(found).replace("\\", "")):
+        assert all(one in made for one in cells)
 
 
 def test_a_margin_beyond_what_a_ratio_can_be_has_no_lower_end(make_run: MakeRun, tmp_path: Path) -> None:

@@ -57,6 +57,12 @@ def test_a_pair_of_files(folder: Path) -> None:
         ("safe/ppo,gain,reward_mean,0,,,times,,here", "row value must be > 0 for a ratio in times, got 0"),
         ("safe/ppo,gain,reward_mean,-100,,,%,,here", "row value must be > -100 for a ratio in %, got -100"),
         ("ppo,crashes,diverged,3,,10,share of runs,,here", "row value must be from 0 to 1"),
+        (
+            "ppo,crashes,crash/reward,3,,10,%,,here",
+            "row crash/reward must be of one arm and in the unit 'share of runs'",
+        ),
+        ("ppo,crashes,diverged,0.3,,10,,,here", "row diverged must be of one arm .* got the arm ppo and the unit ''"),
+        ("safe/ppo,crashes,crash/reward,2,,,times,,here", "got the arm safe/ppo and the unit 'times'"),
         ("ppo,short", r"study\.csv line 3 must have the columns arm, quantity, metric"),
         (f"{ROW},one more", r"study\.csv line 3 must have the columns arm, quantity, metric"),
     ],

@@ -27,11 +27,13 @@ def test_a_publication_stands_there_whole() -> None:
         **{**NUMBER, "arm": "safe/ppo", "metric": "", "value": 5.15, "sd": None, "n": None, "unit": "%", "margin": None}
     )
     crashed = Number(**{**NUMBER, "metric": "diverged", "value": 0.3, "sd": None, "n": 10.0, "unit": "share of runs"})
-    one = Publication(name="study", about=About(**ABOUT), numbers=[Number(**NUMBER), ratio, crashed])
+    beaten = Number(**{**NUMBER, "value": -1.5, "n": 1.0, "sd": None})
+    one = Publication(name="study", about=About(**ABOUT), numbers=[Number(**NUMBER), ratio, crashed, beaten])
     text = paper_index.page([one])
     assert "| ppo | reward | 0.5 reward (SD 0.1, 4 runs) | ±0.05 | `reward_final` | table 1 |" in text
     assert "| safe over ppo | reward | 5.15 % |  | none that is the same | table 1 |" in text
     assert "| ppo | reward | 30 % of runs (10 runs) | ±0.05 | `diverged` | table 1 |" in text
+    assert "| ppo | reward | −1.5 reward (1 run) | ±0.05 | `reward_final` | table 1 |" in text
     assert "**It claims:** a \\| b" in text
     assert "- lr: 3e-06" in text
     assert text.count(paper_index.NOT_RUN) == 2

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from safelab.app.commands import report, train
 from safelab.app.config.compose import opened, parse
 from safelab.app.sweep.preset import planned, sweeps
-from safelab.errors import ConfigError, printable
+from safelab.errors import ConfigError, DataError, printable
 
 if TYPE_CHECKING:
     from safelab.results.compare.preset_gaps import Preset
@@ -37,9 +37,7 @@ def reproduce(name: str, words: Sequence[str]) -> int:
     Raises:
         UserError: an unknown name, a wrong override, weights that cannot be had, no run that counts.
     """
-    from safelab.results.published.read import read
-
-    publication = read(name)
+    publication = chosen(name)
     preset = [f"+sweep={publication.name}"]
     arguments = ["-m", *preset, *words]
     flags = parse(arguments)
@@ -58,15 +56,34 @@ def reproduce(name: str, words: Sequence[str]) -> int:
     return max(code, report.main([folder, "--paper", publication.name]))
 
 
+def chosen(name: str) -> "Publication":
+    """The publication called ``name``.
+
+    Raises:
+        DataError: there is none; of a sweep it says what trains it.
+    """
+    from safelab.results.published.read import is_known, read
+
+    if not is_known(name):
+        with opened() as hydra:
+            if name in sweeps(hydra):
+                raise DataError(
+                    f"--paper must be a publication that is known here, got {name!r}; "
+                    f"it is a sweep: safelab train -m +sweep={name}"
+                )
+    return read(name)
+
+
 def foretold(publication: "Publication", asked: "Preset", made: "Preset", folder: str) -> Iterator[str]:
     """What will be trained, and what differs from the publication and from the preset, a line each."""
+    from safelab.results import text
     from safelab.results.compare.preset_gaps import gaps_between
     from safelab.results.words.beside_paper import gap_said
 
     about = publication.about
     yield f"{about.title} ({', '.join(about.source)})"
     yield f"  claims: {about.claim}"
-    yield f"  trains {sum(map(len, made.seeds.values()))} runs into {folder}; episodes are those of one run"
+    yield f"  trains {text.runs(sum(map(len, made.seeds.values())))} into {folder}; episodes are those of one run"
     yield from aligned([HEADS, *(row(arm, config, made.seeds[arm]) for arm, config in made.arms.items())])
     for sentence in about.departures:
         yield f"differs from the publication: {sentence}"

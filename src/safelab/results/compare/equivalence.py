@@ -80,10 +80,12 @@ def against_runs(
     difference = mean - published
     if found.sd is None:
         return Answer(difference=Estimate(n=found.n, mean=difference))
-    ours, theirs = found.sd**2 / found.n, sd**2 / runs
+    # Products, of which one that no float holds is infinite: a power would raise.
+    ours, theirs = found.sd * found.sd / found.n, sd * sd / runs
     if not math.sqrt(ours + theirs) > SAME * max(abs(published), *map(abs, values)):
         return Answer(difference=Estimate(n=found.n, mean=difference))
-    degrees = (ours + theirs) ** 2 / (ours**2 / (found.n - 1) + theirs**2 / (runs - 1))
+    whole, left, right = ((ours + theirs) * (ours + theirs), ours * ours / (found.n - 1), theirs * theirs / (runs - 1))
+    degrees = whole / (left + right)
     return _tested(difference, math.sqrt(ours + theirs), degrees, found.n, (low, high))
 
 

@@ -1,34 +1,49 @@
 """``--paper NAME``: published numbers beside the same quantities of these runs, and whether they agree."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from safelab.errors import DataError
+from safelab.results import text
 from safelab.results.compare.against_baseline import log_ratios
-from safelab.results.compare.aggregate import Values, numbers
-from safelab.results.compare.equivalence import ALPHA, Answer, against_runs, against_value, verdict
+from safelab.results.compare.aggregate import Values
+from safelab.results.compare.equivalence import ALPHA, SAME, Answer, against_runs, against_value, verdict
 from safelab.results.compare.preset_gaps import Preset, preset_gaps
 from safelab.results.compare.scales import SCALES, through
 from safelab.results.compare.statistics import estimate, fisher_p
 from safelab.results.model import ArmRow, Estimate, Measure, Paper, PaperRow, Proportion
-from safelab.results.published.read import Number, Publication
+from safelab.results.published.read import CRASH, DIVERGED, Number, Publication
+from safelab.results.runs.config import uneven
 from safelab.results.runs.load import RunSet
-
-DIVERGED, CRASH = "diverged", "crash/"
-"""Metrics that are shares of runs, and no number of each."""
 
 NO_MEASURE = "no measure of ours is the same"
 ONE_RUN = "a single run"
 NO_VARIATION = "runs that do not vary"
+TOO_LARGE = "values too large for a deviation"
+
+UNFIT: Mapping[str, Callable[[float | None], bool]] = {
+    "missing": lambda value: value is None or math.isnan(value),
+    "not finite": lambda value: value is not None and math.isinf(value),
+    "not positive": lambda value: value is not None and value <= 0,
+}
+"""What keeps a run's value out of a ratio. Left out silently, the runs that did worst would leave the test."""
+
+UNFIT_LEVEL = ("missing", "not finite")
+"""What keeps it out of a mean over runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Here:
-    """What these runs have: arms by the name that they were trained under, each run's values, measures by key."""
+    """What these runs have: arms by the name that they were trained under, each run's values, measures by key.
+
+    ``uneven``: arms of which the runs that count differ in more than their seeds.
+    """
 
     arms: Mapping[str, ArmRow]
     values: Values
     measures: Mapping[str, Measure]
+    uneven: Collection[str]
 
 
 def metrics_of(publication: Publication, columns: Sequence[str]) -> list[str]:
@@ -53,30 +68,33 @@ def beside_paper(
     if publication is None:
         return None
     about = publication.about
+    counted = RunSet(runs=[run for run in loaded.runs if run.counted], unreadable=())
+    here = Here(
+        arms={arm.whole: arm for arm in arms},
+        values=values,
+        measures={measure.key: measure for measure in measures},
+        uneven=uneven(counted),
+    )
     return Paper(
         name=publication.name,
         title=about.title,
         source=about.source,
         claim=about.claim,
         margin_reason=about.margin_reason,
-        rows=paper_rows(publication, arms, values, measures),
+        rows=paper_rows(publication, here),
         departures=about.departures,
         unread=about.unread,
         gaps=None if preset is None else preset_gaps(loaded, preset),
     )
 
 
-def paper_rows(
-    publication: Publication, arms: Sequence[ArmRow], values: Values, measures: Sequence[Measure]
-) -> list[PaperRow]:
+def paper_rows(publication: Publication, here: Here) -> list[PaperRow]:
     """A row for each published number, for each choice of arms that may stand for the published ones.
 
     Raises:
         DataError: none of the arms is among the runs.
     """
-    by_name = {arm.whole: arm for arm in arms}
-    here = Here(arms=by_name, values=values, measures={measure.key: measure for measure in measures})
-    rows = [_row(number, cast, here) for cast in _casts(publication, by_name) for number in publication.numbers]
+    rows = [_row(number, cast, here) for cast in _casts(publication, here.arms) for number in publication.numbers]
     return list(dict.fromkeys(rows))
 
 
@@ -111,6 +129,7 @@ def _row(number: Number, cast: Mapping[str, str], here: Here) -> PaperRow:
         place=number.place,
         note=number.note,
         margin=number.margin,
+        paired=len(names) > 1,
         verdict="not measured",
     )
     key, _ = number.measure
@@ -119,8 +138,18 @@ def _row(number: Number, cast: Mapping[str, str], here: Here) -> PaperRow:
         return replace(found, why=NO_MEASURE)
     if absent:
         return replace(found, why=f"no run of {' and '.join(absent)} counts here")
-    arms = [here.arms[name] for name in names]
-    if key == DIVERGED or key.startswith(CRASH):
+    row = _compared(found, number, [here.arms[name] for name in names], here)
+    mixed = [name for name in names if here.arms[name].name in here.uneven]
+    if not mixed or row.verdict == "not measured":
+        return row
+    whose = f"runs of {text.listed(mixed)}" if row.paired else "its runs"
+    return _untested(row, f"{whose} are no repetitions")
+
+
+def _compared(found: PaperRow, number: Number, arms: Sequence[ArmRow], here: Here) -> PaperRow:
+    """The row with what is here, and its test, as if the runs of an arm were repetitions."""
+    key, _ = number.measure
+    if number.counts_runs:
         return _share(found, number, arms[0])
     if key not in here.measures:
         return replace(found, why=f"these runs do not log {key}")
@@ -147,7 +176,8 @@ def _level(found: PaperRow, number: Number, arm: ArmRow, here: Here) -> PaperRow
     measure = here.measures[key]
     share = number.unit == "%" and (measure.least, measure.greatest) == (0.0, 1.0)
     scale = 100.0 if share else 1.0
-    own = [scale * value**power for value in numbers(here.values[arm.name], key)]
+    runs = [value if value is None else scale * _power(value, power) for value in _each(here, arm, key)]
+    own = [value for value in runs if value is not None]
     if not own:
         return replace(found, why=f"these runs have no {key}")
     least, greatest = (None if end is None else scale * end**power for end in (measure.least, measure.greatest))
@@ -159,16 +189,21 @@ def _level(found: PaperRow, number: Number, arm: ArmRow, here: Here) -> PaperRow
         else against_runs(own, number.value, number.sd, int(number.n), low, high)
     )
     digits = max(found.digits, measure.digits - (2 if share else 0))
-    return _answered(replace(found, here=estimate(own, least, greatest), digits=digits), answer)
+    answered = _answered(replace(found, here=estimate(own, least, greatest), digits=digits), answer, own)
+    unfit = unfit_said(key, [(value,) for value in runs], UNFIT_LEVEL)
+    return _untested(answered, f"{unfit} runs") if unfit else answered
 
 
 def _ratio(found: PaperRow, number: Number, arms: Sequence[ArmRow], here: Here) -> PaperRow:
     """A ratio of two arms, paired by seed: tested as a logarithm, told in the unit of the publication."""
     key, power = number.measure
     left, right = (here.values[arm.name] for arm in arms)
+    pairs = [(left[seed][key], right[seed][key]) for seed in sorted(left.keys() & right.keys())]
+    if all(None in pair for pair in pairs):
+        return replace(found, why=f"no seed has a {key} in both arms")
+    if unfit := unfit_said(key, pairs):
+        return replace(found, verdict="not tested", why=f"{unfit} paired seeds")
     own = [power * ratio for ratio in log_ratios(left, right, key)]
-    if not own:
-        return replace(found, why=f"no seed has a positive {key} in both arms")
     inward, outward = SCALES[number.unit]
     log = inward(number.value)
     low, high = (
@@ -180,21 +215,53 @@ def _ratio(found: PaperRow, number: Number, arms: Sequence[ArmRow], here: Here) 
     moved = through(lambda gap: outward(gap + log) - number.value, answer.difference)
     digits = max(found.digits, 1 if number.unit == "%" else 2)
     return _answered(
-        replace(found, here=through(outward, estimate(own)), digits=digits), replace(answer, difference=moved)
+        replace(found, here=through(outward, estimate(own)), digits=digits), replace(answer, difference=moved), own
     )
 
 
-def _answered(found: PaperRow, answer: Answer) -> PaperRow:
+def unfit_said(key: str, runs: Sequence[Sequence[float | None]], kinds: Sequence[str] = tuple(UNFIT)) -> str:
+    """``reward_mean is missing in 1 and not positive in 2 of 5``; nothing where every run has what a test needs."""
+    counts = {what: sum(any(map(UNFIT[what], values)) for values in runs) for what in kinds}
+    said = [f"{what} in {count}" for what, count in counts.items() if count]
+    return f"{key} is {text.listed(said)} of {len(runs)}" if said else ""
+
+
+def _answered(found: PaperRow, answer: Answer, own: Sequence[float]) -> PaperRow:
     said = verdict(answer)
-    why = "" if said != "not tested" else ONE_RUN if answer.difference.n == 1 else NO_VARIATION
     return replace(
         found,
         difference=answer.difference,
         p_different=answer.p_different,
         p_equivalent=answer.p_equivalent,
         verdict=said,
-        why=why,
+        why=_why(own) if said == "not tested" else "",
     )
+
+
+def _why(own: Sequence[float]) -> str:
+    """What these values, all of them finite, lack for a test."""
+    sd = estimate(own).sd
+    if len(own) == 1:
+        return ONE_RUN
+    return NO_VARIATION if sd is not None and sd <= SAME * max(map(abs, own)) else TOO_LARGE
+
+
+def _untested(row: PaperRow, why: str) -> PaperRow:
+    """The row without its test, and without the intervals that rest on the same grounds."""
+    here, gap = (None if one is None else Estimate(n=one.n, mean=one.mean) for one in (row.here, row.difference))
+    row = replace(row, p_different=None, p_equivalent=None, verdict="not tested", why=why)
+    crashed = None if row.crashed is None else replace(row.crashed, low=None, high=None)
+    return replace(row, here=here, difference=gap, crashed=crashed)
+
+
+def _each(here: Here, arm: ArmRow, key: str) -> list[float | None]:
+    """The value of every run of an arm; None where it has none."""
+    return [row[key] for row in here.values[arm.name].values()]
+
+
+def _power(value: float, power: int) -> float:
+    """``value ** power``, which is infinite where no float holds it."""
+    return math.prod([value] * power)
 
 
 def _decimals(value: float) -> int:

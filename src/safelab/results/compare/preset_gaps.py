@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from safelab.results import text
 from safelab.results.model import NO_RUN, PresetGap
 from safelab.results.runs.config import ALWAYS_DIFFERENT
 from safelab.results.runs.load import RunSet
@@ -21,46 +22,68 @@ class Preset:
 
 
 def preset_gaps(loaded: RunSet, preset: Preset) -> list[PresetGap]:
-    """What separates the runs that count from the preset."""
+    """What separates the runs that count, every one of them, from the preset."""
     counted = {runs[0].whole: [run for run in runs if run.counted] for runs in loaded.arms.values()}
     there = {arm: runs for arm, runs in counted.items() if runs}
-    made = Preset(
-        arms={arm: runs[0].record.config for arm, runs in there.items()},
-        seeds={arm: [run.seed for run in runs] for arm, runs in there.items()},
+    return _gaps(
+        preset,
+        {arm: [run.record.config for run in runs] for arm, runs in there.items()},
+        {arm: [run.seed for run in runs] for arm, runs in there.items()},
     )
-    return gaps_between(preset, made)
 
 
 def gaps_between(asked: Preset, made: Preset) -> list[PresetGap]:
+    """What separates one plan from another."""
+    return _gaps(asked, {arm: [config] for arm, config in made.arms.items()}, made.seeds)
+
+
+def _gaps(
+    asked: Preset, made: Mapping[str, Sequence[Mapping[str, Any]]], seeds: Mapping[str, Sequence[int]]
+) -> list[PresetGap]:
     """Each key that differs, once for arms that agree; then arms that were asked for and are not there."""
-    there = [arm for arm in asked.arms if arm in made.arms]
+    there = [arm for arm in asked.arms if arm in made]
     found: dict[tuple[str, str, str], list[str]] = defaultdict(list)
     for arm in there:
-        for gap in _of_an_arm(asked.arms[arm], made.arms[arm]):
+        for gap in _of_an_arm(asked.arms[arm], made[arm]):
             found[gap].append(arm)
-        if set(asked.seeds[arm]) != set(made.seeds[arm]):
-            found["seed", _listed(asked.seeds[arm]), _listed(made.seeds[arm])].append(arm)
+        if set(asked.seeds[arm]) != set(seeds[arm]):
+            found["seed", _listed(asked.seeds[arm]), _listed(seeds[arm])].append(arm)
     gaps = [PresetGap(key=key, preset=was, here=here, arms=arms) for (key, was, here), arms in found.items()]
     if absent := [arm for arm in asked.arms if arm not in there]:
         gaps.append(PresetGap(key="arm", preset=", ".join(absent), here=NO_RUN, arms=absent))
     return gaps
 
 
-def _of_an_arm(asked: Mapping[str, Any], made: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Key, the preset's value, the run's; what follows the run's own seed is no difference.
+def _of_an_arm(asked: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """Key, the preset's value, and each value that the runs have, where one of them is not the preset's."""
+    there, runs = as_text(asked), [as_text(config) for config in made]
+    keys = dict.fromkeys(key for here in runs for key in _of_a_run(there, here))
+    values = {key: [*dict.fromkeys(here.get(key, ABSENT) for here in runs)] for key in keys}
+    return [(key, there.get(key, ABSENT), text.listed(values[key])) for key in keys]
+
+
+def _of_a_run(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
+    """The keys that differ; what follows the run's own seed is no difference.
 
     Of a group that is another option only its name is told: that the options have other keys goes without saying.
     """
-    there, here = as_text(asked), as_text(made)
     differ = [key for key in {**there, **here} if there.get(key) != here.get(key)]
     others = [name for name in differ if name.endswith(".name")]
     return [
-        (key, there.get(key, ABSENT), here.get(key, ABSENT))
+        key
         for key in differ
         if not is_among(key, ALWAYS_DIFFERENT)
-        and not (there.get(key) == there.get("seed") and here.get(key) == here.get("seed"))
+        and not _follows_seed(key, there, here)
         and not ((key not in there or key not in here) and any(_beside(key, name) for name in others))
     ]
+
+
+def _follows_seed(key: str, *configs: Mapping[str, str]) -> bool:
+    """Whether ``key`` is a seed, and the run's own on either side.
+
+    By its value alone, ``rollout.staleness`` of 0 and 1 would be one under the seeds 0 and 1.
+    """
+    return key.endswith(".seed") and all(config.get(key) == config.get("seed") for config in configs)
 
 
 def _beside(key: str, name: str) -> bool:

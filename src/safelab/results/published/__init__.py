@@ -9,7 +9,8 @@ Columns of the CSV:
 - ``quantity``: what it is, in plain words;
 - ``metric``: our measure of the same (``reward_mean``, a logged metric, ``crash/reward``, ``diverged``), empty where we
   have none that is equal; ``reward_sd_rolling^2`` is the square of each run's value;
-- ``value``, ``unit``: a ratio's unit is ``%`` (a change) or ``times``; a share of runs has the unit ``share of runs``;
+- ``value``, ``unit``: a ratio's unit is ``%`` (a change) or ``times``; a share of runs has the unit ``share of runs``,
+  as ``crash/...`` and ``diverged`` must, which are of one arm;
 - ``sd``, ``n``: deviation over their runs and how many, empty where unknown;
 - ``margin``: the difference, in that unit, that still counts as none; empty: no test of equivalence;
 - ``place``: where it was read, exactly;

@@ -16,6 +16,9 @@ FOLDER = Path(__file__).parent
 OTHER_NAMES = {"safe": "safe_paper"}
 """What a publication was called before, and is still found by."""
 
+DIVERGED, CRASH = "diverged", "crash/"
+"""Metrics, the second one a beginning, that are shares of runs and no number of each."""
+
 SHARE_OF_RUNS = "share of runs"
 RATIOS = ("%", "times")
 """Units of a ratio of two arms."""
@@ -74,6 +77,11 @@ class Number(Options):
             raise ValueError(f"value must be > {least:g} for a ratio in {self.unit}, got {self.value:g}")
         if self.unit == SHARE_OF_RUNS and not 0 <= self.value <= 1:
             raise ValueError(f"value must be from 0 to 1 for a {SHARE_OF_RUNS}, got {self.value:g}")
+        if self.counts_runs and ("/" in self.arm or self.unit != SHARE_OF_RUNS):
+            raise ValueError(
+                f"{self.metric} must be of one arm and in the unit {SHARE_OF_RUNS!r}, "
+                f"got the arm {self.arm} and the unit {self.unit!r}"
+            )
         if self.sd is not None and (self.n is None or self.n < 2):
             raise ValueError("sd must come with the n of at least 2 runs that it is over")
         return self
@@ -82,6 +90,12 @@ class Number(Options):
     def arms(self) -> tuple[str, ...]:
         """One arm, or the two of a ratio."""
         return tuple(self.arm.split("/"))
+
+    @property
+    def counts_runs(self) -> bool:
+        """Whether its metric is a share of runs, as of those that crashed."""
+        key, _ = self.measure
+        return key == DIVERGED or key.startswith(CRASH)
 
     @property
     def measure(self) -> tuple[str, int]:
@@ -126,6 +140,11 @@ class Publication(Options):
 def names(folder: Path = FOLDER) -> list[str]:
     """The publications that are known, in the order of their names."""
     return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+def is_known(name: str) -> bool:
+    """Whether there is a publication of that name, or one that was called so before."""
+    return OTHER_NAMES.get(name, name) in names()
 
 
 def read(name: str, folder: Path = FOLDER) -> Publication:

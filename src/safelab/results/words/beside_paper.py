@@ -38,21 +38,32 @@ def cells(row: PaperRow) -> tuple[str, ...]:
 
 
 def published(row: PaperRow) -> str:
-    """``64.7 % (SD 1.2, 4 runs)``."""
-    runs = "" if row.published_n is None else text.runs(row.published_n)
-    sd = "" if row.published_sd is None else f"SD {row.published_sd:g}"
-    more = ", ".join(part for part in (sd, runs) if part)
-    if row.unit == SHARE_OF_RUNS:
-        return f"{100 * row.published:g} % of runs{f' ({more})' if more else ''}"
-    value = f"{row.published:+g}" if row.signed else f"{row.published:g}"
-    return f"{with_unit(value.replace('-', text.MINUS), row)}{f' ({more})' if more else ''}"
+    """``+64.7 % (SD 1.2, 4 runs)``; of what is no ratio without its sign."""
+    return published_number(row.published, row.unit, row.published_sd, row.published_n, row.signed)
+
+
+def published_number(value: float, unit: str, sd: float | None, n: float | None, signed: bool = False) -> str:
+    """``64.7 % (SD 1.2, 4 runs)``, ``30 % of runs (10 runs)``: with the digits that it was published with."""
+    runs = "" if n is None else text.runs(int(n))
+    deviation = "" if sd is None else f"SD {sd:g}"
+    more = ", ".join(part for part in (deviation, runs) if part)
+    if unit == SHARE_OF_RUNS:
+        shown = f"{100 * value:g} % of runs"
+    else:
+        shown = with_unit((f"{value:+g}" if signed else f"{value:g}").replace("-", text.MINUS), unit)
+    return f"{shown}{f' ({more})' if more else ''}"
 
 
 def here(row: PaperRow) -> str:
-    """``+20.0 % [+18.1, +21.9]``, ``1 of 3 runs``, or why there is nothing."""
+    """``+20.0 % [+18.1, +21.9] (3 paired seeds)``, ``1 of 3 runs (1 to 91 %)``, or a dash."""
     if row.crashed is not None:
-        return f"{text.crashed(row.crashed)} runs ({text.rate(row.crashed)})"
-    return text.NOTHING if row.here is None else _estimate(row.here, row, row.signed)
+        rate = text.rate(row.crashed)
+        return f"{text.crashed(row.crashed)} runs{f' ({rate})' if rate else ''}"
+    if row.here is None:
+        return text.NOTHING
+    n = row.here.n
+    runs = f"{n} paired seed{'s' * (n != 1)}" if row.paired else text.runs(n)
+    return f"{_estimate(row.here, row, row.signed)} ({runs})"
 
 
 def difference(row: PaperRow) -> str:
@@ -66,7 +77,7 @@ def difference(row: PaperRow) -> str:
 
 def margin(row: PaperRow) -> str:
     """``±0.05``."""
-    return text.NOTHING if row.margin is None else f"±{with_unit(f'{row.margin:g}', in_points(row))}"
+    return text.NOTHING if row.margin is None else f"±{with_unit(f'{row.margin:g}', in_points(row).unit)}"
 
 
 def verdict(row: PaperRow) -> str:
@@ -91,9 +102,9 @@ def in_points(row: PaperRow) -> PaperRow:
     return replace(row, unit=POINTS) if row.unit == "%" else row
 
 
-def with_unit(value: str, row: PaperRow) -> str:
+def with_unit(value: str, unit: str) -> str:
     """The value with its unit, but for one that the cell says anyhow."""
-    return value if row.unit in PLAIN else f"{value} {row.unit}"
+    return value if unit in PLAIN else f"{value} {unit}"
 
 
 def summary(paper: Paper) -> list[str]:
@@ -143,5 +154,5 @@ def gap_said(gap: PresetGap) -> str:
 
 
 def _estimate(found: Estimate, row: PaperRow, signed: bool) -> str:
-    value = with_unit(text.number(found.mean, row.digits, signed), row)
+    value = with_unit(text.number(found.mean, row.digits, signed), row.unit)
     return f"{value} {text.interval(found.low, found.high, row.digits, signed)}".strip()
