@@ -1,10 +1,13 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from omegaconf import OmegaConf
 
 from safelab.app.config.jobs import Job, check_directories, merged, to_job
 from safelab.errors import ConfigError
+
+CONF = Path(__file__).parents[3] / "conf"
 
 
 def composed(config: dict, overrides: list[str] | None = None, algorithm: str | None = "ppo"):
@@ -66,12 +69,17 @@ def test_a_directory_of_another_run_is_refused_and_one_of_the_same_is_not(tmp_pa
     from safelab.runlog.schema import RunInfo
     from safelab.runlog.writer import RunWriter
 
-    plain = {"name": "none"}
-    there = job(output_dir=str(tmp_path), correction=plain, optimizer={"lr": 0.1}, updates=5)
+    plain, adamw = {"name": "none"}, yaml.safe_load((CONF / "optimizer" / "adamw.yaml").read_text())
+    there = job(output_dir=str(tmp_path), correction=plain, optimizer={**adamw, "lr": 0.1}, updates=5)
     info = RunInfo(status="finished", experiment="e", arm="a", seed=0, updates=5, last_update=4)
     RunWriter.create(there.directory, there.config, [], info).close()
     assert check_directories([there]) == []
-    assert check_directories([job(output_dir=str(tmp_path), correction=plain, optimizer={"lr": 0.1}, updates=9)]) == []
-    (line,) = check_directories([job(output_dir=str(tmp_path), correction=plain, optimizer={"lr": 0.2}, updates=5)])
+    assert (
+        check_directories([job(output_dir=str(tmp_path), correction=plain, optimizer={**adamw, "lr": 0.1}, updates=9)])
+        == []
+    )
+    (line,) = check_directories(
+        [job(output_dir=str(tmp_path), correction=plain, optimizer={**adamw, "lr": 0.2}, updates=5)]
+    )
     assert "optimizer.lr: 0.1 there, 0.2 now" in line
     assert "experiment=... or arm=..." in line
