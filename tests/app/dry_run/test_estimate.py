@@ -7,9 +7,12 @@ import pytest
 import torch
 
 from safelab.app.cli import main
+from safelab.app.config.compose import opened
 from safelab.app.dry_run.estimate import batches, need
 from safelab.app.dry_run.lengths import Lengths
+from safelab.app.sweep.expand import jobs_of
 from safelab.errors import ConfigError
+from safelab.results.published.read import read
 from support.architectures import write
 from support.models import model_directory, tiny_policy
 from support.runs import resolved, small, trained
@@ -134,3 +137,25 @@ def test_a_dry_run_refuses_more_tokens_than_positions_and_knows_gpt2(tmp_path: P
 
 def fitting_rows() -> int:
     return int(resolved()["rollout"]["batch_size"])
+
+
+@pytest.mark.parametrize(("paper", "arm", "smaller"), [
+    ("n_plus_tldr_1b", "ppo", ["ranks=2"]),
+    ("n_plus_tldr_1b", "ppo", ["policy.dtype=bfloat16"]),
+    ("trl_tldr_1b", "ppo", ["ranks=2"]),
+    ("dar_main", "dar", ["ranks=2", "policy.sharding=layers"]),
+    ("async_rlhf_tldr_410m", "ppo_n16", ["ranks=4"]),
+    ("coste_alpacafarm", "bon_mean", ["optimizer.micro_batch_size=16"]),
+])  # fmt: skip
+def test_a_paper_that_needs_more_than_one_gpu_says_how_much_and_what_fits(
+    paper: str, arm: str, smaller: list[str]
+) -> None:
+    page = " ".join(read(paper).about.departures)
+    with opened() as hydra:
+        (whole,) = jobs_of(hydra, [f"+sweep={paper}", f"arms=[{arm}]", "seed=0"])
+        (cut,) = jobs_of(hydra, [f"+sweep={paper}", f"arms=[{arm}]", "seed=0", *smaller])
+    too_much, fits = (need(job.config).peak for job in (whole, cut))
+    assert fits < 80e9 < too_much
+    assert f"{too_much / 2**30:.1f} GiB" in page
+    assert f"{fits / 2**30:.1f} GiB" in page
+    assert all(option in page for option in smaller)
