@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from safelab.results.estimates import Estimate, Proportion
+from safelab.results.paper_model import Paper
+
 Better = Literal["higher", "lower", ""]
 CrashPolicy = Literal["last_value", "floor", "exclude"]
-PaperVerdict = Literal["equivalent", "different", "not decided", "not tested", "not measured"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,28 +26,6 @@ class Measure:
     meaning: str
     least: float | None = None
     greatest: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """A mean over seeds. ``low`` and ``high``: 95 % interval, from two runs on; ``iqm``: from eight on."""
-
-    n: int
-    mean: float | None
-    low: float | None = None
-    high: float | None = None
-    sd: float | None = None
-    iqm: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proportion:
-    """``k`` of ``n`` with its 95 % Clopper-Pearson interval."""
-
-    k: int
-    n: int
-    low: float | None
-    high: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,69 +196,6 @@ class Levels:
     arms: Sequence[str]
     means: Sequence[float | None]
     without: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PaperRow:
-    """A published number beside the same quantity here, in the unit of the publication.
-
-    ``arm``: of ours; of a ratio both, ``safe over ppo``, which is ``paired`` by seed. ``published_sd``,
-    ``published_n``: over their runs, where known. ``crashed``: ours where the quantity is a share of runs.
-    ``p_different``, ``p_equivalent``: see ``compare.equivalence``. ``why``: why there is no number of ours, or no test.
-    ``note``: what to know to compare it.
-    """
-
-    arm: str
-    quantity: str
-    unit: str
-    signed: bool
-    digits: int
-    published: float
-    published_sd: float | None
-    published_n: int | None
-    place: str
-    note: str
-    margin: float | None
-    paired: bool
-    here: Estimate | None = None
-    crashed: Proportion | None = None
-    difference: Estimate | None = None
-    p_different: float | None = None
-    p_equivalent: float | None = None
-    verdict: PaperVerdict
-    why: str = ""
-
-
-NO_RUN = "no run"
-"""What is there of an arm that nobody trained."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PresetGap:
-    """A key in which runs are not as the publication's preset has them, and the arms for which that holds."""
-
-    key: str
-    preset: str
-    here: str
-    arms: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Paper:
-    """A publication beside these runs. ``departures``: of our preset from it; ``gaps``: of the runs from our preset.
-
-    ``gaps`` None: there is no preset to compare them with.
-    """
-
-    name: str
-    title: str
-    source: Sequence[str]
-    claim: str
-    margin_reason: str
-    rows: Sequence[PaperRow]
-    departures: Sequence[str]
-    unread: Sequence[str]
-    gaps: Sequence[PresetGap] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup, escape
 
-from safelab.results.model import Comparison, Estimate, Measure, Proportion
+from safelab.results.estimates import Estimate, Proportion
+from safelab.results.model import Comparison, Measure
 
 NOTHING = "–"
 MINUS = "−"

@@ -16,7 +16,8 @@ from support.commands import small_overrides
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, list[str]]]:
-    """What ``train`` and ``report`` are asked, in order; nothing is trained."""
+    """What ``train`` and ``report`` are asked, in order; nothing is trained, and no weights are looked for."""
+    monkeypatch.setattr(_paper, "check_policies", lambda made: None)
     asked: list[tuple[str, list[str]]] = []
     monkeypatch.setattr(_paper.train, "main", lambda words: asked.append(("train", [*words])) or 0)
     monkeypatch.setattr(_paper.report, "main", lambda words: asked.append(("report", [*words])) or 0)
@@ -66,6 +67,37 @@ def test_where_no_run_could_begin_there_is_no_report(calls, tmp_path: Path, monk
     monkeypatch.setattr(_paper.train, "main", lambda words: 1)
     assert main(["reproduce", "--paper", "safe_paper", f"output_dir={tmp_path}", "arms=[safe]"]) == 1
     assert calls == []
+
+
+def test_where_no_hub_can_be_reached_that_is_one_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(_paper.train, "main", lambda words: pytest.fail("no run may begin"))
+    words = [f"output_dir={tmp_path / 'out'}", "arms=[safe,ppo]", "seed=0,1", "policy.path=nobody/nothing"]
+    assert main(["reproduce", "--paper", "safe_paper", *words]) == 2
+    said = capsys.readouterr().err
+    assert said.count("policy.path must be a directory or hub name of a causal language model") == 1
+    assert "got 'nobody/nothing'" in said
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_are_not_asked_for_where_they_may_not_be_needed(
+    calls, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_paper, "check_policies", lambda made: pytest.fail("no weights may be asked for"))
+    words = ["reproduce", "--paper", "safe_paper", f"output_dir={tmp_path}", "arms=[safe]", "seed=0"]
+    assert main([*words, "dry_run=true"]) == 0
+    assert main([*words, "hydra/launcher=basic"]) == 0
+    (tmp_path / "safe_paper").mkdir()
+    assert main(words) == 0
+
+
+def test_the_preset_is_composed_once_where_nothing_else_is_asked(calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[list[str]] = []
+    monkeypatch.setattr(_paper, "planned", lambda hydra, told: asked.append(told) or planned(hydra, told))
+    assert main(["reproduce", "--paper", "safe_paper", "dry_run=true"]) == 0
+    assert asked == [["+sweep=safe_paper"]]
 
 
 def test_a_run_that_failed_leaves_its_exit_code_and_a_report(

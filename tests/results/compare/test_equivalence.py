@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from safelab.results.compare.equivalence import Answer, against_runs, against_value, verdict
-from safelab.results.model import Estimate
+from safelab.results.estimates import Estimate
 
 VALUES = [0.9, 1.0, 1.1]
 numbers = st.floats(-10, 10).map(lambda value: round(value, 3))

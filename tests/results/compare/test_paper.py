@@ -11,10 +11,11 @@ from rich.console import Console
 from scipy import stats
 
 from safelab.errors import DataError
-from safelab.results.model import PaperRow, Report
+from safelab.results.model import Report
 from safelab.results.page.document import Choices, build_report
 from safelab.results.page.html import render
 from safelab.results.page.tables import markdown, write_tables
+from safelab.results.paper_model import PaperRow
 from safelab.results.published.read import About, Number, Publication, read
 from safelab.results.runs.load import load
 from safelab.results.words import beside_paper

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from safelab.results.compare.preset_gaps import Preset, gaps_between, preset_gaps
-from safelab.results.model import PresetGap
+from safelab.results.paper_model import PresetGap
 from safelab.results.runs.load import load
 
 CONF = Path(__file__).resolve().parents[3] / "conf"

@@ -6,7 +6,8 @@ import pandas as pd
 import pytest
 
 from safelab.results import text
-from safelab.results.model import Estimate, Report
+from safelab.results.estimates import Estimate
+from safelab.results.model import Report
 from safelab.results.page.document import Choices, build_report
 from safelab.results.page.tables import latex, markdown, write_tables
 from safelab.results.runs.load import load

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from safelab.results.model import ArmRow, BudgetRow, Comparison, Estimate, Levels, Proportion
+from safelab.results.estimates import Estimate, Proportion
+from safelab.results.model import ArmRow, BudgetRow, Comparison, Levels
 from safelab.results.runs.measures import MEASURES
 from safelab.results.words.verdict import verdict
 

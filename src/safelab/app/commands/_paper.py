@@ -46,10 +46,14 @@ def reproduce(name: str, words: Sequence[str]) -> int:
     with opened(flags.config_dir, flags.config_path) as hydra:
         if publication.name not in sweeps(hydra):
             raise ConfigError(f"--paper {publication.name} has published numbers, and no sweep of that name to train")
-        made = planned(hydra, [word for word in flags.overrides if word not in (train.DRY, train.NOT_DRY)])
-        asked = planned(hydra, preset) if words else made
+        told = [word for word in flags.overrides if word not in (train.DRY, train.NOT_DRY)]
+        made = planned(hydra, told)
+        asked = made if told == preset else planned(hydra, preset)
     folder = next(str(Path(config["output_dir"], config["experiment"])) for config in made.arms.values())
     print("\n".join(map(printable, foretold(publication, asked, made, folder))), flush=True)
+    elsewhere = any(word.startswith("hydra/launcher=") for word in told)
+    if train.DRY not in flags.overrides and not elsewhere and not Path(folder).is_dir():
+        check_policies(made)
     code = train.main(arguments)
     if train.DRY in flags.overrides or not Path(folder).is_dir():
         return code  # where no run could begin, there is nothing to report, and it was said why
@@ -72,6 +76,33 @@ def chosen(name: str) -> "Publication":
                     f"it is a sweep: safelab train -m +sweep={name}"
                 )
     return read(name)
+
+
+def check_policies(made: "Preset") -> None:
+    """Refuse weights that nothing here has before the first run begins: else each run would say so by itself.
+
+    Runs that are there already need none, and another machine may have what this one lacks: then it is not asked for.
+
+    Raises:
+        ConfigError: neither a directory, nor the cache, nor the hub has a policy.
+    """
+    from safelab.pretrained.adapters import base_of
+    from safelab.pretrained.load import Source, shape_of
+
+    policies = [config["policy"] for config in made.arms.values()]
+    for path in dict.fromkeys(one["path"] for one in policies if one["name"] == FROM_FILES):
+        source = Source("policy.path", path, "of a causal language model", REMEDY)
+        if base_of(source) is None:
+            shape_of(source)
+
+
+FROM_FILES = "causal_lm"
+"""The policy that is read from a directory, the cache or the hub."""
+
+REMEDY = (
+    "fetch it where there is a network, or give a directory with config.json, model.safetensors and a tokenizer "
+    "(policy.path=DIR); dry_run=true needs no weights"
+)
 
 
 def foretold(publication: "Publication", asked: "Preset", made: "Preset", folder: str) -> Iterator[str]:

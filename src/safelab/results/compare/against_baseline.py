@@ -15,7 +15,8 @@ from safelab.results.compare.statistics import (
     sign_flip_floor,
     sign_flip_p,
 )
-from safelab.results.model import ArmRow, Comparison, CrashComparison, Estimate, Measure
+from safelab.results.estimates import Estimate
+from safelab.results.model import ArmRow, Comparison, CrashComparison, Measure
 
 LARGEST_LOG = 700.0
 """Beyond this a ratio is no float."""

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from safelab.results import text
 from safelab.results.compare.statistics import estimate, proportion
-from safelab.results.model import ArmRow, CrashPolicy, Levels, Measure, Proportion, Ranking
+from safelab.results.estimates import Proportion
+from safelab.results.model import ArmRow, CrashPolicy, Levels, Measure, Ranking
 from safelab.results.runs.crash_policy import DIVERGED, POLICIES, floors, under_policy
 from safelab.results.runs.load import UNFINISHED, LoadedRun, RunSet
 from safelab.results.runs.metrics import CRASHES, crash_updates, summarise

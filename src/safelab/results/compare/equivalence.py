@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from scipy import stats
 
 from safelab.results.compare.statistics import LEVEL, estimate
-from safelab.results.model import Estimate, PaperVerdict
+from safelab.results.estimates import Estimate
+from safelab.results.paper_model import PaperVerdict
 
 ALPHA = 1 - LEVEL
 """Of each test."""

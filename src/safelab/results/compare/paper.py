@@ -12,7 +12,9 @@ from safelab.results.compare.equivalence import ALPHA, SAME, Answer, against_run
 from safelab.results.compare.preset_gaps import Preset, preset_gaps
 from safelab.results.compare.scales import SCALES, through
 from safelab.results.compare.statistics import estimate, fisher_p
-from safelab.results.model import ArmRow, Estimate, Measure, Paper, PaperRow, Proportion
+from safelab.results.estimates import Estimate, Proportion
+from safelab.results.model import ArmRow, Measure
+from safelab.results.paper_model import Paper, PaperRow
 from safelab.results.published.read import CRASH, DIVERGED, Number, Publication
 from safelab.results.runs.config import uneven
 from safelab.results.runs.load import RunSet

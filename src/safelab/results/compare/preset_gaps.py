@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from safelab.results import text
-from safelab.results.model import NO_RUN, PresetGap
+from safelab.results.paper_model import NO_RUN, PresetGap
 from safelab.results.runs.config import ALWAYS_DIFFERENT
 from safelab.results.runs.load import RunSet
 from safelab.results.runs.select import ABSENT, as_text

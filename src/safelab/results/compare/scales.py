@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Mapping
 
 from safelab.results.compare.against_baseline import LARGEST_LOG
-from safelab.results.model import Estimate
+from safelab.results.estimates import Estimate
 
 
 def through(scale: Callable[[float], float], found: Estimate) -> Estimate:

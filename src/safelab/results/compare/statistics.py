@@ -9,7 +9,7 @@ import numpy as np
 from scipy import optimize, special, stats
 
 from safelab.maths import shares
-from safelab.results.model import Estimate, Proportion
+from safelab.results.estimates import Estimate, Proportion
 
 LEVEL = 0.95
 """Of every interval."""

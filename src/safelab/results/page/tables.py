@@ -8,9 +8,11 @@ from typing import Any
 import pandas as pd
 
 from safelab.results import text
-from safelab.results.model import ArmRow, Estimate, Measure, Paper, PaperRow, Report
+from safelab.results.estimates import Estimate
+from safelab.results.model import ArmRow, Measure, Report
 from safelab.results.page.columns import chosen_columns
 from safelab.results.page.latex import latex
+from safelab.results.paper_model import Paper, PaperRow
 from safelab.results.words import beside_paper
 
 

@@ -4,7 +4,8 @@ import math
 from collections.abc import Sequence
 
 from safelab.results import text
-from safelab.results.model import ArmRow, BudgetRow, Estimate, Levels, Measure
+from safelab.results.estimates import Estimate
+from safelab.results.model import ArmRow, BudgetRow, Levels, Measure
 from safelab.results.words.sides import is_or_are, side
 
 ALIKE = 1.1

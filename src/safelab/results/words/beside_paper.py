@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from safelab.results import text
-from safelab.results.model import NO_RUN, Estimate, Paper, PaperRow, PresetGap
+from safelab.results.estimates import Estimate
+from safelab.results.paper_model import NO_RUN, Paper, PaperRow, PresetGap
 from safelab.results.published.read import SHARE_OF_RUNS
 
 HOW = (

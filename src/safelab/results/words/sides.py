@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from safelab.results.model import Estimate
+from safelab.results.estimates import Estimate
 
 SIGNIFICANT = 0.05
 """p below which a difference is called one."""

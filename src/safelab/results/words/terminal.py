@@ -12,8 +12,9 @@ from rich.text import Text
 from safelab.crash.table import kind_of
 from safelab.errors import printable
 from safelab.results import text
-from safelab.results.model import Paper, Report
+from safelab.results.model import Report
 from safelab.results.names import shortened
+from safelab.results.paper_model import Paper
 from safelab.results.words import beside_paper
 from safelab.results.words.definitions import label
 from safelab.results.words.next_steps import Step

@@ -8,7 +8,8 @@ import math
 from collections.abc import Iterable, Sequence
 
 from safelab.results import text
-from safelab.results.model import ArmRow, BudgetRow, Comparison, Estimate, Levels, Measure
+from safelab.results.estimates import Estimate
+from safelab.results.model import ArmRow, BudgetRow, Comparison, Levels, Measure
 from safelab.results.words.asides import crashes_said, equal_kl_said, gold_said, steadiness_said
 from safelab.results.words.sides import SIGNIFICANT, is_or_are, side
 
