@@ -1,10 +1,13 @@
 """Each published run has numbers with their places, a preset with its settings, and a sweep with its arms."""
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
 import yaml
+
+from safelab.app.config.compose import compose, opened
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "src" / "safelab" / "results" / "published"
@@ -74,3 +77,15 @@ def test_arms_of_ensembles_differ_in_their_reward_alone(kind: str) -> None:
     assert [member["path"] for member in one] == ["models/rm-pythia-44m_seed1"] * 2
     recipe = yaml.safe_load((ROOT / "conf" / "recipe" / "coste_alpacafarm.yaml").read_text())
     assert one == [recipe["reward"]["members"][0]] * 2
+
+
+def test_the_command_for_costes_reward_models_makes_what_the_recipe_reads() -> None:
+    page = " ".join(yaml.safe_load((FOLDER / "coste_alpacafarm.yaml").read_text())["departures"])
+    (command,) = re.findall(r'"safelab reward-model ([^"]+)"', page)
+    with opened() as hydra:
+        config = compose(hydra, [*command.split(), "labels.noise=0.25", "labels.path=GOLD"], name="reward_model")
+    recipe = yaml.safe_load((ROOT / "conf" / "recipe" / "coste_alpacafarm.yaml").read_text())
+    member = recipe["reward"]["members"][0]
+    assert config.output == member["path"]
+    assert (config.template, config.max_tokens) == (member["template"], member["max_tokens"])
+    assert {"labels.noise=0.25", "labels.path=GOLD"} <= {*re.findall(r"labels\.\w+=[\w.]+\w", page)}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from safelab.contracts import Context, OptimizerFactory
-from safelab.plugins import build_option
+from safelab.plugins import build_option, faults
 from safelab.training.components import Components
 from safelab.training.state import TrainState
 
@@ -30,12 +30,10 @@ def follow_updates(optimizer: Mapping[str, Any]) -> bool:
     """Whether another number of updates makes other rates, also of the updates that are there.
 
     Args:
-        optimizer: the options of a run's optimiser.
-
-    Raises:
-        ConfigError: the options are no optimiser's.
+        optimizer: the options of a run's optimiser; where they are wrong, that is told with all other options' faults.
     """
-    made: OptimizerFactory = build_option(
-        "optimizer", optimizer, Context(seed=0, device=torch.device("cpu"), cache=Path())
-    )
+    if faults("optimizer", optimizer):
+        return False
+    context = Context(seed=0, device=torch.device("cpu"), cache=Path())
+    made: OptimizerFactory = build_option("optimizer", optimizer, context)
     return made.lr_share(0, 1) is not None
