@@ -11,7 +11,7 @@ from safelab.app.dry_run.shapes import PYTHIA_410M
 from scripts.studies import standins
 
 
-@pytest.mark.parametrize("form", {*standins.FORMS.values()}, ids=lambda form: form.__name__)
+@pytest.mark.parametrize("form", list(dict.fromkeys(standins.FORMS.values())), ids=lambda form: form.__name__)
 def test_invented_records_all_differ(form) -> None:
     assert len({json.dumps(form(number)) for number in range(200)}) == 200
 
