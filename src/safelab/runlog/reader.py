@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from glob import glob, has_magic
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from safelab.runlog.frame_cache import Damage, Parsed, remembered
 from safelab.runlog.schema import (
     CHECKPOINT_DIR,
     CONFIG_FILE,
+    EVALUATION_FILE,
     EVENTS_FILE,
     METRICS_FILE,
     NON_FINITE,
@@ -38,7 +39,8 @@ class RunRecord:
     """A run as its directory tells it.
 
     ``metrics``: one row per update, in order, with ``update`` as a column; a metric that a row lacks is NaN there.
-    ``non_finite`` counts the values of each metric that were written as NaN or infinite.
+    ``non_finite`` counts the values of each metric that were written as NaN or infinite. ``evaluation``: what
+    ``safelab evaluate`` wrote, empty where it was not asked to.
     """
 
     directory: Path
@@ -48,6 +50,7 @@ class RunRecord:
     metrics: pd.DataFrame
     samples: Sequence[Mapping[str, Any]]
     events: Sequence[Mapping[str, Any]]
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
     damaged: Sequence[Damage]
     non_finite: Mapping[str, int]
 
@@ -94,9 +97,25 @@ def read_run(directory: str | Path, cache: Path | None = None) -> RunRecord:
         metrics=metrics.frame,
         samples=[row for _, row in _lines(directory / SAMPLES_FILE, damaged)],
         events=[row for _, row in _lines(directory / EVENTS_FILE, damaged)],
+        evaluation=_object(directory / EVALUATION_FILE, damaged),
         damaged=damaged,
         non_finite=metrics.non_finite,
     )
+
+
+def _object(path: Path, damaged: list[Damage]) -> dict[str, Any]:
+    """The one object of a JSON file; empty where there is no file, or none that can be read, which is damage."""
+    try:
+        found = json.loads(read_regular(path))
+        if isinstance(found, dict):
+            return found
+        reason = "holds no object"
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        reason = f"cannot be read: {error}"
+    damaged.append(Damage(file=path.name, line=0, reason=reason))
+    return {}
 
 
 def _parse(path: Path) -> Parsed:

@@ -5,7 +5,7 @@
   run.json         RunInfo, always whole             metrics.jsonl   one flat JSON object per update
   inputs.json      fingerprints of weights, data, code that the configuration names
   samples.jsonl    what the policy wrote             events.jsonl    what happened between updates
-  checkpoints/
+  evaluation.json  what `safelab evaluate` measured  checkpoints/
 """
 
 import json
@@ -25,6 +25,7 @@ INPUTS_FILE = "inputs.json"
 METRICS_FILE = "metrics.jsonl"
 SAMPLES_FILE = "samples.jsonl"
 EVENTS_FILE = "events.jsonl"
+EVALUATION_FILE = "evaluation.json"
 CHECKPOINT_DIR = "checkpoints"
 
 LINE_FILES = (METRICS_FILE, SAMPLES_FILE, EVENTS_FILE)

@@ -14,6 +14,9 @@ from safelab.foreign import calling, is_users
 from safelab.training.components import Components
 from safelab.types import Rollout
 
+Columns = Mapping[str, Sequence[Any]]
+"""What the data says of its prompts besides: one value per prompt, by name."""
+
 
 def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor | None]:
     """Reward and, where there is an evaluator, the held-out score of each response.
@@ -26,7 +29,7 @@ def score_rewards(parts: Components, rollout: Rollout) -> tuple[Tensor, Tensor |
     judged = (prompts.texts, rollout.responses[own], rollout.ended_seq[own].tolist(), prompts.columns)
 
     def scored() -> tuple[list[float], list[float] | None]:
-        return reward_of(parts, *judged), _scores_of("evaluator", parts.evaluator, *judged)
+        return reward_of(parts, *judged), gold_of(parts, *judged)
 
     reward, gold = parts.ranks.agreed(scored)
     reward_seq = torch.tensor(parts.ranks.joined(reward), device=device)
@@ -53,7 +56,7 @@ def reward_of(
     prompts: Sequence[str],
     responses: Sequence[str],
     ended: Sequence[bool],
-    columns: Mapping[str, Sequence[Any]] = MappingProxyType({}),
+    columns: Columns = MappingProxyType({}),
 ) -> list[float]:
     """The reward of each response. ``columns``: what the data says of its prompt besides.
 
@@ -65,13 +68,20 @@ def reward_of(
     return reward
 
 
+def gold_of(
+    parts: Components, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool], columns: Columns
+) -> list[float] | None:
+    """The held-out score of each response, None where the run has none; see ``reward_of``."""
+    return _scores_of("evaluator", parts.evaluator, prompts, responses, ended, columns)
+
+
 def _scores_of(
     group: Literal["reward", "evaluator"],
     part: Any,
     prompts: Sequence[str],
     responses: Sequence[str],
     ended: Sequence[bool],
-    columns: Mapping[str, Sequence[Any]],
+    columns: Columns,
 ) -> list[float] | None:
     """The score of each response; None where an evaluator has none. What the part does to the process is put back.
 

@@ -2,13 +2,17 @@
 
 import io
 import json
+import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import yaml
 
 from safelab.app.cli import main
-from safelab.app.commands.evaluate import show, summarise
+from safelab.app.commands.evaluate import held_out, show, summarise
+from safelab.errors import ConfigError
 from safelab.training.probes.evaluation import Evaluation, Written
 from support.runs import run, small
 
@@ -40,6 +44,75 @@ def test_the_table_and_the_file_say_the_same(directory: Path, prompts: Path, cap
     assert saved["wins"] == wins
     assert saved["win_rate"]["mean"] == (wins + saved["ties"] / 2) / 2
     assert 0 <= saved["win_rate"]["low"] < saved["win_rate"]["high"] <= 1
+
+
+def short(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
+    """A gold score that the reward does not see: the fewer words the better."""
+    return [-float(len(response.split())) for response in responses]
+
+
+@pytest.fixture
+def with_gold(directory: Path, tmp_path: Path) -> Path:
+    """The run with an evaluator, as if it had been trained with one."""
+    copied = Path(shutil.copytree(directory, tmp_path / "run"))
+    config = yaml.safe_load((copied / "config.yaml").read_text())
+    config["evaluator"] = {"name": "reward", "of": {"name": "app.commands.test_evaluate:short"}}
+    (copied / "config.yaml").write_text(yaml.safe_dump(config))
+    return copied
+
+
+def test_win_rates_over_the_start_and_over_the_datas_answers(with_gold: Path, tmp_path: Path, capsys) -> None:
+    # Answers as data sets of summaries write them: a space before, the end token behind.
+    held = [{"prompt": "a a", "summary": " good good<end>"}, {"prompt": "b c", "summary": "a a a a a a a a b"}]
+    (tmp_path / "held.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held))
+    asked = ["evaluate", str(with_gold), "--trust", "--prompts", str(tmp_path / "held.jsonl"), "--answers", "summary"]
+    assert main(asked) == 0
+    shown = capsys.readouterr().out
+    saved = json.loads((with_gold / "evaluation.json").read_text())
+    rows = {row["prompt"]: row for row in saved["samples"]}
+    assert (rows["a a"]["answers"], rows["a a"]["answers_reward"], rows["a a"]["answers_gold"]) == ("good good", 1, -2)
+    assert (rows["b c"]["answers_reward"], rows["b c"]["answers_gold"]) == (0, -9)
+
+    def rate(left: str, right: str) -> float:
+        pairs = [(row[left], row[right]) for row in rows.values()]
+        return sum((a > b) + (a == b) / 2 for a, b in pairs) / len(pairs)
+
+    assert saved["gold_win_rate"]["mean"] == rate("policy_gold", "reference_gold")
+    for side in ("policy", "reference"):
+        assert saved[side]["answers_win_rate"]["mean"] == rate(f"{side}_reward", "answers_reward")
+        assert saved[side]["answers_gold_win_rate"]["mean"] == rate(f"{side}_gold", "answers_gold")
+    assert saved["answers"]["reward"]["mean"] == 0.5
+    assert saved["answers_column"] == "summary"
+    assert "win rate over the reference by gold score" in shown
+    assert "answers 1.000: good good" in shown
+
+    assert main(["report", str(with_gold), "--metric", "win_rate_answers_gold"]) == 0
+    found = json.loads((with_gold / "report" / "report.json").read_text())
+    own = found["runs"][0]["measures"]
+    assert own["win_rate"] == saved["win_rate"]["mean"]
+    assert own["win_rate_gold"] == saved["gold_win_rate"]["mean"]
+    assert own["win_rate_answers"] == saved["policy"]["answers_win_rate"]["mean"]
+    assert own["win_rate_answers_gold"] == saved["policy"]["answers_gold_win_rate"]["mean"]
+    assert own["start_win_rate_answers_gold"] == saved["reference"]["answers_gold_win_rate"]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        ({"prompt": "a"}, "--answers must name a column of the data with an answer to each prompt, got 'summary'"),
+        ({"prompt": "a", "summary": " "}, "--answers summary: each must be text that is not blank, got ' ' in row 1"),
+        ({"prompt": "a", "summary": 3}, "--answers summary: each must be text that is not blank, got 3 in row 1"),
+    ],
+)
+def test_answers_that_are_not_there_are_refused(
+    directory: Path, tmp_path: Path, record: dict, said: str, capsys
+) -> None:
+    (tmp_path / "held.jsonl").write_text(json.dumps(record) + "\n")
+    before = sorted(directory.rglob("*"))
+    asked = ["evaluate", str(directory), "--trust", "--prompts", str(tmp_path / "held.jsonl"), "--answers", "summary"]
+    assert main(asked) == 2
+    assert said in capsys.readouterr().err
+    assert sorted(directory.rglob("*")) == before
 
 
 def test_data_without_held_out_prompts_is_refused(directory: Path, capsys) -> None:
@@ -162,3 +235,28 @@ def test_a_person_is_asked_until_an_empty_line_and_a_pipe_is_read_to_its_end(
 def test_what_is_no_run_is_refused(tmp_path: Path, capsys) -> None:
     assert main(["generate", str(tmp_path), "--trust", "a"]) == 2
     assert "must be a run directory" in capsys.readouterr().err
+
+
+def test_another_split_is_drawn_whole() -> None:
+    trained = {"data": {"name": "hub", "path": "a/b", "split": "train", "limit": 9, "held_out": 3, "part": "train"}}
+    found = held_out(trained, None, "validation")["data"]
+    assert found == {**trained["data"], "split": "validation", "limit": None, "held_out": 0}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"name": "hub", "path": "a/b", "split": "validation"},
+        {"name": "hub", "path": __file__, "split": "train"},
+        {"name": "text", "path": "a.txt"},
+        {"name": "reviews"},
+    ],
+)
+def test_a_split_that_there_cannot_be_is_refused(data: dict) -> None:
+    with pytest.raises(ConfigError, match="--split must name another split of the run's data set on the hub, got 'val"):
+        held_out({"data": data, "seed": 0}, None, "validation")
+
+
+def test_prompts_come_from_one_place(directory: Path, prompts: Path, capsys) -> None:
+    assert main(["evaluate", str(directory), "--prompts", str(prompts), "--split", "test"]) == 2
+    assert "--split must stand without --prompts" in capsys.readouterr().err

@@ -82,7 +82,8 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
         if group in ("policy", "reward"):
             context = replace(context, **{group: made[group]})
         if group == "evaluator":
-            context = replace(context, reading=reading_of(made["reward"]) | reading_of(made["evaluator"]))
+            asked = reading_of(made["reward"]) | reading_of(made["evaluator"])
+            context = replace(context, reading=context.reading | asked)
         if group == "policy":
             check_length(config, made["policy"].positions)
             check_models(made["policy"])

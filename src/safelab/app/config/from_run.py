@@ -99,11 +99,13 @@ def _checkpoint_of(run: Path, name: str | None) -> Path:
     return folder / name
 
 
-def parts_of(config: Mapping[str, Any], say: Callable[[str], None]) -> Any:
-    """A fresh build of the run's parts."""
+def parts_of(config: Mapping[str, Any], say: Callable[[str], None], column: str | None = None) -> Any:
+    """A fresh build of the run's parts; ``column``: of its data, which is read besides where it is there."""
     from safelab.app.config.build import build, context_for
+    from safelab.contracts import Reading
 
-    return build(config, context_for(config, say))
+    reading = Reading() if column is None else Reading(may=frozenset({column}))
+    return build(config, replace(context_for(config, say), reading=reading))
 
 
 def writer_of(config: Mapping[str, Any], say: Callable[[str], None]) -> tuple[Any, Any]:

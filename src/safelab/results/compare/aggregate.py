@@ -9,6 +9,7 @@ from safelab.results.compare.statistics import estimate, proportion
 from safelab.results.estimates import Proportion
 from safelab.results.model import ArmRow, CrashPolicy, Levels, Measure, Ranking
 from safelab.results.runs.crash_policy import DIVERGED, POLICIES, floors, under_policy
+from safelab.results.runs.evaluated import evaluated
 from safelab.results.runs.load import UNFINISHED, LoadedRun, RunSet
 from safelab.results.runs.metrics import CRASHES, crash_updates, summarise
 
@@ -27,7 +28,10 @@ def values_by_run(loaded: RunSet, measures: Sequence[Measure], window: int, poli
     floor = floors(loaded)
     return {
         arm: {
-            run.seed: summarise(entry.frame, measures, window, entry.missing, entry.rest)
+            run.seed: {
+                **summarise(entry.frame, measures, window, entry.missing, entry.rest),
+                **evaluated(run.record, measures),
+            }
             for run in runs
             if run.counted and (entry := under_policy(run, policy, floor)) is not None
         }

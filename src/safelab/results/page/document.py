@@ -19,6 +19,7 @@ from safelab.results.page.columns import check_columns
 from safelab.results.published.read import Publication
 from safelab.results.runs.config import differences
 from safelab.results.runs.curves import panels, updates_per_point
+from safelab.results.runs.evaluated import evaluated
 from safelab.results.runs.load import LoadedRun, RunSet
 from safelab.results.runs.measures import PRIMARY, chosen
 from safelab.results.runs.metrics import CRASHES, crash_updates, summarise
@@ -189,7 +190,7 @@ def run_row(key: int, run: LoadedRun, measures: Sequence[Measure], window: int) 
         command=info.command,
         damaged=[f"{damage.file} line {damage.line}: {printable(damage.reason)}" for damage in record.damaged],
         non_finite=record.non_finite,
-        measures=summarise(record.metrics, measures, window),
+        measures={**summarise(record.metrics, measures, window), **evaluated(record, measures)},
         crashes=crash_updates(record.metrics),
         tags=[printable(tag) for tag in info.tags],
         notes=None if info.notes is None else printable(info.notes),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from safelab.errors import DataError, nearest
 from safelab.results.model import Measure
 from safelab.results.runs.bounds import bounds_of
+from safelab.results.runs.evaluated import EVALUATED
 
 FINAL_SHARE = 0.1
 """Share of the updates at the end that "final" means."""
@@ -158,6 +159,7 @@ MEASURES = (
         meaning="median of time/total_s; depends on what else the machine did",
         least=0.0,
     ),
+    *EVALUATED,
 )
 
 PRIMARY = "reward_mean"

@@ -17,6 +17,7 @@ from safelab.results.model import (
 )
 from safelab.results.runs.config import uneven
 from safelab.results.runs.curves import HIGHEST
+from safelab.results.runs.evaluated import evaluations_said
 from safelab.results.runs.load import RunSet
 from safelab.results.words.sides import SIGNIFICANT
 from safelab.runlog.frame_cache import Damage
@@ -68,6 +69,7 @@ def notes(loaded: RunSet, same_constants: bool) -> list[str]:
         said.append(f"Runs of different length are mixed ({text.listed([str(n) for n in planned])} planned updates).")
     if not same_constants:
         said.append("The runs had different constants in their crash definitions; those of the first are printed.")
+    said += [f"{line}." for line in evaluations_said({f"{r.arm}, seed {r.seed}": r.record for r in runs if r.counted})]
     for arm, keys in uneven(loaded).items():
         said.append(f"Runs of {arm} differ among themselves in {text.listed(keys, LISTED)}: they are no repetitions.")
     if len(commits := {run.record.info.git_commit for run in runs if run.record.info.git_commit}) > 1:

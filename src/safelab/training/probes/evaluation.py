@@ -1,4 +1,7 @@
-"""A trained policy against the one it started from, on prompts that training did not draw: same prompts, both write."""
+"""A trained policy against the one it started from, on prompts that training did not draw: same prompts, both write.
+
+Where the data has answers of its own (reference summaries, say), they are scored beside.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,26 +10,30 @@ from typing import Any
 
 import torch
 
-from safelab.contracts import drawn_columns, drawn_prompts
+from safelab.contracts import Reading, drawn_columns, drawn_prompts
+from safelab.errors import DataError
 from safelab.maths.masked import masked_sum
 from safelab.maths.seeds import row_seeds
 from safelab.training.components import Components
-from safelab.training.rewards import score_rewards
+from safelab.training.rewards import gold_of, reward_of, score_rewards
 from safelab.training.rollouts import encoded
 from safelab.types import Rollout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
-    """One side's responses, prompt by prompt. ``kl_seq``: exact KL to the reference summed over a response, in nats.
-
-    ``gold_seq`` is None where the run has no held-out score.
-    """
+class Judged:
+    """One side's responses with their scores, prompt by prompt; ``gold_seq`` None: the run has no held-out score."""
 
     prompts: tuple[str, ...]
     responses: tuple[str, ...]
     reward_seq: tuple[float, ...]
     gold_seq: tuple[float, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written(Judged):
+    """Responses of a model. ``kl_seq``: exact KL to the reference summed over a response, in nats."""
+
     length_seq: tuple[int, ...]
     ended_seq: tuple[bool, ...]
     kl_seq: tuple[float, ...]
@@ -39,13 +46,16 @@ class Written:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
-    """What the checkpoint and its reference wrote to the same prompts."""
+    """What the checkpoint and its reference wrote to the same prompts; ``answers``: the data's own, if asked for."""
 
     policy: Written
     reference: Written
+    answers: Judged | None = None
 
 
-def evaluate(parts: Components, weights: Path, count: int, say: Callable[[str], None]) -> Evaluation:
+def evaluate(
+    parts: Components, weights: Path, count: int, say: Callable[[str], None], answers: str | None = None
+) -> Evaluation:
     """Let the untrained policy write, then the one whose ``weights`` a checkpoint holds.
 
     Args:
@@ -53,18 +63,58 @@ def evaluate(parts: Components, weights: Path, count: int, say: Callable[[str], 
         weights: ``policy`` folder of a checkpoint.
         count: prompts, of which each is taken once.
         say: is told how far it is.
+        answers: the column of the data that holds its own answers; None: they are not scored.
+
+    Raises:
+        DataError: the data has no such column, or one of its answers is no text.
     """
     torch.set_num_threads(parts.settings.threads)
     # A finite source repeats itself; a prompt that comes twice would make the intervals too narrow.
     drawn = drawn_prompts(parts.data, 0, count)
-    columns = drawn_columns(parts.data, parts.reading, 0, count)
+    reading = Reading() if answers is None else Reading(may=frozenset({answers}))
+    columns = drawn_columns(parts.data, parts.reading | reading, 0, count)
     first: dict[str, int] = {}
     for row, text in enumerate(drawn):
         first.setdefault(text, row)
-    prompts, others = list(first), {name: [values[row] for row in first.values()] for name, values in columns.items()}
+    prompts, held = list(first), {name: [values[row] for row in first.values()] for name, values in columns.items()}
+    others = {name: held[name] for name in parts.reading.of(held)}
+    own = None if answers is None else judged(parts, prompts, answers_in(parts, held, answers), others)
     reference = written(parts, "reference", prompts, others, say)
     parts.policy.restore(weights)
-    return Evaluation(policy=written(parts, "policy", prompts, others, say), reference=reference)
+    policy = written(parts, "policy", prompts, others, say)
+    return Evaluation(policy=policy, reference=reference, answers=own)
+
+
+def answers_in(parts: Components, columns: Mapping[str, Sequence[Any]], name: str) -> list[str]:
+    """The data's own answers, without the end token that some data sets write behind them.
+
+    Raises:
+        DataError: there is no such column, or it holds something else than text.
+    """
+    if name not in columns:
+        raise DataError(
+            f"--answers must name a column of the data with an answer to each prompt, got {name!r}, which it lacks; "
+            "data=hub and .jsonl files have columns"
+        )
+    for number, value in enumerate(columns[name], start=1):
+        if not isinstance(value, str) or not value.strip():
+            raise DataError(f"--answers {name}: each must be text that is not blank, got {value!r:.60} in row {number}")
+    ends = [token for token, number in parts.policy.vocabulary().items() if number in parts.policy.ends]
+    return [min((value.strip().removesuffix(end) for end in ends), key=len) for value in columns[name]]
+
+
+def judged(
+    parts: Components, prompts: Sequence[str], responses: Sequence[str], columns: Mapping[str, Sequence[Any]]
+) -> Judged:
+    """Responses that nobody here wrote, each taken to have come to its end."""
+    scored = (prompts, responses, [True] * len(responses), columns)
+    gold = gold_of(parts, *scored)
+    return Judged(
+        prompts=tuple(prompts),
+        responses=tuple(responses),
+        reward_seq=tuple(reward_of(parts, *scored)),
+        gold_seq=None if gold is None else tuple(gold),
+    )
 
 
 def written(
