@@ -73,3 +73,11 @@ def test_without_a_prefix_the_key_stands_alone() -> None:
         "size must be given, it has no default",
         "sise must be a key of the configuration, and is none: did you mean 'size'? known: inner, size",
     ]
+
+
+def test_a_value_where_keys_belong_names_the_keys() -> None:
+    with pytest.raises(ValidationError) as error:
+        Whole(inner="gold", size=2)
+    assert describe(error.value, "", Whole.model_fields) == [
+        "inner must be given by its own keys (inner.gain), got 'gold'"
+    ]

@@ -113,6 +113,9 @@ def _line(fault: Mapping[str, Any], prefix: str, known: Mapping[str, FieldInfo])
         return f"{key} must be a key of {parent}, and is none: {nearest(location[-1], _names(known, location[:-1]))}"
     if kind == "missing":
         return f"{key} must be given, it has no default"
+    if kind == "model_type":
+        own = ", ".join(f"{key}.{name}" for name in _names(known, location))
+        return f"{key} must be given by its own keys{own and f' ({own})'}, got {value!r}"
     if kind in SIGNS:
         sign, bound = SIGNS[kind]
         return f"{key} must be {sign} {fault['ctx'][bound]:.15g}, got {value!r}"

@@ -71,6 +71,8 @@ def test_output_goes_where_it_is_told(runs: Path, tmp_path: Path) -> None:
         (["RUNS", "--baseline", "pppo"], "did you mean 'ppo'"),
         (["RUNS", "--metric", "reward/maen"], "did you mean 'reward/mean'"),
         (["RUNS", "--columns", "finished,rewad_mean"], "got 'rewad_mean'; did you mean 'reward_mean'"),
+        (["RUNS", "--paper", "smollm_hh"], "it is a sweep: safelab train -m .sweep=smollm_hh"),
+        (["RUNS", "--paper", "saef_paper"], "did you mean 'safe_paper'"),
         (["RUNS/nowhere"], "must be an existing directory"),
         (["RUNS/*/seed_0"], "--output must be given"),
         (["RUNS", "--output", "RUNS/ppo/seed_0/run.json"], "must be a directory, got the file"),

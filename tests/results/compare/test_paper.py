@@ -17,6 +17,7 @@ from safelab.results.page.html import render
 from safelab.results.page.tables import markdown, write_tables
 from safelab.results.paper_model import PaperRow
 from safelab.results.published.read import About, Number, Publication, read
+from safelab.results.runs.config import uneven
 from safelab.results.runs.load import load
 from safelab.results.words import beside_paper
 from safelab.results.words.terminal import show_paper
@@ -180,6 +181,14 @@ def test_a_run_that_does_not_count_makes_none_uneven(make_run: MakeRun, tmp_path
         status = "failed" if seed == 2 else "finished"
         make_run("ppo", seed, [0.5 + 0.01 * seed], config={"seed": seed, "lr": rate}, status=status)
     assert row_of(tmp_path, margin=0.5).verdict == "equivalent"
+
+
+def test_a_key_whose_values_happen_to_be_the_seeds_makes_runs_no_repetitions(make_run: MakeRun, tmp_path: Path) -> None:
+    for seed in range(3):
+        config = {"seed": seed, "data": {"seed": seed}, "rollout": {"staleness": seed}}
+        make_run("ppo", seed, [0.5 + 0.01 * seed], config=config)
+    assert uneven(load([tmp_path])) == {"ppo": ["rollout.staleness"]}
+    assert row_of(tmp_path, margin=0.5).verdict == "not tested"
 
 
 def test_the_number_of_runs_stands_with_every_number_of_ours(make_run: MakeRun, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from safelab.app.commands import report, train
 from safelab.app.config.compose import opened, parse
 from safelab.app.sweep.preset import planned, sweeps
-from safelab.errors import ConfigError, DataError, printable
+from safelab.errors import ConfigError, printable
 
 if TYPE_CHECKING:
     from safelab.results.compare.preset_gaps import Preset
@@ -37,7 +37,7 @@ def reproduce(name: str, words: Sequence[str]) -> int:
     Raises:
         UserError: an unknown name, a wrong override, weights that cannot be had, no run that counts.
     """
-    publication = chosen(name)
+    publication = report.published(name)
     preset = [f"+sweep={publication.name}"]
     arguments = ["-m", *preset, *words]
     flags = parse(arguments)
@@ -58,24 +58,6 @@ def reproduce(name: str, words: Sequence[str]) -> int:
     if train.DRY in flags.overrides or not Path(folder).is_dir():
         return code  # where no run could begin, there is nothing to report, and it was said why
     return max(code, report.main([folder, "--paper", publication.name]))
-
-
-def chosen(name: str) -> "Publication":
-    """The publication called ``name``.
-
-    Raises:
-        DataError: there is none; of a sweep it says what trains it.
-    """
-    from safelab.results.published.read import is_known, read
-
-    if not is_known(name):
-        with opened() as hydra:
-            if name in sweeps(hydra):
-                raise DataError(
-                    f"--paper must be a publication that is known here, got {name!r}; "
-                    f"it is a sweep: safelab train -m +sweep={name}"
-                )
-    return read(name)
 
 
 def check_policies(made: "Preset") -> None:

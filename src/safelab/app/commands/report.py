@@ -12,6 +12,7 @@ from safelab.errors import DataError
 
 if TYPE_CHECKING:
     from safelab.results.compare.preset_gaps import Preset
+    from safelab.results.published.read import Publication
 
 
 def report(argv: Sequence[str]) -> int:
@@ -23,12 +24,11 @@ def report(argv: Sequence[str]) -> int:
     arguments = parser().parse_args(list(argv))
     # What follows takes a second or two to import.
     from safelab.results.page.document import Choices, build_report
-    from safelab.results.published.read import read
     from safelab.results.runs.load import load
     from safelab.runlog.long_form import is_long_form
 
     cache, unfinished = cache_directory() / "report", arguments.include_unfinished
-    paper = None if arguments.paper is None else read(arguments.paper)
+    paper = None if arguments.paper is None else published(arguments.paper)
     loaded = load(arguments.directories, arguments.by, arguments.where, cache, unfinished)
     choices = Choices(
         baseline=arguments.baseline,
@@ -52,6 +52,27 @@ def report(argv: Sequence[str]) -> int:
     folders = [str(folder) for folder in arguments.directories if not is_long_form(folder)]
     close(found, page.absolute(), next_steps(found, argv, folders))
     return 0
+
+
+def published(name: str) -> "Publication":
+    """The publication called ``name``.
+
+    Raises:
+        DataError: there is none; of a sweep it says what trains it.
+    """
+    from safelab.results.published.read import is_known, read
+
+    if not is_known(name):
+        from safelab.app.config.compose import opened
+        from safelab.app.sweep.preset import sweeps
+
+        with opened() as hydra:
+            if name in sweeps(hydra):
+                raise DataError(
+                    f"--paper must be a publication that is known here, got {name!r}; it is a sweep: "
+                    f"safelab train -m +sweep={name}, and safelab report outputs/{name}"
+                )
+    return read(name)
 
 
 def preset_beside(name: str) -> "Preset | None":

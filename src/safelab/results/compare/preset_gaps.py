@@ -7,7 +7,7 @@ from typing import Any
 
 from safelab.results import text
 from safelab.results.paper_model import NO_RUN, PresetGap
-from safelab.results.runs.config import ALWAYS_DIFFERENT
+from safelab.results.runs.config import ALWAYS_DIFFERENT, follows_seed
 from safelab.results.runs.load import RunSet
 from safelab.results.runs.select import ABSENT, as_text
 from safelab.runlog.keys import is_among
@@ -73,17 +73,9 @@ def _of_a_run(there: Mapping[str, str], here: Mapping[str, str]) -> list[str]:
         key
         for key in differ
         if not is_among(key, ALWAYS_DIFFERENT)
-        and not _follows_seed(key, there, here)
+        and not follows_seed(key, [there, here])
         and not ((key not in there or key not in here) and any(_beside(key, name) for name in others))
     ]
-
-
-def _follows_seed(key: str, *configs: Mapping[str, str]) -> bool:
-    """Whether ``key`` is a seed, and the run's own on either side.
-
-    By its value alone, ``rollout.staleness`` of 0 and 1 would be one under the seeds 0 and 1.
-    """
-    return key.endswith(".seed") and all(config.get(key) == config.get("seed") for config in configs)
 
 
 def _beside(key: str, name: str) -> bool:

@@ -31,5 +31,8 @@ def uneven(loaded: RunSet) -> dict[str, list[str]]:
 
 
 def follows_seed(key: str, configs: Sequence[Mapping[str, str]]) -> bool:
-    """Whether ``key`` is the run's own seed in every run, as ``data.seed`` is: then it differs as seeds should."""
-    return all(values.get(key) == values.get("seed") for values in configs)
+    """Whether ``key`` is a seed, and the run's own in every run, as ``data.seed`` is: then it differs as seeds should.
+
+    By its value alone, ``rollout.staleness`` of 0 and 1 would be one under the seeds 0 and 1.
+    """
+    return key.endswith(".seed") and all(values.get(key) == values.get("seed") for values in configs)
