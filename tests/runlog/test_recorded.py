@@ -73,6 +73,20 @@ def test_an_option_of_a_group_has_keys_that_the_others_lack() -> None:
     assert config_today({"data": {"name": "text"}})["data"] == {"name": "text", "skip_unfit": False}
 
 
+def test_options_that_others_hold_have_their_keys_too() -> None:
+    member, model = {"name": "sequence_classifier", "path": "m"}, {"scale": "raw", "name": "sequence_classifier"}
+    old = {
+        "reward": {"name": "ensemble", "members": [member, {"name": "vader"}]},
+        "evaluator": {"name": "reward", "of": member},
+        "policy": {"name": "sequence_classifier"},
+    }
+    today = config_today(old)
+    assert today["reward"]["members"] == [{**model, "path": "m"}, {"name": "vader"}]
+    assert today["reward"]["variance_coef"] == 0.1
+    assert today["evaluator"] == {"name": "reward", "of": {**model, "path": "m"}}
+    assert today["policy"] == {"name": "sequence_classifier"}
+
+
 OPTIONS = {
     "data:hub": "hub",
     "reward": "ensemble",

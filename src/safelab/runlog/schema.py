@@ -9,7 +9,7 @@
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Annotated, Any, Literal
 
@@ -53,6 +53,9 @@ NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
 """Keys that options of a group have since 0.1.0, and what their runs did before there was the key; behind
 a colon: which options, where a group has several such lines."""
 
+HELD_BY = {"reward": ("reward", "evaluator")}
+"""Where options of a group stand, if not only under its own name: an evaluator may hold a reward."""
+
 
 def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
     """A recorded configuration under today's keys, so that runs of older versions are read and go on.
@@ -67,9 +70,20 @@ def config_today(config: Mapping[str, Any]) -> dict[str, Any]:
         today["controller"] = {**controller, "route": {"name": controller["route"]}}
     for key, (names, before) in NEW_KEYS.items():
         group = key.partition(":")[0]
-        if isinstance(part := today.get(group), Mapping) and part.get("name") in names:
-            today[group] = {**before, **part}
+        for place in HELD_BY.get(group, (group,)):
+            if place in today:
+                today[place] = _with_keys(today[place], names, before)
     return today
+
+
+def _with_keys(node: Any, names: Sequence[str], before: Mapping[str, Any]) -> Any:
+    """``node`` with the keys ``before`` in each option of ``names`` that lacks them, at the top or held by another."""
+    if isinstance(node, list):
+        return [_with_keys(value, names, before) for value in node]
+    if not isinstance(node, Mapping):
+        return node
+    inner = {key: _with_keys(value, names, before) for key, value in node.items()}
+    return {**before, **inner} if node.get("name") in names else inner
 
 
 NON_FINITE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
