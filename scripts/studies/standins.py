@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from safelab.app.dry_run.shapes import PYTHIA_1B, PYTHIA_70M, PYTHIA_410M
+from safelab.app.dry_run import shapes
+from safelab.app.dry_run.shapes import PYTHIA_70M
 
 END = "<|endoftext|>"
 
@@ -17,8 +18,7 @@ DISTILBERT = {
 """Ref: the hub's copies of lvwerra/distilbert-imdb, ``config.json``."""
 
 CLASSIFIERS: Mapping[str, Mapping[str, Any]] = {
-    "mnoukhov/pythia410m-rm-tldr6.9b": PYTHIA_410M,
-    "cleanrl/EleutherAI_pythia-1b-deduped__reward__tldr": PYTHIA_1B,
+    **shapes.CLASSIFIERS,
     "lvwerra/distilbert-imdb": DISTILBERT,
     **{f"models/rm-pythia-44m_seed{seed}": PYTHIA_70M for seed in range(1, 6)},  # 44M without the language model's head
 }

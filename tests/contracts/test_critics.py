@@ -10,6 +10,19 @@ from support.critics import CONF, critic
 # ``none`` gives no values, which tests/critic/test_none.py holds it to.
 OPTIONS = sorted(path.stem for path in CONF.glob("*.yaml") if path.stem != "none")
 SEES_NO_PADDING = ("prompt_end", "response_end", "per_token")
+OWN_PLACE = {"value_model"}
+"""Options that read at one place only, and have no key for it."""
+
+
+def places(*read_at: str) -> list[tuple[str, dict[str, str]]]:
+    """Each option at each place where it may read."""
+    return [
+        (name, changes)
+        for name in OPTIONS
+        for changes in ([{}] if name in OWN_PLACE else [{"read_at": place} for place in read_at])
+    ]
+
+
 HIDDEN = torch.randn(4, 6, 16, generator=torch.Generator().manual_seed(0))
 MASK = torch.arange(5) < torch.tensor([[5], [3], [1], [2]])
 
@@ -19,18 +32,16 @@ def test_there_are_critics() -> None:
     assert Path(CONF).name == "critic"
 
 
-@pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("read_at", [*SEES_NO_PADDING, "last_position"])
-def test_the_order_of_sequences_is_the_order_of_values(name: str, read_at: str) -> None:
-    value = critic(name, read_at=read_at)
+@pytest.mark.parametrize(("name", "place"), places(*SEES_NO_PADDING, "last_position"))
+def test_the_order_of_sequences_is_the_order_of_values(name: str, place: dict[str, str]) -> None:
+    value = critic(name, **place)
     order = torch.tensor([2, 0, 3, 1])
     assert torch.allclose(value.heads(HIDDEN[order], MASK[order]), value.heads(HIDDEN, MASK)[order], atol=1e-6)
 
 
-@pytest.mark.parametrize("name", OPTIONS)
-@pytest.mark.parametrize("read_at", SEES_NO_PADDING)
-def test_padding_changes_no_value_that_counts(name: str, read_at: str) -> None:
-    value = critic(name, read_at=read_at)
+@pytest.mark.parametrize(("name", "place"), places(*SEES_NO_PADDING))
+def test_padding_changes_no_value_that_counts(name: str, place: dict[str, str]) -> None:
+    value = critic(name, **place)
     wider = torch.cat([HIDDEN, torch.full((4, 3, 16), 9.0)], dim=1)
     wider_mask = torch.cat([MASK, torch.zeros(4, 3, dtype=torch.bool)], dim=1)
     plain, padded = value.heads(HIDDEN, MASK), value.heads(wider, wider_mask)
@@ -55,7 +66,8 @@ def test_a_head_that_is_right_costs_nothing_and_a_wrong_one_learns(name: str) ->
     right = torch.full_like(heads, 0.7)
     assert value.loss(right, right, right[..., 0]).abs().max() < 1e-12
     value.loss(heads, heads.detach(), heads[..., 0].detach() + 1.0).sum().backward()
-    assert all(float(weight.grad.abs().sum()) > 0 for weight in value.module.heads.parameters())
+    above = value.module.score if name in OWN_PLACE else value.module.heads
+    assert all(float(weight.grad.abs().sum()) > 0 for weight in above.parameters())
 
 
 @pytest.mark.parametrize("name", OPTIONS)

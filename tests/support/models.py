@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from scripts.tools.tiny import WORDS as WORDS
-from transformers import AutoModelForTokenClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification, AutoTokenizer
 
 from safelab.contracts import Context, Policy
 from safelab.parts.policy.causal_lm import CausalLm
@@ -29,6 +29,19 @@ def value_model_directory() -> Path:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(8)
         model = AutoModelForTokenClassification.from_pretrained(model_directory(), num_labels=1)
+        torch.nn.init.normal_(model.score.weight)
+    model.save_pretrained(directory)
+    AutoTokenizer.from_pretrained(model_directory()).save_pretrained(directory)
+    return directory
+
+
+@cache
+def classifier_directory(labels: int = 1) -> Path:
+    """A reward model on the same words, with random scores of about 1; on disk, made once per test session."""
+    directory = scratch(f"classifier-{labels}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(9)
+        model = AutoModelForSequenceClassification.from_pretrained(model_directory(), num_labels=labels)
         torch.nn.init.normal_(model.score.weight)
     model.save_pretrained(directory)
     AutoTokenizer.from_pretrained(model_directory()).save_pretrained(directory)

@@ -20,7 +20,7 @@ from safelab.training.loop import train_loop
 from safelab.training.offline.loop import update_of
 from safelab.training.state import TrainState, initial_state
 from support.folders import NO_CACHE
-from support.models import model_directory, value_model_directory
+from support.models import classifier_directory, model_directory, value_model_directory
 
 CONF = Path(__file__).parents[2] / "conf"
 PROMPTS, OUTPUTS = "the-prompts-of-a-test", "the-outputs-of-a-test"
@@ -66,7 +66,8 @@ def _threads(overrides: tuple[str, ...]) -> list[str]:
 def small(tmp_path: Path, *overrides: str) -> dict[str, Any]:
     """A run of seconds: the tiny random policy, a dozen prompts from a file, the reward above.
 
-    An advantage that reads a value model gets one of this policy's words, in place of the embedded world's.
+    An advantage that reads a value model gets one of this policy's words, in place of the embedded world's, and a
+    critic that starts from a reward model one of these words.
     """
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("\n".join(["a b c", "d e", "f", "a", "c d e f", "b b"]) + "\n")
@@ -88,6 +89,8 @@ def small(tmp_path: Path, *overrides: str) -> dict[str, Any]:
     config = _with({PROMPTS: str(prompts), OUTPUTS: str(tmp_path / "outputs")}, config)
     if config["advantage"].get("path", "") is None:
         config["advantage"]["path"] = str(value_model_directory())
+    if config["critic"].get("path", "") is None:
+        config["critic"]["path"] = str(classifier_directory())
     return config
 
 

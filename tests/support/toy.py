@@ -89,7 +89,8 @@ def critic(seed: int = 5, **changes: Any) -> SimpleNamespace:
 
     given = {"coef": 0.7, "warmup_updates": 0, "grain": "token", "target": None, **changes}
     return SimpleNamespace(
-        module=module, heads=heads, bootstrap=heads, loss=loss, after_step=lambda: None,
+        module=module, states=lambda hidden, *_: hidden, heads=heads, bootstrap=heads, loss=loss,
+        after_step=lambda: None,
         combine=lambda heads: heads.mean(dim=-1), **given,
     )  # fmt: skip
 

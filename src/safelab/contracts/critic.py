@@ -2,16 +2,17 @@
 
 from abc import ABC, abstractmethod
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
 from safelab.types import Grain
 
 
 class Critic(ABC):
-    """``critic``: value heads on the policy's hidden states. ``grain`` None: there are no values (v = 0).
+    """``critic``: value heads on hidden states. ``grain`` None: there are no values (v = 0).
 
-    ``reads_padding``: whether it reads hidden states behind a response's end, which are then computed.
+    ``reads_padding``: whether it reads the policy's states behind a response's end, which are then computed.
+    ``positions``: of the longest sequence that a network of its own reads, None for no limit.
     """
 
     module: nn.Module
@@ -20,6 +21,26 @@ class Critic(ABC):
     coef: float
     warmup_updates: int
     reads_padding: bool = False
+    positions: int | None = None
+
+    def states(
+        self,
+        hidden: Float[Tensor, "b t1 d"],
+        prompt_ids: Int[Tensor, "b p"],
+        prompt_mask: Bool[Tensor, "b p"],
+        ids: Int[Tensor, "b t"],
+        mask: Bool[Tensor, "b t"],
+    ) -> Float[Tensor, "b t1 d_v"]:
+        """The states that its heads read: the policy's, unless it has a network of its own, which reads the tokens.
+
+        Args:
+            hidden: of the policy, see ``CausalModel.hidden``.
+            prompt_ids: tokens of the prompts, padded on the left.
+            prompt_mask: True for a prompt's tokens.
+            ids: tokens of the responses, padded on the right.
+            mask: True for a response's tokens.
+        """
+        return hidden
 
     @abstractmethod
     def heads(self, hidden: Float[Tensor, "b t1 d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b v h"]:

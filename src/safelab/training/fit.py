@@ -20,12 +20,13 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
     return [line for rule in rules for line in rule(config)]
 
 
-def check_length(config: Mapping[str, Any], positions: int | None) -> None:
-    """Refuse prompts and responses that are longer together than the policy's positions.
+def check_length(config: Mapping[str, Any], positions: int | None, whose: str = "policy") -> None:
+    """Refuse prompts and responses that are longer together than a model's positions.
 
     Args:
         config: the run's.
-        positions: of the policy; None for no limit.
+        positions: of the model; None for no limit.
+        whose: the group that the model is of.
 
     Raises:
         ConfigError: with the keys whose numbers are too large.
@@ -34,7 +35,7 @@ def check_length(config: Mapping[str, Any], positions: int | None) -> None:
         if positions is not None and prompt + response > positions:
             left = positions - response
             raise ConfigError(
-                f"policy.max_prompt_tokens + {key} must be at most the policy's {positions} positions, got "
+                f"policy.max_prompt_tokens + {key} must be at most the {whose}'s {positions} positions, got "
                 f"{prompt} + {response}; use {f'policy.max_prompt_tokens={left}' if left > 0 else f'a smaller {key}'}"
             )
 

@@ -94,7 +94,9 @@ def loss_terms(
 
     weighted, value = {}, torch.zeros((), device=policy.device)
     if parts.critic.grain is not None:
-        heads = parts.critic.heads(hidden if train_policy else hidden.detach(), batch.mask)
+        inputs = (batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
+        states = parts.critic.states(hidden if train_policy else hidden.detach(), *inputs)
+        heads = parts.critic.heads(states, batch.mask)
         error = parts.critic.loss(heads, batch.heads_old, batch.returns)
         check_tensor("critic", parts.critic, "loss", error, tuple(batch.returns.shape), learns=heads.requires_grad)
         value = masked_sum(error, batch.value_mask) / whole.values

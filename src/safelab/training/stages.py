@@ -77,7 +77,8 @@ def _measured(
     vocabulary = {}
     if "full_logits" in parts.objective.needs:
         vocabulary["logp_vocab_old"] = parts.policy.model.log_probs(hidden[:, :-1])
-    heads, bootstrap = parts.critic.heads(hidden, mask), parts.critic.bootstrap(hidden, mask)
+    states = parts.critic.states(hidden, *model_inputs(rollout, rows))
+    heads, bootstrap = parts.critic.heads(states, mask), parts.critic.bootstrap(states, mask)
     check_heads(parts.critic, heads, bootstrap, mask)
     return {
         **vocabulary,

@@ -87,6 +87,8 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
         if group == "policy":
             check_length(config, made["policy"].positions)
             check_models(made["policy"])
+        if group == "critic":
+            check_length(config, getattr(made["critic"], "positions", None), "critic")
     settings, detectors = settings_of(config), DetectorOptions(**config["detectors"])
     parts = Components(settings=settings, detectors=detectors, ranks=context.ranks, **made)
     if reads_padding(parts):

@@ -13,8 +13,8 @@ import yaml
 
 from safelab.app.config.help import written
 from safelab.app.dry_run.memory import LEARNT, TRAINED, WRITTEN
-from safelab.app.dry_run.shapes import SHAPES
-from safelab.app.dry_run.time import on_a_cpu, operations, time_lines
+from safelab.app.dry_run.shapes import CLASSIFIERS, SHAPES
+from safelab.app.dry_run.time import on_a_cpu, operations, time_lines, value_operations
 from safelab.pretrained.adapters import base_of
 from safelab.pretrained.limits import positions_of, trained_at
 from safelab.pretrained.load import Source, check_precision
@@ -57,6 +57,8 @@ def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None, here
     print("\npolicy")
     print(f"  {'parameters'.ljust(34)} {found.parameters:,}")
     print(f"  {'of these trained'.ljust(34)} {found.trained:,}")
+    if found.value.parameters:
+        print(f"\nvalue network\n  {'parameters, all trained'.ljust(34)} {found.value.parameters:,}")
     print(f"\nlengths, tokens ({longest.said})")
     print(f"  {'longest prompt'.ljust(34)} {longest.prompt:,}")
     print(f"  {'longest response'.ljust(34)} {longest.response:,}")
@@ -67,7 +69,9 @@ def show(config: Mapping[str, Any], first: Mapping[str, Any] | None = None, here
         place = engine_place(config["rollout"])
         print(f"  {place.ljust(34)} {engine_said(config['rollout'], found.engine, config['ranks'])}")
     print(f"({MORE_ON_A_CPU})")
-    each = operations(config, batches(config), found.parameters, shape, longest.prompt + longest.response)
+    width = longest.prompt + longest.response
+    each = operations(config, batches(config), found.parameters, shape, width)
+    each += value_operations(config, batches(config), found.value.multiplied, width)
     cpu = on_a_cpu(config["device"], visible_gpus() if here else 1)
     print("\n" + "\n".join(time_lines(each, config["updates"], cpu)))
     if said := length_note(config, trained_at(shape), longest.prompt):
@@ -86,15 +90,16 @@ def engine_place(rollout: Mapping[str, Any]) -> str:
 def memory_heading(config: Mapping[str, Any]) -> str:
     """Whose memory it is, and what is not in it."""
     ranks = config["ranks"]
+    without = "the reward model" if has_value_network(config) else "reward or value model"
     if ranks == 1:
-        return "memory, GiB (estimated; without reward or value model)"
+        return f"memory, GiB (estimated; without {without})"
     layers = config["policy"].get("sharding", "none") == "layers"
     whole = "the layers' weights, gradients and averages are divided by the ranks" if layers else "weights are whole"
-    return f"memory of each of {ranks} ranks, GiB (estimated; {whole}; without reward or value model, whole on each)"
+    return f"memory of each of {ranks} ranks, GiB (estimated; {whole}; without {without}, whole on each)"
 
 
 def memory_parts(found: "Need") -> dict[str, int]:
-    """Bytes by what they are for; what only several ranks have is left out where it is nothing."""
+    """Bytes by what they are for; what only several ranks or a value network have is left out where it is nothing."""
     parts = {
         "weights, reference included": found.weights,
         "the optimiser's averages": found.averages,
@@ -105,11 +110,17 @@ def memory_parts(found: "Need") -> dict[str, int]:
         "activations (update)": found.activations + found.recomputed,
         "logits, in pieces (update)": found.logits,
         "gradients (update)": found.gradients,
-        "their exchange, in pieces (update)": found.exchange,
+        "value network, with its averages": found.value.weights + found.value.averages,
+        "its activations (update)": found.value.activations,
+        "its gradients (update)": found.value.gradients,
+        "their exchange, in pieces (update)": max(found.exchange, found.value.exchange),
         "peak of the tensors": found.peak,
     }
-    of_ranks = ("all layers whole (sampling)", "two layers whole (update)", "their exchange, in pieces (update)")
-    return {name: size for name, size in parts.items() if size or name not in of_ranks}
+    of_some = (
+        "all layers whole (sampling)", "two layers whole (update)", "their exchange, in pieces (update)",
+        "value network, with its averages", "its activations (update)", "its gradients (update)",
+    )  # fmt: skip
+    return {name: size for name, size in parts.items() if size or name not in of_some}
 
 
 def engine_said(rollout: Mapping[str, Any], weights: int, ranks: int) -> str:
@@ -223,7 +234,13 @@ def need(config: Mapping[str, Any], longest: "Lengths | None" = None) -> "Need":
 
     shape = shape_of(config["policy"])
     check_length(config, positions_of(shape))
-    return memory.need(config, shape, batches(config), longest or longest_of(config))
+    value_shape = value_shape_of(config["critic"]) if has_value_network(config) else None
+    return memory.need(config, shape, batches(config), longest or longest_of(config), value_shape)
+
+
+def has_value_network(config: Mapping[str, Any]) -> bool:
+    """Whether the run trains a value network of its own."""
+    return bool(config["critic"]["name"] == "value_model")
 
 
 def longest_of(config: Mapping[str, Any]) -> "Lengths":
@@ -241,20 +258,37 @@ def shape_of(policy: Mapping[str, Any]) -> Any:
     Raises:
         ConfigError: none of these has it.
     """
-    from transformers import AutoConfig
-
     if policy["name"] == "tiny":
         from safelab.world.language_model import llama_config
         from safelab.world.options import WorldOptions
         from safelab.world.tokenizer import build_tokenizer
 
         return llama_config(WorldOptions(**policy["world"]).language_model, build_tokenizer())
-    path = policy["path"]
-    if path in SHAPES:
-        known = dict(SHAPES[path])
-        return AutoConfig.for_model(known.pop("model_type"), **known)
-    remedy = f"dry_run must know the model's shape: give a directory with config.json, or one of {', '.join(SHAPES)}"
-    source = Source("policy.path", path, "with a model's config.json", remedy)
+    return shape_at("policy.path", policy["path"], SHAPES)
+
+
+def value_shape_of(critic: Mapping[str, Any]) -> Any:
+    """The configuration of the classifier that a value network starts from.
+
+    Raises:
+        ConfigError: it is not known here, nor in files or on the hub.
+    """
+    return shape_at("critic.path", critic["path"], CLASSIFIERS)
+
+
+def shape_at(key: str, path: str, known: Mapping[str, Mapping[str, Any]]) -> Any:
+    """The configuration of the model that ``key`` names; ``known``: shapes that need no files.
+
+    Raises:
+        ConfigError: neither these nor files nor the hub have it.
+    """
+    from transformers import AutoConfig
+
+    if path in known:
+        given = dict(known[path])
+        return AutoConfig.for_model(given.pop("model_type"), **given)
+    remedy = f"dry_run must know the model's shape: give a directory with config.json, or one of {', '.join(known)}"
+    source = Source(key, path, "with a model's config.json", remedy)
     while (base := base_of(source)) is not None:
         source = replace(source, path=base)
     shape = shape_of_model(source)

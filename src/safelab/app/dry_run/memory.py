@@ -2,8 +2,9 @@
 
 Counts are exact. Memory is what tensors take at the peak of an update: weights, optimiser states, gradients, key-value
 cache, logits, the reference's states, and the activations that a forward pass on torch's meta device says it would
-keep. The reward model is not in it, nor a frozen value model, nor what an allocator leaves unused. Within 10 % of what
-torch's allocator held: docs/log.md. Of several ranks it is what each one holds: see ``division``.
+keep. A value network that learns is in it, see ``value_network``; the reward model is not, nor a frozen value model,
+nor what an allocator leaves unused. Within 10 % of what torch's allocator held, without a value network: docs/log.md.
+Of several ranks it is what each one holds: see ``division``.
 """
 
 import copy
@@ -15,6 +16,7 @@ from typing import Any
 from safelab.app.dry_run.activations import activations, fused_attention
 from safelab.app.dry_run.division import division, largest_exchange, rows_held, size_of, written_with
 from safelab.app.dry_run.lengths import Lengths
+from safelab.app.dry_run.value_network import NONE, ValueNeed, value_network
 from safelab.errors import ConfigError
 
 WRITTEN, TRAINED = "responses per update, of a rank", "responses per minibatch, of a rank"
@@ -35,6 +37,7 @@ class Need:
     With ``policy.sharding=layers``, ``written_with`` and ``trained_with`` come beside the parts of the weights while
     the policy writes, and while it learns. ``exchange``: the buffer through which ranks add up their gradients;
     ``summed``: all that goes through it. ``layer_weights``, ``layer_gradients``: of all layers, divided or not.
+    ``value``: what a value network of its own needs besides; it is in none of the others.
     """
 
     parameters: int
@@ -57,15 +60,16 @@ class Need:
     summed: int
     layer_weights: int
     layer_gradients: int
+    value: ValueNeed
 
     @property
     def held(self) -> int:
         """Bytes that stay."""
-        return self.weights + self.averages
+        return self.weights + self.averages + self.value.weights + self.value.averages
 
     @property
     def backward(self) -> int:
-        """Bytes of the backward passes of one optimiser step, besides what stays.
+        """Bytes of the policy's backward passes of one optimiser step, besides what stays.
 
         The head's gradient comes first, as a sum and a summand; the last layer's comes when one layer's activations are
         left. From the second piece on, the gradients of those before are there throughout.
@@ -77,18 +81,31 @@ class Need:
         return max(first, self.gradients + self.activations // self.layers)
 
     @property
+    def both_backward(self) -> int:
+        """The same with the value network's, which runs first, while the policy's activations wait."""
+        waiting = self.activations + (self.gradients if self.pieces > 1 else 0)
+        return max(self.backward + self.value.gradients, waiting + self.value.backward(self.pieces))
+
+    @property
     def peak(self) -> int:
         """Bytes at the peak."""
-        learning = max(self.backward + self.trained_with, self.gradients + self.exchange, 2 * self.gradients)
+        both = self.gradients + self.value.gradients
+        exchange = max(self.exchange, self.value.exchange)
+        # The policy steps first, and its gradients are gone when the value network does.
+        steps = max(both + self.gradients, 2 * self.value.gradients)
+        learning = max(self.both_backward + self.trained_with, both + exchange, steps)
         return self.held + max(self.written_with + self.cache, self.states + learning)
 
 
-def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longest: Lengths) -> Need:
+def need(
+    config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longest: Lengths, value_shape: Any = None
+) -> Need:
     """Parameters and memory.
 
     Args:
         config: the run's, resolved.
         shape: the model's configuration, of ``transformers``.
+        value_shape: that of a value network that learns; None for a run without one.
         table: ``dry_run.batches`` of ``config``.
         longest: of the run's texts.
     """
@@ -142,6 +159,9 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
     exact = route is not None and route.needs_exact
     elsewhere = config["rollout"]["name"] == "vllm"  # which has weights and a cache of its own
     head = adapted.inner.get_output_embeddings().parameters()
+    value = NONE
+    if value_shape is not None:
+        value = value_network(config, value_shape, widest.positions, prompt + response)
     return Need(
         parameters=parameters,
         trained=count_of(trained),
@@ -165,9 +185,10 @@ def need(config: Mapping[str, Any], shape: Any, table: Mapping[str, int], longes
         # A layer's gradient is whole until it is added to the other ranks', from a buffer of its size.
         trained_with=divided.two(adapted.inner.parameters()) + divided.two(trained),
         exchange=largest_exchange(divided.undivided(trained)) if ranks > 1 else 0,
-        summed=size_of(divided.undivided(trained)) if ranks > 1 else 0,
+        summed=size_of(divided.undivided(trained)) + value.gradients if ranks > 1 else 0,
         layer_weights=sum(divided.layers(adapted.inner.parameters())),
         layer_gradients=sum(divided.layers(trained)),
+        value=value,
     )
 
 

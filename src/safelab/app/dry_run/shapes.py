@@ -51,3 +51,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "tlc4418/pythia_1.4b_sft_policy": {**PYTHIA_1_4B, "vocab_size": 50288},
 }  # fmt: skip
 """By the hub's names."""
+
+CLASSIFIERS: dict[str, dict[str, Any]] = {
+    "mnoukhov/pythia410m-rm-tldr6.9b": PYTHIA_410M,
+    "cleanrl/EleutherAI_pythia-1b-deduped__reward__tldr": PYTHIA_1B,
+}
+"""Of reward models, which a value network starts from."""

@@ -52,6 +52,18 @@ def operations(config: Mapping[str, Any], table: Mapping[str, int], parameters: 
     return float(2 * weights * tokens * rows)
 
 
+def value_operations(config: Mapping[str, Any], table: Mapping[str, int], multiplied: int, tokens: int) -> float:
+    """Operations that a value network of its own adds to an update: it scores each row, and learns in each epoch.
+
+    Args:
+        config: of the run, resolved.
+        table: ``estimate.batches`` of it.
+        multiplied: its weights that multiply, 0 for no such network.
+        tokens: of a row: the longest prompt and the longest response.
+    """
+    return float(2 * multiplied * tokens * table["responses per update"] * (1 + 3 * config["optimizer"]["epochs"]))
+
+
 def hours(operations_in_all: float) -> float:
     """At ``SPEED``."""
     return operations_in_all / SPEED / 3600

@@ -8,12 +8,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn.functional import pad
 
-from safelab.contracts import Context, Policy
+from safelab.contracts import Context
 from safelab.errors import ConfigError
 from safelab.pretrained.adapters import classifier, with_tokenizer
 from safelab.pretrained.load import Source, tokenizer_of
 from safelab.pretrained.ragged.row_states import RowReader
 from safelab.pretrained.ragged.ways import reader_of
+from safelab.pretrained.vocabulary import check_vocabulary
 from safelab.supervised.rows import Row
 from safelab.supervised.token_value import read_state_values
 from safelab.types import Rollout, flat_sequences
@@ -36,25 +37,10 @@ def load_value_model(
     if module.config.num_labels != 1:
         raise ConfigError(f"advantage.path must have one output, got {path!r} with {module.config.num_labels}")
     assert context.policy is not None
-    check_vocabulary(path, tokenizer, context.policy)
+    remedy = "train it from the policy's own checkpoint, safelab value-model model=POLICY output=DIR"
+    check_vocabulary("advantage.path", path, tokenizer, context.policy.vocabulary(), remedy)
     module = module.to(context.device).eval().requires_grad_(False)
     return ValueModel(module, micro_batch_size, reader_of(module, tokenizer) if packing else None)
-
-
-def check_vocabulary(path: str, tokenizer: Any, policy: Policy) -> None:
-    """Refuse a value model that would read the policy's token numbers as other words.
-
-    Raises:
-        ConfigError: the vocabularies differ.
-    """
-    own, policys = tokenizer.get_vocab(), policy.vocabulary()
-    if own != policys:
-        differing = len(set(own.items()) ^ set(policys.items()))
-        raise ConfigError(
-            f"advantage.path must have the policy's tokenizer, got {path!r} with a vocabulary of {len(own)} tokens "
-            f"where the policy has {len(policys)} (entries that differ: {differing}): "
-            "train it from the policy's own checkpoint, safelab value-model model=POLICY output=DIR"
-        )
 
 
 class ValueModel:

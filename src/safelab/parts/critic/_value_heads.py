@@ -9,33 +9,27 @@ from jaxtyping import Bool, Float
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from safelab.contracts import Context, Critic, Part
+from safelab.contracts import Context, Critic
 from safelab.errors import ConfigError
 from safelab.maths.seeds import derive_seed
-from safelab.maths.surrogate import value_loss
+from safelab.parts.critic._value_loss import ValueLossOptions
 from safelab.types import Grain
 
 ReadAt = Literal["prompt_end", "response_end", "last_position", "per_token"]
 
 
-class HeadOptions(Part, ABC):
-    """What a critic reads, how it is trained, and how much its loss weighs.
+class HeadOptions(ValueLossOptions, ABC):
+    """What a critic reads of the policy, and how it is trained: see ``ValueLossOptions``.
 
     ``read_at``: ``prompt_end`` sees no action; ``response_end`` the last response token; ``last_position`` the
     last column, padding or not (as the released code); ``per_token`` before each token. ``detach``: no value
-    gradient into the policy. ``value_clip_range``: in units of the return. ``polyak_rate``: share of the new
-    weights that the target takes per step, null for no target.
+    gradient into the policy. ``polyak_rate``: share of the new weights that the target takes per step, null for no
+    target.
     """
 
     read_at: ReadAt
     layer_norm: bool
     detach: bool
-    value_loss: Literal["mse", "huber"]
-    huber_delta: Annotated[float, Field(gt=0)]
-    value_clip: Literal["none", "max", "sum"]
-    value_clip_range: Annotated[float, Field(gt=0)]
-    coef: Annotated[float, Field(ge=0)]
-    warmup_updates: Annotated[int, Field(ge=0)]
     polyak_rate: Annotated[float, Field(gt=0, le=1)] | None
 
     @abstractmethod
@@ -111,20 +105,8 @@ class HeadCritic(Critic):
     ) -> Float[Tensor, "b v"]:
         """Heads together through ``combine``, or each on its own (their mean); see ``maths.surrogate.value_loss``."""
         if self._joint:
-            return self._loss(self.combine(heads), self.combine(heads_old), returns)
-        return self._loss(heads, heads_old, returns.unsqueeze(-1).expand_as(heads)).mean(dim=-1)
-
-    def _loss(self, value: Tensor, value_old: Tensor, returns: Tensor) -> Tensor:
-        options = self._options
-        return value_loss(
-            value,
-            value_old,
-            returns,
-            kind=options.value_loss,
-            huber_delta=options.huber_delta,
-            clip=options.value_clip,
-            clip_range=options.value_clip_range,
-        )
+            return self._options.loss(self.combine(heads), self.combine(heads_old), returns)
+        return self._options.loss(heads, heads_old, returns.unsqueeze(-1).expand_as(heads)).mean(dim=-1)
 
     @torch.no_grad()
     def after_step(self) -> None:

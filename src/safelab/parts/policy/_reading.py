@@ -20,8 +20,8 @@ from safelab.parts.policy._vocabulary import (
     vocabulary_of,
 )
 from safelab.pretrained.heads import backbone
-from safelab.pretrained.ragged.layout import layout_of, on_device
-from safelab.pretrained.ragged.stream import Way, positions_read, read_stream
+from safelab.pretrained.ragged.layout import layout_of
+from safelab.pretrained.ragged.stream import Way, positions_read, states_of_rows
 from safelab.types import TokenStats, flat_sequences
 
 
@@ -55,10 +55,8 @@ class CausalReader(CausalModel):
         if self.way != "padded":
             layout = layout_of(prompt_ids, prompt_mask, mask, share=self.way == "stream")
             self.tally.add(len(layout), positions_read(layout, self.way))
-            source, outputs = on_device(ids.device, layout.source, layout.outputs)
             with self.inside():
-                read = read_stream(body, sequence_ids.flatten()[source], layout, self.way, self.module.dtype)
-            return read[outputs]
+                return states_of_rows(body, sequence_ids, layout, self.way, self.module.dtype)
         # Counting from the first real token, as ``generate`` does: padding on the left moves no position. They count
         # on through the padding after a response, as in a pass without positions of its own, which the released code
         # makes: no real token sees that padding, but a critic may read there (``last_position``).

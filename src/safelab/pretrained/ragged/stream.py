@@ -9,7 +9,7 @@ from torch import Tensor
 
 from safelab.pretrained.ragged.attention import arguments, has_flash
 from safelab.pretrained.ragged.blocks import alike, blocks_of
-from safelab.pretrained.ragged.layout import Layout
+from safelab.pretrained.ragged.layout import Layout, on_device
 
 Way = Literal["padded", "rows", "stream"]
 """How a model reads ragged rows.
@@ -22,6 +22,22 @@ Way = Literal["padded", "rows", "stream"]
 
 SPARE = 1.25
 """See ``blocks.alike``: what is computed for padding grows with a length, one pass more costs all its launches."""
+
+
+def states_of_rows(
+    body: Callable[..., Any], sequence_ids: Int[Tensor, "b s"], layout: Layout, way: Way, dtype: torch.dtype
+) -> Float[Tensor, "b t1 d"]:
+    """Last hidden states of the last prompt token and of every response column of padded rows, read without padding.
+
+    Args:
+        body: the model below its head.
+        sequence_ids: prompts and responses, side by side.
+        layout: of these rows, see ``layout_of``.
+        way: ``stream`` or ``rows``.
+        dtype: of the model's weights.
+    """
+    source, outputs = on_device(sequence_ids.device, layout.source, layout.outputs)
+    return read_stream(body, sequence_ids.flatten()[source], layout, way, dtype)[outputs]
 
 
 def read_stream(

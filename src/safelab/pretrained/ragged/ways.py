@@ -93,6 +93,16 @@ def reads_as(
 
 
 @torch.no_grad()
+def looks_back(module: Any, tokenizer: Any) -> bool:
+    """Whether the state of a token depends on it and on those before it only."""
+    ids = torch.tensor([ordinary_tokens(tokenizer, LONG + WRITTEN)], device=module.device)
+    whole, begun = (
+        backbone(module)(input_ids=ids[:, :end], use_cache=False).last_hidden_state for end in (LONG + WRITTEN, LONG)
+    )
+    return error_of(whole[:, :LONG].float(), begun.float()) <= TOLERATED[module.dtype]
+
+
+@torch.no_grad()
 def is_random(module: Any, tokenizer: Any) -> bool:
     """Whether two passes in training mode differ: dropout, of whatever kind."""
     ids = torch.tensor([ordinary_tokens(tokenizer, LONG + WRITTEN)], device=module.device)
