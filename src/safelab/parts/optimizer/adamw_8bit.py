@@ -1,6 +1,6 @@
 """AdamW whose two averages are kept in 8 bits, by ``bitsandbytes``: a quarter of their memory in float32.
 
-Each block of 256 values has a scale of its own; small tensors (below 4,096 values, so the critic's) stay in 32 bits.
+Each block of 256 values has a scale of its own; small tensors (below 4,096 values, so value heads') stay in 32 bits.
 Ref: Dettmers et al. 2022, arXiv 2110.02861.
 """
 
