@@ -141,7 +141,7 @@ def measure(directory: Path, case: Case, how: str) -> dict[str, float]:
     config = config_of(directory, case)
     foretold = need(config)
     parts = parts_of(config)
-    modules = (parts.policy.module, parts.policy.reference.module)
+    modules = (parts.policy.module, parts.policy.reference.module, parts.critic.module)
     storages = {weight.data_ptr(): weight.untyped_storage() for part in modules for weight in part.parameters()}
     weights = sum(storage.nbytes() for storage in storages.values())
     found = {"parameters": foretold.parameters, "foretold": foretold.peak / MIB}

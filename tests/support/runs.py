@@ -37,6 +37,11 @@ def share_of_good(prompts: Sequence[str], responses: Sequence[str]) -> list[floa
     return [response.split().count("good") / max(1, len(response.split())) for response in responses]
 
 
+def always_one(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
+    """A reward of 1, whatever is written."""
+    return [1.0] * len(prompts)
+
+
 def as_long_as_asked(prompts: Sequence[str], completions: Sequence[str], answer: Sequence[int]) -> list[float]:
     """A reward that reads the column ``answer``, which says how many words its prompt has; 1 for as many words."""
     assert [len(prompt.split()) for prompt in prompts] == list(answer), "each prompt has its own answer"

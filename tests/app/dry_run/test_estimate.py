@@ -126,6 +126,20 @@ def test_an_unknown_shape_is_refused_and_a_sweep_is_estimated_arm_by_arm(
     assert "optimizer.lr" not in told, "alike in both"
 
 
+def test_a_value_network_is_shown_and_its_shape_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["train", "+recipe=trl_tldr_1b", "ranks=2", "dry_run=true", f"output_dir={tmp_path}"]
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    lines = [line.rsplit(maxsplit=1) for line in said[said.index("\nbatches") :].splitlines() if line.startswith("  ")]
+    told = {name.strip(): value for name, value in lines}
+    # Pythia-1B without the table of the language model's head, 50,304 x 2,048, and with a score of 2,048.
+    assert told["parameters, all trained"] == f"{1_011_781_632 - 50_304 * 2_048 + 2_048:,}"
+    assert float(told["value network, with its averages"]) == pytest.approx(3 * 908_761_088 * 4 / 2**30, abs=0.01)
+    assert "without the reward model" in " ".join(said.split())
+    assert main([*command, "critic.path=some/other"]) == 2
+    assert "critic.path must be a directory or hub name with a model's config.json" in capsys.readouterr().err
+
+
 def test_a_dry_run_refuses_more_tokens_than_positions_and_knows_gpt2(tmp_path: Path) -> None:
     path = write("GPT2Config", tmp_path)
     overrides = ["policy=local", f"policy.path={path}", "data=text", "data.path=x", "reward=released_heuristic"]

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import DynamicCache
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, DynamicCache
 
 from safelab.app.dry_run.estimate import batches, need
 from safelab.app.dry_run.lengths import Lengths
 from safelab.app.dry_run.memory import Need, Pass, widest_pass
+from safelab.app.dry_run.value_network import NONE
 from safelab.training.rollouts import draw_prompts
 from scripts.bench import memory
 from support.runs import parts_of, small, trained
@@ -41,6 +42,32 @@ def test_the_peak_of_a_run_is_within_15_percent(made: memory.Case, most: str, tm
     assert max(sizes, key=lambda name: sizes[name]) == most
     found = memory.measure(tmp_path, made, "measured")
     assert found["foretold"] == pytest.approx(found["measured"], rel=0.15)
+
+
+@pytest.mark.parametrize("further", [(), ("optimizer.micro_batch_size=4",)], ids=["one pass", "micro-batches"])
+def test_the_peak_with_a_value_network_is_within_15_percent(further: tuple[str, ...], tmp_path: Path) -> None:
+    made = case("algorithm=ppo", "critic=value_model", f"critic.path={tmp_path / 'reward'}", *further)
+    memory.make_model(tmp_path, made)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path, num_labels=1)
+    model.save_pretrained(tmp_path / "reward")
+    AutoTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path / "reward")
+    found = memory.measure(tmp_path, made, "measured")
+    assert found["foretold"] == pytest.approx(found["measured"], rel=0.15)
+
+
+def test_a_value_networks_weights_averages_and_gradients_are_those_of_a_run(tmp_path: Path) -> None:
+    config = small(tmp_path, "algorithm=ppo", "critic=value_model", "updates=1")
+    told = need(config)
+    parts, state, _ = trained(config)
+    weights = [*parts.critic.module.parameters()]
+    assert told.value.parameters == sum(weight.numel() for weight in weights)
+    assert told.value.multiplied == told.value.parameters - 12 * 16  # the table of 12 words
+    assert told.value.weights == told.value.gradients == bytes_of(weights)
+    slots = [slot for slots in state.optimizers.critic.state.values() for slot in slots.values()]
+    assert told.value.averages == bytes_of(slot for slot in slots if isinstance(slot, Tensor) and slot.ndim > 0)
+    without = need(small(tmp_path, "algorithm=ppo", "updates=1"))
+    assert told.held == without.held + told.value.weights + told.value.averages
+    assert without.value == NONE
 
 
 def bytes_of(tensors: Any) -> int:

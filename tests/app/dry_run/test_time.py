@@ -6,7 +6,7 @@ import pytest
 
 from safelab.app.cli import main
 from safelab.app.dry_run.estimate import batches
-from safelab.app.dry_run.time import hours, on_a_cpu, operations, time_lines
+from safelab.app.dry_run.time import hours, on_a_cpu, operations, time_lines, value_operations
 from support.runs import resolved
 
 SHAPE = SimpleNamespace(vocab_size=10, hidden_size=4, tie_word_embeddings=False)
@@ -22,6 +22,11 @@ def test_an_online_update_writes_scores_twice_and_learns_three_passes_an_epoch()
     # 100 weights multiply: 140 less the table of 10 x 4. 8 rows of 5 tokens, 1 + 2 + 2 x 3 passes, 2 operations each.
     assert counted(SHAPE) == 2 * 100 * 5 * 8 * 9
     assert counted(TIED) == 2 * 140 * 5 * 8 * 9
+
+
+def test_a_value_network_scores_once_and_learns_three_passes_an_epoch() -> None:
+    config = resolved("rollout.batch_size=8", "optimizer.epochs=2", "updates=10")
+    assert value_operations(config, batches(config), 70, 5) == 2 * 70 * 5 * 8 * 7
 
 
 @pytest.mark.parametrize(("override", "passes"), [

@@ -56,7 +56,7 @@ def test_values_are_the_classifiers_scores_of_what_stands_before_each_token() ->
     assert found.shape == (3, 4)
     assert found.dtype == torch.float32
     for row, (prompt, response) in enumerate(zip(PROMPTS, RESPONSES, strict=True)):
-        expected = [float(value_at(model, prompt + response[:column])) for column in range(len(response))]
+        expected = [value_at(model, prompt + response[:column]).item() for column in range(len(response))]
         assert found[row, : len(response)].tolist() == pytest.approx(expected, abs=1e-5)
     assert found[padded(4, 4)[3]].std() > 0.1
 
@@ -117,7 +117,7 @@ def test_the_gradient_is_that_of_a_loop_in_float64(tmp_path: Path) -> None:
     assert float(found.weighted["value"]) == pytest.approx(float(loss), rel=1e-5)
     expected = torch.cat([weight.grad.flatten() for weight in model.parameters()])
     assert torch.allclose(
-        gradient(found.weighted["value"], parts.critic.module).double(), expected, rtol=1e-3, atol=1e-6
+        gradient(found.weighted["value"], parts.critic.module).double(), expected, rtol=1e-3, atol=1e-5
     )
     assert expected.abs().max() > 1e-2
 
@@ -144,16 +144,11 @@ def test_all_of_the_network_learns_and_the_reward_models_file_stays(tmp_path: Pa
 def test_it_learns_a_constant_return(tmp_path: Path) -> None:
     """Rewards of 1 whatever is written: the values come near them."""
     _, _, rows = trained(
-        small(tmp_path, *VALUES, "reward.name='parts.critic.test_value_model:always'", "updates=25",
+        small(tmp_path, *VALUES, "reward.name='support.runs:always_one'", "updates=25",
               "controller=none", "optimizer.critic_lr=3e-3", "critic.value_clip=none")
     )  # fmt: skip
     assert rows[0]["critic/error_ratio"] > 0.3
     assert rows[-1]["critic/error_ratio"] < 0.05
-
-
-def always(prompts: list[str], responses: list[str]) -> list[float]:
-    """A reward of 1."""
-    return [1.0] * len(prompts)
 
 
 def test_a_run_that_goes_on_is_that_without_a_break_to_the_bit(tmp_path: Path) -> None:

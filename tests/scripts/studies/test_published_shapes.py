@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from safelab.app.dry_run.shapes import SHAPES
 from scripts.studies import published_shapes, standins
@@ -24,6 +25,14 @@ def test_two_updates_on_shrunk_models(name: str, tmp_path: Path) -> None:
     assert (outcome.rows, outcome.finite) == (2, 2)
     assert 10_000 < outcome.parameters < 200_000
     assert list(tmp_path.glob("runs/**/metrics.jsonl")), "it ran where it was told to"
+
+
+def test_a_value_network_starts_from_the_random_reward_model(tmp_path: Path) -> None:
+    few = ["rollout.max_new_tokens=4", "threads=1"]
+    published_shapes.run("trl_tldr_1b", tmp_path, batch=4, further=few, small=True)
+    (config,) = tmp_path.glob("runs/**/config.yaml")
+    critic = yaml.safe_load(config.read_text())["critic"]
+    assert (critic["name"], critic["path"]) == ("value_model", str(tmp_path / "reward"))
 
 
 def test_the_command_says_a_line_for_each_and_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:

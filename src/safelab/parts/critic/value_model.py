@@ -31,6 +31,7 @@ from safelab.pretrained.ragged.row_states import RowReader
 from safelab.pretrained.ragged.stream import states_of_rows
 from safelab.pretrained.ragged.ways import looks_back, reader_of
 from safelab.pretrained.vocabulary import check_vocabulary
+from safelab.pretrained.whole import check_rows
 from safelab.types import Grain, flat_sequences
 
 REMEDY = "give a reward model that was trained from the policy, as safelab reward-model model=POLICY output=DIR"
@@ -60,8 +61,7 @@ class ValueModel(ValueLossOptions):
         """
         if context.policy is None:
             raise ConfigError("critic must be built after the policy, whose tokens it reads")
-        reader = load(str(self.path), self.dtype, context)
-        return ValueNetwork(self, reader)
+        return ValueNetwork(self, load(str(self.path), self.dtype, context))
 
 
 def load(path: str, dtype: str, context: Context) -> RowReader:
@@ -79,6 +79,7 @@ def load(path: str, dtype: str, context: Context) -> RowReader:
         raise ConfigError(f"critic.path must have one label, got {path!r} with {module.config.num_labels}: {REMEDY}")
     assert context.policy is not None
     check_vocabulary("critic.path", path, tokenizer, context.policy.vocabulary(), REMEDY)
+    check_rows("critic.path", path, module, tokenizer)
     # eval() for good, as the policy: with dropout the values before an update would not be those that it clips to.
     module = module.to(context.device).eval().requires_grad_(True)
     reader = reader_of(module, tokenizer)
