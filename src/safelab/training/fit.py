@@ -121,6 +121,9 @@ def _values(grain: str) -> Callable[[Mapping[str, Any]], str | None]:
         critic = config["critic"]
         if critic["name"] == "none":
             return f"critic must give a value per {grain}, got none: choose critic=single"
+        # An option that reads in one place only says so on its class; a user's own may leave it unsaid.
+        if (own := getattr(find("critic", critic["name"]), "grain", grain)) != grain:
+            return f"critic must give a value per {grain}, got {critic['name']}, which gives one per {own}"
         read_at = critic.get("read_at")
         if read_at is None or (read_at == "per_token") == (grain == "token"):
             return None  # a user's own critic answers for itself

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
 
+from safelab.app.config.build import validate
 from safelab.errors import ConfigError
 from safelab.training import rollouts, stages
 from safelab.training.losses import counts, gradient, loss_terms, step_zero
@@ -181,6 +182,13 @@ def test_it_starts_from_the_rewards_own_model_where_that_has_a_path() -> None:
     assert rewarded["critic"]["path"] == "some/rm"
     with pytest.raises(ConfigError, match=r"must have a path where the reward has none, got null: .* critic\.path=DIR"):
         critic("value_model", path=resolved("critic=value_model")["critic"]["path"])
+
+
+def test_an_advantage_of_whole_responses_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigError, match="critic must give a value per sequence, got value_model, which gives one per token"
+    ):
+        validate(small(tmp_path, "algorithm=safe", "critic=value_model"))
 
 
 def test_two_labels_are_refused() -> None:

@@ -11,7 +11,7 @@ Ref: Stiennon et al. 2020, arXiv 2009.01325, section 3.4; Huang et al. 2024, arX
 ``value_model``.
 """
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -39,6 +39,8 @@ REMEDY = "give a reward model that was trained from the policy, as safelab rewar
 
 class ValueModel(ValueLossOptions):
     """``path``: a directory or hub name of a sequence classifier with one label. ``dtype``: of its weights."""
+
+    grain: ClassVar[Grain] = "token"
 
     path: PathOrHub | None
     dtype: Literal["float32", "bfloat16"]
