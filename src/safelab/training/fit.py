@@ -122,7 +122,8 @@ def _values(grain: str) -> Callable[[Mapping[str, Any]], str | None]:
         if critic["name"] == "none":
             return f"critic must give a value per {grain}, got none: choose critic=single"
         # An option that reads in one place only says so on its class; a user's own may leave it unsaid.
-        if (own := getattr(find("critic", critic["name"]), "grain", grain)) != grain:
+        own = getattr(find("critic", critic["name"]), "grain", None)
+        if own in ("sequence", "token") and own != grain:
             return f"critic must give a value per {grain}, got {critic['name']}, which gives one per {own}"
         read_at = critic.get("read_at")
         if read_at is None or (read_at == "per_token") == (grain == "token"):
