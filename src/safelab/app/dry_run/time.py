@@ -4,10 +4,10 @@ operations of an update = 2 N T (w + 2 + e k)
 
 N weights that multiply (all but the table of embeddings), T tokens of an update's rows at full length; w = 1 where the
 policy writes them, 2 passes score them (policy and reference), and each of e epochs costs k passes: 3 (forward, and
-twice that back), 2 where only an adapter trains, and 1 more where activations are computed again. A value network of its own
-adds 2 N' T (1 + 3 e) with its own N'. A bound from below:
-attention's own products and the reward model are left out, and that a policy that writes waits for its memory. Hours
-are those of a GPU; a CPU's speed is not assumed, so a run on one gets its operations alone.
+twice that back), 2 where only an adapter trains, and 1 more where activations are computed again. A value network of N'
+such weights adds 2 N' T (1 + 3 e). A bound from below: attention's own products and the reward model are left out, and
+that a policy that writes waits for its memory. Hours are those of a GPU; a CPU's speed is not assumed, so a run on one
+gets its operations alone.
 
 Ref: Kaplan et al. 2020, arXiv 2001.08361, section 2.1 (2 N per token and pass).
 """
