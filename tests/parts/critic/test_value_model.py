@@ -115,12 +115,11 @@ def test_the_gradient_is_that_of_a_loop_in_float64(tmp_path: Path) -> None:
     assert 0 < clipped < len(losses)
     loss = 0.1 * torch.stack(losses).mean()
     loss.backward()
-    assert float(found.weighted["value"]) == pytest.approx(float(loss), rel=1e-5)
+    assert float(found.weighted["value"]) == pytest.approx(float(loss), rel=1e-4)
     expected = torch.cat([weight.grad.flatten() for weight in model.parameters()])
-    assert torch.allclose(
-        gradient(found.weighted["value"], parts.critic.module).double(), expected, rtol=1e-3, atol=1e-5
-    )
-    assert expected.abs().max() > 1e-2
+    mine = gradient(found.weighted["value"], parts.critic.module).double()
+    assert expected.norm() > 1e-2
+    assert float((mine - expected).norm() / expected.norm()) < 1e-4
 
 
 def test_the_value_term_reaches_the_network_and_never_the_policy(tmp_path: Path) -> None:
