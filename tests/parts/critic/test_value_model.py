@@ -41,8 +41,9 @@ def plain() -> Any:
 
 
 def value_at(model: Any, tokens: list[int]) -> Tensor:
-    """What the classifier says of a text that ends here: no batch, no padding."""
-    return model(input_ids=torch.tensor([tokens])).logits[0, 0]
+    """The classifier's score at the last of these tokens: no batch, no padding."""
+    # Not its logits, which pass over padding tokens at the end: a policy may write them.
+    return model.score(model.model(input_ids=torch.tensor([tokens])).last_hidden_state)[0, -1, 0]
 
 
 def values_of(made: Any, inputs: tuple[Tensor, ...]) -> Tensor:
