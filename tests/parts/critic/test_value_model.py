@@ -100,7 +100,7 @@ def test_the_gradient_is_that_of_a_loop_in_float64(tmp_path: Path) -> None:
     torch.manual_seed(2)
     with torch.no_grad():
         for mine, its in zip(parts.critic.module.parameters(), model.parameters(), strict=True):
-            mine.add_(0.1 * torch.randn_like(mine))
+            mine.add_(0.01 * torch.randn_like(mine))
             its.copy_(mine)
     found = loss_terms(parts, plan, batch, counts(batch), objective=parts.objective.init())
     losses, clipped = [], 0
