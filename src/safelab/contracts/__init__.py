@@ -28,6 +28,7 @@ from safelab.contracts.controller import (
 )
 from safelab.contracts.correction import Correction, Weights
 from safelab.contracts.critic import Critic
+from safelab.contracts.critic import critic_states as critic_states
 from safelab.contracts.losses import Aggregation, Anchor, EntropyPositions, Objective, Preference, StatelessObjective
 from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler, Tally
 from safelab.contracts.part import Context, Need, Part

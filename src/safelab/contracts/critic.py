@@ -1,6 +1,7 @@
 """``critic``: values of prompts and responses."""
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -63,3 +64,18 @@ class Critic(ABC):
     @abstractmethod
     def after_step(self) -> None:
         """Called after each optimiser step: moves the target, where there is one."""
+
+
+def critic_states(
+    critic: Any,
+    hidden: Float[Tensor, "b t1 d"],
+    prompt_ids: Int[Tensor, "b p"],
+    prompt_mask: Bool[Tensor, "b p"],
+    ids: Int[Tensor, "b t"],
+    mask: Bool[Tensor, "b t"],
+) -> Float[Tensor, "b t1 d_v"]:
+    """``critic.states``; of a user's critic that is any object with ``heads``, the policy's states."""
+    if not hasattr(critic, "states"):
+        return hidden
+    states: Tensor = critic.states(hidden, prompt_ids, prompt_mask, ids, mask)
+    return states

@@ -7,7 +7,7 @@ from safelab.errors import ConfigError
 
 
 def check_vocabulary(key: str, path: str, tokenizer: Any, policys: Mapping[str, int], remedy: str) -> None:
-    """Refuse a model that would read the policy's token numbers as other words.
+    """Refuse a model that would read the policy's token numbers as other words; it may have words of its own besides.
 
     Args:
         key: of the configuration that names the model.
@@ -17,12 +17,11 @@ def check_vocabulary(key: str, path: str, tokenizer: Any, policys: Mapping[str, 
         remedy: what to do instead.
 
     Raises:
-        ConfigError: the vocabularies differ.
+        ConfigError: a token of the policy is none of the model's, or another number there.
     """
     own = tokenizer.get_vocab()
-    if own != policys:
-        differing = len(set(own.items()) ^ set(policys.items()))
+    if differing := len(policys.items() - own.items()):
         raise ConfigError(
             f"{key} must have the policy's tokenizer, got {path!r} with a vocabulary of {len(own)} tokens "
-            f"where the policy has {len(policys)} (entries that differ: {differing}): {remedy}"
+            f"where the policy has {len(policys)} (of these it reads otherwise: {differing}): {remedy}"
         )

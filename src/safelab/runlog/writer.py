@@ -20,6 +20,7 @@ from safelab.runlog.lines import kept, update_of
 from safelab.runlog.lock import Lock
 from safelab.runlog.schema import (
     CONFIG_FILE,
+    EVALUATION_FILE,
     EVENTS_FILE,
     INPUTS_FILE,
     LASTING,
@@ -78,7 +79,7 @@ class RunWriter:
         lock: Lock | None = None,
         say: Say = lambda text: None,
     ) -> "RunWriter":
-        """Begin a run in ``directory``; rows that an earlier attempt left there are removed.
+        """Begin a run in ``directory``; rows and evaluation that an earlier attempt left there are removed.
 
         Args:
             directory: made if it is not there.
@@ -93,7 +94,7 @@ class RunWriter:
         """
         writer = cls(directory, info, take(directory) if lock is None else lock, say)
         try:
-            for name in LINE_FILES:
+            for name in (*LINE_FILES, EVALUATION_FILE):
                 (directory / name).unlink(missing_ok=True)
             replace_text(directory / CONFIG_FILE, _yaml(dict(config)))
             replace_text(directory / OVERRIDES_FILE, _yaml(list(overrides)))

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from safelab.contracts import critic_states
 from safelab.contracts.answers import check_tensor, check_type
 from safelab.maths.divergence import clamp_log_ratio, k1, k3
 from safelab.maths.masked import masked_sum
@@ -95,7 +96,7 @@ def loss_terms(
     weighted, value = {}, torch.zeros((), device=policy.device)
     if parts.critic.grain is not None:
         inputs = (batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
-        states = parts.critic.states(hidden if train_policy else hidden.detach(), *inputs)
+        states = critic_states(parts.critic, hidden if train_policy else hidden.detach(), *inputs)
         heads = parts.critic.heads(states, batch.mask)
         error = parts.critic.loss(heads, batch.heads_old, batch.returns)
         check_tensor("critic", parts.critic, "loss", error, tuple(batch.returns.shape), learns=heads.requires_grad)

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Advantages, Evidence, Route, Weights
+from safelab.contracts import Advantages, Evidence, Route, Weights, critic_states
 from safelab.contracts.answers import check_tensor, check_type
 from safelab.errors import ConfigError
 from safelab.maths.divergence import k1
@@ -77,7 +77,7 @@ def _measured(
     vocabulary = {}
     if "full_logits" in parts.objective.needs:
         vocabulary["logp_vocab_old"] = parts.policy.model.log_probs(hidden[:, :-1])
-    states = parts.critic.states(hidden, *model_inputs(rollout, rows))
+    states = critic_states(parts.critic, hidden, *model_inputs(rollout, rows))
     heads, bootstrap = parts.critic.heads(states, mask), parts.critic.bootstrap(states, mask)
     check_heads(parts.critic, heads, bootstrap, mask)
     return {

@@ -63,14 +63,14 @@ def with_gold(directory: Path, tmp_path: Path) -> Path:
 
 def test_win_rates_over_the_start_and_over_the_datas_answers(with_gold: Path, tmp_path: Path, capsys) -> None:
     # Answers as data sets of summaries write them: a space before, the end token behind.
-    held = [{"prompt": "a a", "summary": " good good<end>"}, {"prompt": "b c", "summary": "a a a a a a a a b"}]
+    held = [{"prompt": "a a", "summary": " good good<end> <end>\n"}, {"prompt": "b c", "summary": "a a a a a a a a b"}]
     (tmp_path / "held.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held))
     asked = ["evaluate", str(with_gold), "--trust", "--prompts", str(tmp_path / "held.jsonl"), "--answers", "summary"]
     assert main(asked) == 0
     shown = capsys.readouterr().out
     saved = json.loads((with_gold / "evaluation.json").read_text())
     rows = {row["prompt"]: row for row in saved["samples"]}
-    assert (rows["a a"]["answers"], rows["a a"]["answers_reward"], rows["a a"]["answers_gold"]) == ("good good", 1, -2)
+    assert (rows["a a"]["answers"], rows["a a"]["answers_reward"], rows["a a"]["answers_gold"]) == (" good good", 1, -2)
     assert (rows["b c"]["answers_reward"], rows["b c"]["answers_gold"]) == (0, -9)
 
     def rate(left: str, right: str) -> float:
@@ -96,11 +96,26 @@ def test_win_rates_over_the_start_and_over_the_datas_answers(with_gold: Path, tm
     assert own["start_win_rate_answers_gold"] == saved["reference"]["answers_gold_win_rate"]["mean"]
 
 
+def test_several_answers_to_a_prompt_leave_as_many_different_prompts(directory: Path, tmp_path: Path, capsys) -> None:
+    held = [{"prompt": prompt, "summary": f"{word} {prompt}"} for prompt in "abcd" for word in ("good", "bad", "c")]
+    (tmp_path / "held.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held))
+    asked = ["evaluate", str(directory), "--trust", "--prompts", str(tmp_path / "held.jsonl"), "--count", "3"]
+    for more in ([], ["--answers", "summary"]):
+        assert main([*asked, *more]) == 0
+        rows = json.loads((directory / "evaluation.json").read_text())["samples"]
+        assert len({row["prompt"] for row in rows}) == len(rows) == 3
+    assert all(row["answers"].endswith(row["prompt"]) for row in rows)
+
+
 @pytest.mark.parametrize(
     ("record", "said"),
     [
         ({"prompt": "a"}, "--answers must name a column of the data with an answer to each prompt, got 'summary'"),
         ({"prompt": "a", "summary": " "}, "--answers summary: each must be text that is not blank, got ' ' in row 1"),
+        (
+            {"prompt": "a", "summary": "<end>"},
+            "--answers summary: each must be text that is not blank, got '<end>' in row 1",
+        ),
         ({"prompt": "a", "summary": 3}, "--answers summary: each must be text that is not blank, got 3 in row 1"),
     ],
 )

@@ -132,11 +132,12 @@ def test_nothing_of_it_is_trained() -> None:
 
 def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(value_model_directory())
-    tokenizer.add_tokens(["more"])
     AutoModelForTokenClassification.from_pretrained(value_model_directory()).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
+    file = tmp_path / "tokenizer.json"
+    file.write_text(file.read_text().replace('"good"', '"gone"'))
     with pytest.raises(
-        ConfigError, match=r"vocabulary of 13 tokens where the policy has 12 \(entries that differ: 1\)"
+        ConfigError, match=r"vocabulary of 12 tokens where the policy has 12 \(of these it reads otherwise: 1\)"
     ):
         load_value_model(str(tmp_path), "float32", None, context(POLICY))
 

@@ -196,13 +196,16 @@ def test_two_labels_are_refused() -> None:
         critic("value_model", path=str(classifier_directory(2)))
 
 
-def test_another_vocabulary_is_refused(tmp_path: Path) -> None:
+def test_words_beyond_the_policys_change_nothing_and_the_same_numbers_must_mean_the_same_words(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(classifier_directory())
     tokenizer.add_tokens(["more"])
     plain().float().save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
+    critic("value_model", path=str(tmp_path))
+    file = tmp_path / "tokenizer.json"
+    file.write_text(file.read_text().replace('"good"', '"gone"').replace('"bad"', '"good"').replace('"gone"', '"bad"'))
     with pytest.raises(
-        ConfigError, match=r"critic\.path must have the policy's tokenizer, .* \(entries that differ: 1\)"
+        ConfigError, match=r"critic\.path must have the policy's tokenizer, .* \(of these it reads otherwise: 2\)"
     ):
         critic("value_model", path=str(tmp_path))
 

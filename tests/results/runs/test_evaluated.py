@@ -59,25 +59,29 @@ def test_a_damaged_file_is_named_and_no_number(make_run, tmp_path: Path, content
     assert found.runs[0].measures["win_rate"] is None
 
 
-@pytest.mark.parametrize("value", ["0.5", True, None, {"n": 3}, float("nan")])
+@pytest.mark.parametrize("value", ["0.5", True, None, {"n": 3}, float("nan"), 5.0, -0.1, 10**400])
 def test_what_is_no_number_is_none(make_run, tmp_path: Path, value: object) -> None:
     save(make_run("safe", 0), {**evaluation(0.5), "win_rate": {"mean": value}})
     assert build_report(load([tmp_path / "runs"]), Choices()).runs[0].measures["win_rate"] is None
 
 
-def test_an_early_checkpoint_and_unlike_prompts_are_said(make_run, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "more",
+    [{"prompts": 8}, {"answers_column": "summary"}, {"data": {"split": "test"}}, {"prompts": [1]}],
+)
+def test_an_early_checkpoint_and_unlike_prompts_are_said(make_run, tmp_path: Path, more: dict[str, Any]) -> None:
     save(make_run("safe", 0), {**evaluation(0.5), "checkpoint": "update_000001"})
-    save(make_run("ppo", 0), {**evaluation(0.5), "prompts": 8, "checkpoint": "best"})
+    save(make_run("ppo", 0), {**evaluation(0.5), **more, "checkpoint": "best"})
     notes = build_report(load([tmp_path / "runs"]), Choices()).notes
     assert "safe, seed 0 was evaluated after 1 of 2 updates." in notes
-    assert "Runs were evaluated on different numbers of prompts, or against other answers." in notes
+    assert "Runs were evaluated on other prompts, or against other answers." in notes
     assert updates_of("update_000050") == 50
     assert updates_of("best") is updates_of(None) is None
 
 
 def test_alike_evaluations_need_no_word(make_run, tmp_path: Path) -> None:
-    save(make_run("safe", 0), evaluation(0.5))
-    save(make_run("ppo", 0), evaluation(0.6))
+    for arm, seed in (("safe", 0), ("ppo", 1)):
+        save(make_run(arm, 0), evaluation(0.5, data={"name": "reviews", "seed": seed}))
     make_run("other", 0)
     assert not [note for note in build_report(load([tmp_path / "runs"]), Choices()).notes if "evaluated" in note]
 

@@ -1,6 +1,6 @@
 """The numbers of a run that ``safelab evaluate`` measured, each on prompts that its training did not draw."""
 
-import math
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -79,26 +79,33 @@ def evaluated(record: RunRecord, measures: Sequence[Measure]) -> dict[str, float
 
 
 def at(tree: Any, path: Sequence[str]) -> float | None:
-    """The finite number at ``path``, or None."""
+    """The share at ``path``, or None."""
     for key in path:
         tree = tree.get(key) if isinstance(tree, Mapping) else None
-    number = isinstance(tree, int | float) and not isinstance(tree, bool) and math.isfinite(tree)
-    return float(tree) if number else None
+    share = isinstance(tree, int | float) and not isinstance(tree, bool) and 0 <= tree <= 1
+    return float(tree) if share else None
 
 
 def evaluations_said(records: Mapping[str, RunRecord]) -> list[str]:
-    """In what the evaluations of these runs, by name, are not alike: which checkpoint, how many prompts."""
+    """In what the evaluations of these runs, by name, are not alike: which checkpoint, which prompts and answers."""
     found = {name: record for name, record in records.items() if record.evaluation}
     early = [
         f"{name} was evaluated after {done} of {len(record.metrics)} updates"
         for name, record in found.items()
         if (done := updates_of(record.evaluation.get("checkpoint"))) is not None and done < len(record.metrics)
     ]
-    asked = {(record.evaluation.get("prompts"), record.evaluation.get("answers_column")) for record in found.values()}
+    asked = {_asked(record.evaluation) for record in found.values()}
     return [
         *early,
-        *(["Runs were evaluated on different numbers of prompts, or against other answers"] * (len(asked) > 1)),
+        *(["Runs were evaluated on other prompts, or against other answers"] * (len(asked) > 1)),
     ]
+
+
+def _asked(evaluation: Mapping[str, Any]) -> str:
+    """What an evaluation is of: the data but for its seed, the number of prompts, the column of answers."""
+    data = evaluation.get("data")
+    data = {key: value for key, value in data.items() if key != "seed"} if isinstance(data, Mapping) else data
+    return json.dumps([data, evaluation.get("prompts"), evaluation.get("answers_column")], sort_keys=True)
 
 
 def updates_of(checkpoint: Any) -> int | None:

@@ -3,6 +3,7 @@
 Where the data has answers of its own (reference summaries, say), they are scored beside.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,14 +70,7 @@ def evaluate(
         DataError: the data has no such column, or one of its answers is no text.
     """
     torch.set_num_threads(parts.settings.threads)
-    # A finite source repeats itself; a prompt that comes twice would make the intervals too narrow.
-    drawn = drawn_prompts(parts.data, 0, count)
-    reading = Reading() if answers is None else Reading(may=frozenset({answers}))
-    columns = drawn_columns(parts.data, parts.reading | reading, 0, count)
-    first: dict[str, int] = {}
-    for row, text in enumerate(drawn):
-        first.setdefault(text, row)
-    prompts, held = list(first), {name: [values[row] for row in first.values()] for name, values in columns.items()}
+    prompts, held = different_prompts(parts, count, answers)
     others = {name: held[name] for name in parts.reading.of(held)}
     own = None if answers is None else judged(parts, prompts, answers_in(parts, held, answers), others)
     reference = written(parts, "reference", prompts, others, say)
@@ -85,8 +79,33 @@ def evaluate(
     return Evaluation(policy=policy, reference=reference, answers=own)
 
 
+def different_prompts(parts: Components, count: int, column: str | None) -> tuple[list[str], dict[str, list[Any]]]:
+    """The first ``count`` different prompts, or all where there are fewer, with their columns; ``column``: one more.
+
+    A finite source repeats itself, and has a prompt several times that has several answers; what comes twice would make
+    the intervals too narrow.
+    """
+    reading = parts.reading if column is None else parts.reading | Reading(may=frozenset({column}))
+    prompts: list[str] = []
+    held: dict[str, list[Any]] = {}
+    cursor, before = 0, -1
+    while len(prompts) < count and before < len(prompts):
+        before = len(prompts)
+        drawn = drawn_prompts(parts.data, cursor, count)
+        columns = drawn_columns(parts.data, reading, cursor, count)
+        cursor += count
+        new = {text: row for row, text in reversed([*enumerate(drawn)]) if text not in prompts}
+        for row in sorted(new.values())[: count - before]:
+            prompts.append(drawn[row])
+            for name, values in columns.items():
+                held.setdefault(name, []).append(values[row])
+    return prompts, held
+
+
 def answers_in(parts: Components, columns: Mapping[str, Sequence[Any]], name: str) -> list[str]:
-    """The data's own answers, without the end token that some data sets write behind them.
+    """The data's own answers, without the end tokens that some data sets write behind them.
+
+    A space in front stays: the policy writes it, too, and a reward model reads another word without it.
 
     Raises:
         DataError: there is no such column, or it holds something else than text.
@@ -96,11 +115,15 @@ def answers_in(parts: Components, columns: Mapping[str, Sequence[Any]], name: st
             f"--answers must name a column of the data with an answer to each prompt, got {name!r}, which it lacks; "
             "data=hub and .jsonl files have columns"
         )
-    for number, value in enumerate(columns[name], start=1):
-        if not isinstance(value, str) or not value.strip():
-            raise DataError(f"--answers {name}: each must be text that is not blank, got {value!r:.60} in row {number}")
     ends = [token for token, number in parts.policy.vocabulary().items() if number in parts.policy.ends]
-    return [min((value.strip().removesuffix(end) for end in ends), key=len) for value in columns[name]]
+    tokens = "|".join(map(re.escape, ends))
+    found = []
+    for number, value in enumerate(columns[name], start=1):
+        text = re.sub(rf"(?:\s|{tokens})+$", "", value) if isinstance(value, str) else ""
+        if not text.strip():
+            raise DataError(f"--answers {name}: each must be text that is not blank, got {value!r:.60} in row {number}")
+        found.append(text)
+    return found
 
 
 def judged(
