@@ -216,6 +216,7 @@ def test_words_beyond_the_policys_change_nothing_and_the_same_numbers_must_mean_
         ("nowhere/at/all", r"critic\.path must be a path that exists or a name on the hub, got 'nowhere/at/all'"),
         (str(model_directory()), r"which lacks score\.weight"),
     ],
+    ids=["nothing there", "no score"],
 )
 def test_what_is_no_classifier_is_refused(path: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
