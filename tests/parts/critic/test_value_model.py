@@ -199,7 +199,9 @@ def test_two_labels_are_refused() -> None:
 def test_words_beyond_the_policys_change_nothing_and_the_same_numbers_must_mean_the_same_words(tmp_path: Path) -> None:
     tokenizer = AutoTokenizer.from_pretrained(classifier_directory())
     tokenizer.add_tokens(["more"])
-    plain().float().save_pretrained(tmp_path)
+    model = plain().float()
+    model.resize_token_embeddings(len(tokenizer))
+    model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     critic("value_model", path=str(tmp_path))
     file = tmp_path / "tokenizer.json"
