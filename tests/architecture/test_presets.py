@@ -65,6 +65,10 @@ def committed(algorithm: str) -> dict[str, Any]:
     return found
 
 
+NEEDED = {"critic=value_model": ["critic.path=org/reward-model"]}
+"""What an option must be told, where no default would do."""
+
+
 def likely(group: str, name: str) -> list[str]:
     """All algorithms, those first that have this very option, then those of its kind: any will do, and one does."""
     key = f"{group.replace('/', '.')}.name"
@@ -95,7 +99,7 @@ def test_an_option_is_sound_in_some_algorithm(hydra: Hydra, group: str, name: st
     told = {}
     for algorithm in likely(group, name):
         # A model of one's own is told what it learns from; here any prompts will do.
-        meant = ["world=small"] if group == "policy" else []
+        meant = ["world=small"] if group == "policy" else NEEDED.get(choice, [])
         told[algorithm] = faults(hydra, f"algorithm={algorithm}", choice, *meant)
         if not told[algorithm]:
             return
