@@ -66,16 +66,9 @@ class Critic(ABC):
         """Called after each optimiser step: moves the target, where there is one."""
 
 
-def critic_states(
-    critic: Any,
-    hidden: Float[Tensor, "b t1 d"],
-    prompt_ids: Int[Tensor, "b p"],
-    prompt_mask: Bool[Tensor, "b p"],
-    ids: Int[Tensor, "b t"],
-    mask: Bool[Tensor, "b t"],
-) -> Float[Tensor, "b t1 d_v"]:
-    """``critic.states``; of a user's critic that is any object with ``heads``, the policy's states."""
+def critic_states(critic: Any, hidden: Float[Tensor, "b t1 d"], *tokens: Tensor) -> Float[Tensor, "b t1 d_v"]:
+    """``critic.states``, see there; of a user's critic that is any object with ``heads``, the policy's states."""
     if not hasattr(critic, "states"):
         return hidden
-    states: Tensor = critic.states(hidden, prompt_ids, prompt_mask, ids, mask)
+    states: Tensor = critic.states(hidden, *tokens)
     return states
