@@ -256,12 +256,14 @@ class PolicyLoss:
     ``loss_tok``: minimised, not yet averaged (that is the aggregation's). ``clipped_tok``: where a bound stops the
     gradient of a token; None where nothing does. ``metrics_tok``, ``metrics_seq``: for the log, as
     ``objective/<name>``; each is averaged over the response tokens, or the responses, of an update's passes.
+    ``greatest_tok``: likewise, as ``objective/<name>_max``, the greatest value of any response token.
     """
 
     loss_tok: Float[Tensor, "b t"]
     clipped_tok: Bool[Tensor, "b t"] | None = None
     metrics_tok: dict[str, Float[Tensor, "b t"]] = field(default_factory=dict)
     metrics_seq: dict[str, Float[Tensor, "b"]] = field(default_factory=dict)
+    greatest_tok: dict[str, Float[Tensor, "b t"]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

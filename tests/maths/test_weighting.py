@@ -4,8 +4,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from safelab.maths.weighting import anchored_weight, boltzmann_weight
+from safelab.maths.weighting import anchored_weight, boltzmann_weight, gamma_weight
 
 
 def tensor(*values: float) -> torch.Tensor:
@@ -60,3 +61,27 @@ def test_weights_carry_no_gradient() -> None:
     reward, log_prior = tensor(1.0, 0.0).requires_grad_(), tensor(0.0, 0.0).requires_grad_()
     assert not boltzmann_weight(reward, 1.0, log_prior).requires_grad
     assert not anchored_weight(log_prior, reward, 0.1, 0.05, 20.0).requires_grad
+
+
+def test_worked_gamma_weights() -> None:
+    """W 1.7 with k 2, lam 3, and W 0.15 with k 3, lam 2; the greatest values 1.208125 and 1.241593 at W = k / lam."""
+    for ratio, power, decay, expected in (
+        (1.7, 2.0, 3.0, 0.353899),
+        (0.15, 3.0, 2.0, 0.018475),
+        (2 / 3, 2.0, 3.0, 1.208125),
+        (1.5, 3.0, 2.0, 1.241593),
+        (1.0, 3.0, 2.0, 1.0),
+    ):
+        assert gamma_weight(torch.tensor(ratio).log(), power, decay).item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("power", "decay"), [(2.0, 3.0), (3.0, 2.0)])
+def test_the_gamma_weight_is_a_gamma_density_up_to_its_value_at_one(power: float, decay: float) -> None:
+    log_ratio = torch.linspace(-18, 5, 40, dtype=torch.float64)
+    density = stats.gamma(power + 1, scale=1 / decay).pdf(log_ratio.exp().numpy())
+    expected = density / stats.gamma(power + 1, scale=1 / decay).pdf(1.0)
+    assert gamma_weight(log_ratio, power, decay).numpy() == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_gamma_weight_is_finite_and_silent_far_away() -> None:
+    assert gamma_weight(torch.tensor([-20.0, 20.0]), 2.0, 3.0).tolist() == pytest.approx([0.0, 0.0], abs=1e-15)

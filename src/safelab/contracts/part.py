@@ -18,7 +18,7 @@ Need = Literal[
     "sequence_advantage",
     "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "groups_together",
     "sequence_mean",
-    "sampled_logit", "moved_ratio",
+    "sampled_logit", "anchor_logits", "moved_ratio",
 ]  # fmt: skip
 """What a part may need of the rest of the run. It says so in ``needs``; a run that cannot give it is refused.
 
@@ -38,6 +38,8 @@ Read by an objective:
   policy before this update.
 - ``reference``: the log-probabilities of the tokens under the reference.
 - ``full_logits``: the distributions over the whole vocabulary, now and before this update.
+- ``anchor_logits``: the distributions of the policy that ``anchor`` names. Only those before this update are kept, so
+  that ``anchor: rollout`` asks for fresh rollouts, written by the policy itself.
 - ``sampled_logit``: the logit of each sampled token as the head gives it, not normalised.
 - ``sequence_advantage``: the advantage gives all tokens of a response the same number.
 - ``whole_minibatch``: a minibatch goes through the model in one piece.

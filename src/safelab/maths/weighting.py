@@ -1,6 +1,6 @@
 """Weights of a weighted log-likelihood, made in log space: a sequence's probability is too small a number for float32.
 
-Both come from the optimum of a reward with a KL penalty, pi*(y | x) ~ prior(y | x) exp(R(x, y) / beta).
+The first two come from the optimum of a reward with a KL penalty, pi*(y | x) ~ prior(y | x) exp(R(x, y) / beta).
 """
 
 import torch
@@ -51,3 +51,18 @@ def boltzmann_weight(
     """
     logits = reward / beta if log_prior is None else reward / beta + log_prior
     return torch.softmax(logits, dim=-1).detach()
+
+
+def gamma_weight(log_ratio: Float[Tensor, "*shape"], power: float, decay: float) -> Float[Tensor, "*shape"]:
+    """``phi(W) = W^power exp(decay (1 - W))``, W = exp(log ratio): an importance weight that falls to 0 on both sides.
+
+    Limits: phi(1) = 1; the greatest value is at W = power / decay; W -> 0 and W -> infinity give 0. Without gradient.
+
+    Args:
+        log_ratio: log W, in nats per response; at most 88, where W overflows float32 and phi is 0 anyway.
+        power: how fast phi rises from 0.
+        decay: how fast it falls where W is large, per unit of W.
+
+    Ref: VESPO (arXiv 2602.10693); the authors' code FloyedShen/VESPO.
+    """
+    return (power * log_ratio + decay * (1 - log_ratio.exp())).exp().detach()

@@ -205,6 +205,25 @@ def _moved_ratio(config: Mapping[str, Any]) -> str | None:
     )
 
 
+def _anchor_logits(config: Mapping[str, Any]) -> str | None:
+    rollout = config["rollout"]
+    if config["objective"].get("anchor") != "rollout":
+        return None
+    if (stale := rollout.get("staleness", 0)) > 0:
+        return unkept(f"rollout.staleness={stale}")
+    if getattr(find("rollout", rollout["name"]), "gives_logp", False):
+        return unkept(f"rollout={rollout['name']}")
+    return None
+
+
+def unkept(cause: str) -> str:
+    """What to tell of an anchor whose distributions are gone because of ``cause``."""
+    return (
+        f"objective.anchor must be old with {cause}, got rollout: of the sampler's distributions only the sampled "
+        "tokens' probabilities are kept, too little to compare"
+    )
+
+
 def _sequence_advantage(config: Mapping[str, Any]) -> str | None:
     name = config["advantage"]["name"]
     if getattr(find("advantage", name), "grain", "sequence") == "sequence":  # a user's own may leave it unsaid
@@ -230,6 +249,7 @@ PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
     "reference": _always,
     "full_logits": _always,
     "sampled_logit": _always,
+    "anchor_logits": _anchor_logits,
     "whole_minibatch": _whole_minibatch,
     "whole_groups": _whole_groups,
     "groups_together": _groups_together,

@@ -39,7 +39,7 @@ class Terms:
 
     ``weighted`` are the terms that carry gradient, by name, each with its coefficient; their sum is the loss.
     ``policy``, ``value``, ``kl``, ``entropy`` are the same without coefficients or gradient. The other sums are over
-    response tokens; ``objective`` holds those of the objective's own metrics.
+    response tokens; ``objective`` holds those of the objective's own metrics, ``greatest`` its greatest values.
     """
 
     weighted: dict[str, Float[Tensor, ""]]
@@ -53,6 +53,7 @@ class Terms:
     kl_old_k3_sum: Float[Tensor, ""]
     kl_ref_k1_sum: Float[Tensor, ""]
     objective: dict[str, Float[Tensor, ""]]
+    greatest: dict[str, Float[Tensor, ""]]
 
     @property
     def total(self) -> Float[Tensor, ""]:
@@ -118,12 +119,13 @@ def loss_terms(
             kl=kl.detach(),
             entropy=entropy.detach(),
             ratio_sum=masked_sum(ratio_tok, batch.mask),
-            ratio_max=ratio_tok.masked_fill(~batch.mask, -torch.inf).max(),
+            ratio_max=greatest(ratio_tok, batch),
             clipped_sum=masked_sum(clipped_tok.float(), batch.mask),
             # Tokens of the old policy: k3 of log(old / new) estimates KL(old || new) without bias.
             kl_old_k3_sum=masked_sum(k3(-log_ratio_tok), batch.mask),
             kl_ref_k1_sum=masked_sum(log_ratio_ref_tok, batch.mask),
             objective=objective_sums(told, batch, whole),
+            greatest={name: greatest(value_tok, batch) for name, value_tok in told.greatest_tok.items()},
         )
 
 
@@ -132,6 +134,11 @@ def objective_sums(told: PolicyLoss, batch: TrainBatch, whole: Counts) -> dict[s
     of_tokens = {name: masked_sum(value_tok, batch.mask) for name, value_tok in told.metrics_tok.items()}
     per_response = whole.tokens / whole.sequences
     return of_tokens | {name: value_seq.sum() * per_response for name, value_seq in told.metrics_seq.items()}
+
+
+def greatest(value_tok: Float[Tensor, "b t"], batch: TrainBatch) -> Float[Tensor, ""]:
+    """The greatest value of any response token."""
+    return value_tok.masked_fill(~batch.mask, -torch.inf).max()
 
 
 def objective_loss(parts: Components, state: State, now: Current, batch: TrainBatch) -> PolicyLoss:
@@ -148,6 +155,8 @@ def objective_loss(parts: Components, state: State, now: Current, batch: TrainBa
         check_tensor("objective", made, "clipped_tok", told.clipped_tok, shape)
     for name, metric_tok in told.metrics_tok.items():
         check_tensor("objective", made, f"metrics_tok[{name!r}]", metric_tok, shape)
+    for name, value_tok in told.greatest_tok.items():
+        check_tensor("objective", made, f"greatest_tok[{name!r}]", value_tok, shape)
     for name, metric_seq in told.metrics_seq.items():
         check_tensor("objective", made, f"metrics_seq[{name!r}]", metric_seq, shape[:1])
     return told if batch.weight_tok is None else replace(told, loss_tok=batch.weight_tok * told.loss_tok)

@@ -114,7 +114,7 @@ def policy_metrics(state: TrainState, signals: Signals, stats: UpdateStats) -> d
 
 def objective_metrics(stats: UpdateStats) -> dict[str, float]:
     """The objective's own, over the passes."""
-    return {name: stats.token_mean(name) for name in stats.sums if name.startswith("objective/")}
+    return {name: stats.token_mean(name) for name in stats.sums if name.startswith("objective/")} | stats.greatest
 
 
 def critic_metrics(parts: Components, batch: TrainBatch, stats: UpdateStats) -> dict[str, float]:

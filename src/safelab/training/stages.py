@@ -13,6 +13,7 @@ from safelab.maths.divergence import k1
 from safelab.maths.fetched import fetched
 from safelab.maths.masked import masked_mean
 from safelab.training.components import Components
+from safelab.training.fit import unkept
 from safelab.training.pieces import model_inputs, rollout_pieces
 from safelab.types import LARGE, Pass, Plan, Rollout, Scored, Signals, TrainBatch
 
@@ -41,6 +42,7 @@ def score_with_pass(
                 _measured(parts, rollout, *_passes(parts, rollout, rows), rows)
                 for rows in rollout_pieces(parts, rollout)
             ]
+    check_anchor(parts.objective, rollout)
     own = {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]} if len(pieces) > 1 else pieces[0]
     whole = {name: tensor if name in LARGE else parts.ranks.whole(tensor) for name, tensor in own.items()}
     stored = rollout.logp_rollout_tok
@@ -52,6 +54,16 @@ def score_with_pass(
         **whole,
     )
     return scored, seen
+
+
+def check_anchor(objective: Any, rollout: Rollout) -> None:
+    """See that an objective that compares whole distributions with the sampler's gets them: where that is the policy.
+
+    Raises:
+        ConfigError: another policy or engine wrote the rollout.
+    """
+    if "anchor_logits" in objective.needs and objective.anchor == "rollout" and rollout.logp_rollout_tok is not None:
+        raise ConfigError(f"{unkept('a rollout that brings log-probabilities')} with objective={objective.name}")
 
 
 def _passes(parts: Components, rollout: Rollout, rows: slice | None) -> tuple[Tensor, Pass]:

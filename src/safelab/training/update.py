@@ -32,6 +32,7 @@ class UpdateStats:
     tokens: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     ratio_max: float = 0.0
+    greatest: dict[str, float] = field(default_factory=dict)
     first_ratio_error: float = math.nan
     preview_scale: float = 1.0
     epochs: int = 0
@@ -46,6 +47,8 @@ class UpdateStats:
         self.ratio_max = max(self.ratio_max, terms.ratio_max)
         for name, value in terms.sums.items():
             self.sums[name] = self.sums.get(name, 0.0) + value
+        for name, value in terms.greatest.items():
+            self.greatest[name] = max(self.greatest.get(name, -math.inf), value)
 
     @property
     def rollout_tokens(self) -> int:
@@ -68,6 +71,7 @@ class MinibatchTerms:
     tokens: int
     ratio_max: float
     sums: dict[str, float]
+    greatest: dict[str, float] = field(default_factory=dict)
 
 
 def pass_means(terms: list[MinibatchTerms], prefix: str) -> dict[str, float]:
@@ -219,9 +223,12 @@ def gather(ranks: Ranks, pieces: list[Terms], whole: Counts, norms: dict[str, Te
     ]
     added = ranks.whole(torch.stack([torch.stack(row) for row in rows])).sum(dim=0)
     names = [*(name.removesuffix("_sum") for name in fixed), *(f"objective/{name}" for name in own)]
-    ratio_max = ranks.whole(torch.stack([piece.ratio_max for piece in pieces])).max()
-    sums = fetched({"ratio_max": ratio_max, **dict(zip(names, added, strict=True)), **norms})
-    return MinibatchTerms(tokens=whole.tokens, ratio_max=sums.pop("ratio_max"), sums=sums)
+    most = ("ratio_max", *(f"objective/{name}_max" for name in pieces[0].greatest))
+    tops = torch.stack([torch.stack([piece.ratio_max, *piece.greatest.values()]) for piece in pieces])
+    highest = ranks.whole(tops).amax(dim=0)
+    sums = fetched({**dict(zip(most, highest, strict=True)), **dict(zip(names, added, strict=True)), **norms})
+    found = {name: sums.pop(name) for name in most}
+    return MinibatchTerms(tokens=whole.tokens, ratio_max=found.pop("ratio_max"), sums=sums, greatest=found)
 
 
 def weights_of(module: nn.Module) -> list[Tensor]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from pydantic import AfterValidator, Field
@@ -44,6 +44,8 @@ class Vllm(Sampling):
     never sleeps, as nobody else wants their memory. ``max_prompt_tokens``: longest prompt. ``sampling_temperature``:
     vLLM would raise one below 0.01 to that.
     """
+
+    gives_logp: ClassVar[bool] = True  # its rollouts hold log-probabilities that are not quite the policy's
 
     sampling_temperature: Annotated[float, Field(ge=0.01)]
     devices: Annotated[list[int], AfterValidator(_sound)] | None
