@@ -43,6 +43,11 @@ lco                 | none            | group_norm        | logits_convex    | t
 frpo                | none            | group_norm        | robust_group     | sequence_mean | linear loss_k3        | 4     | 2
 clip_cov            | none            | group_norm        | clip_cov         | token_mean    | none constant         | 4     | 2
 kl_cov              | none            | group_norm        | kl_cov           | token_mean    | none constant         | 4     | 2
+sapo                | none            | group_norm        | sapo             | sequence_mean | none constant         | 4     | 2
+vespo               | none            | group_norm        | vespo            | token_mean    | none constant         | 4     | 2
+luspo               | none            | group_norm        | gspo             | sequence_sum  | none constant         | 4     | 2
+drpo                | none            | group_norm        | drpo             | sequence_sum  | none constant         | 4     | 2
+dppo_topk           | none            | group_norm        | dppo_topk        | sequence_sum  | none constant         | 4     | 2
 best_of_n           | none            | group_norm        | best_of_n        | sequence_mean | none constant         | 2     | 1
 online_dpo          | none            | group_norm        | online_dpo       | sequence_mean | none constant         | 2     | 1
 """  # noqa: E501
@@ -91,6 +96,15 @@ MARKS: dict[str, dict[str, Any]] = {
     "clip_cov": {"objective.share": 2e-4, "objective.cov_low": 1.0, "objective.cov_high": 5.0,
                  "objective.dual_clip": None},
     "kl_cov": {"objective.share": 2e-3, "objective.pull": 1.0},
+    "sapo": {"objective.steepness_gain": 1.0, "objective.steepness_loss": 1.05, "advantage.scale": True},
+    "vespo": {"objective.power_gain": 2.0, "objective.decay_gain": 3.0, "objective.power_loss": 3.0,
+              "objective.decay_loss": 2.0, "objective.anchor": "rollout"},
+    "luspo": {"objective.clip_range": 2e-3, "objective.clip_range_high": 2.5e-3, "aggregation.length": 1},
+    "drpo": {"objective.delta": 12.5, "objective.anchor": "rollout", "advantage.scale": False,
+             "aggregation.length": 32},
+    "dppo_topk": {"advantage.scale": False, "objective.divergence": "tv", "objective.top_k": 20,
+                  "objective.delta_low": 0.15, "objective.delta_high": 0.15, "objective.anchor": "rollout",
+                  "aggregation.length": 32},
     "best_of_n": {"advantage.scale": False},
     "online_dpo": {"advantage.scale": False, "objective.beta": 0.1, "objective.distance": "logistic"},
     "dpo": {"preference.beta": 0.1, "preference.label_smoothing": 0.0},
@@ -156,7 +170,7 @@ def test_no_two_presets_are_one() -> None:
 def test_the_page_of_objectives_says_the_same() -> None:
     page = (ROOT / "docs" / "algorithms" / "objectives.md").read_text(encoding="utf-8")
     lines = re.findall(r"^\| `(\w+)` \| `(\w+)`[^|]* \| `(\w+)`[^|]* \| `(\w+)`[^|]* \| ([^|]+) \|", page, re.MULTILINE)
-    assert len(lines) == 19
+    assert len(lines) == 24
     for name, advantage, objective, aggregation, penalty in lines:
         row = TABLE[name]
         assert (advantage, objective, aggregation) == (row["advantage"], row["objective"], row["aggregation"]), name

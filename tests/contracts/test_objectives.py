@@ -174,5 +174,8 @@ def test_metrics_are_numbers_without_gradient(name: str) -> None:
     answer = chosen.loss(chosen.init(), present(made.logits.requires_grad_(True), made.batch), made.batch)
     for metric in answer.metrics_tok.values():
         assert torch.isfinite(metric[made.batch.mask]).all()
+    for metric in answer.greatest_tok.values():
+        assert torch.isfinite(metric[made.batch.mask]).all()
     assert all(torch.isfinite(metric).all() for metric in answer.metrics_seq.values())
-    assert not any(metric.requires_grad for metric in (answer.metrics_tok | answer.metrics_seq).values())
+    told = answer.metrics_tok | answer.metrics_seq | answer.greatest_tok
+    assert not any(metric.requires_grad for metric in told.values())

@@ -96,7 +96,7 @@ def critic(seed: int = 5, **changes: Any) -> SimpleNamespace:
 
 
 def objective(**changes: Any) -> SimpleNamespace:
-    """``-A r`` with r = exp(logp - logp_old); "clipped" where A < 0; one metric of its own, r^2."""
+    """``-A r`` with r = exp(logp - logp_old); "clipped" where A < 0; in the log: r^2, and the greatest of -r."""
 
     def loss(state: State, current: Any, batch: TrainBatch) -> PolicyLoss:
         ratio_tok = (current.logp_tok - batch.logp_old_tok).exp()
@@ -104,6 +104,7 @@ def objective(**changes: Any) -> SimpleNamespace:
             loss_tok=-batch.advantage_tok * ratio_tok,
             clipped_tok=batch.advantage_tok < 0,
             metrics_tok={"square": ratio_tok.detach().square()},
+            greatest_tok={"fall": -ratio_tok.detach()},
         )
 
     given = {"needs": frozenset(), "entropy_coef": 0.05, "entropy_positions": "response", **changes}

@@ -55,6 +55,12 @@ from support.runs import parts_of, resolved, small
             ["algorithm=best_of_n", "rollout.samples_per_prompt=1"],
             "responses to one prompt are compared with advantage=group_norm and objective=best_of_n",
         ),
+        (
+            ["algorithm=dppo_topk", "rollout.staleness=4"],
+            "objective.anchor must be old with rollout.staleness=4, got rollout: of the sampler's distributions only",
+        ),
+        (["algorithm=dppo_topk", "rollout=vllm"], "objective.anchor must be old with rollout=vllm, got rollout"),
+        (["algorithm=reinforce_pp", "objective=vespo"], "got 'global_whiten': choose group_norm"),
         (["algorithm=grpo", "correction=truncate"], "correction must be none with objective.anchor=rollout, whose"),
         (["algorithm=dpo", "correction=mask"], "correction must be none with preference=dpo, which learns from no"),
         (["algorithm=r2vpo", "optimizer.epochs=1"], "optimizer.epochs must be at least 2, got 1 with one minibatch"),
@@ -84,6 +90,7 @@ def test_one_line_says_what_several_keys_ask_for(tmp_path: Path) -> None:
         ["algorithm=reinforce_pp", "optimizer.micro_batch_size=2"],
         ["algorithm=r2vpo", "optimizer.epochs=1", "optimizer.minibatches=2"],
         ["algorithm=r2vpo", "optimizer.epochs=1", "rollout.staleness=1"],
+        ["algorithm=dppo_topk", "rollout.staleness=4", "objective.anchor=old", "correction=mask"],
     ],
 )
 def test_what_fits_is_let_through(overrides: list[str], tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def test_what_a_pass_shows_are_sums_over_tokens() -> None:
               for row, column, before, token in toy.tokens(batch)]  # fmt: skip
     close(found.ratio_sum, sum(ratios))
     close(found.ratio_max, max(ratios))
+    close(found.greatest["fall"], -min(ratios))
     close(found.objective["square"], sum(ratio**2 for ratio in ratios))
     close(found.kl_old_k3_sum, sum(ratio - 1 - math.log(ratio) for ratio in ratios))
     close(found.kl_ref_k1_sum, 7 * mean(batch, lambda row, column, logp: logp - reference[row, column], weights))

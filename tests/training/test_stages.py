@@ -1,5 +1,6 @@
 """What is measured before the weights move, and what is made of it."""
 
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from safelab.contracts import Advantages
+from safelab.errors import ConfigError
 from safelab.training.components import Components
 from safelab.training.stages import make_batch, observe, score_tokens
 from safelab.types import Rollout, Scored
@@ -53,6 +55,15 @@ def test_what_the_writer_said_is_not_overwritten() -> None:
     found = scored(parts, toy.rollout(logp_rollout_tok=told))
     assert torch.equal(found.logp_rollout_tok, told)
     assert not torch.equal(found.logp_old_tok, told)
+
+
+def test_distributions_of_a_sampler_that_is_gone_are_not_made_up() -> None:
+    needs = frozenset({"full_logits", "anchor_logits"})
+    for anchor, refused in (("rollout", True), ("old", False)):
+        parts = toy.parts(objective=toy.objective(needs=needs, anchor=anchor, name="mine"))
+        scored(parts)  # a fresh rollout's sampler is the policy
+        with pytest.raises(ConfigError, match="must be old with a rollout that brings") if refused else nullcontext():
+            scored(parts, toy.rollout(logp_rollout_tok=toy.noise(3, 4, seed=60)))
 
 
 def test_signals_are_means_over_tokens_and_sums_over_responses() -> None:

@@ -56,7 +56,7 @@ def test_pieces_move_the_weights_as_the_whole_does(micro: int) -> None:
         torch.testing.assert_close(mine, theirs, atol=1e-12, rtol=0)
     assert terms_cut.tokens == terms.tokens == 7
     assert terms_cut.sums == pytest.approx(terms.sums, abs=1e-12)
-    assert terms_cut.ratio_max == terms.ratio_max
+    assert (terms_cut.ratio_max, terms_cut.greatest) == (terms.ratio_max, terms.greatest)
 
 
 def test_a_step_is_plain_gradient_descent_here() -> None:
@@ -146,6 +146,8 @@ def test_an_epoch_steps_once_for_each_minibatch_and_tells_means_over_its_tokens(
     assert stats.token_mean("ratio") == pytest.approx(sum(minibatch.sums["ratio"] for minibatch in terms) / 7)
     assert stats.pass_mean("policy") == pytest.approx(sum(minibatch.sums["policy"] for minibatch in terms) / 3)
     assert stats.ratio_max == max(minibatch.ratio_max for minibatch in terms)
+    falls = [minibatch.greatest["objective/fall_max"] for minibatch in terms]
+    assert stats.greatest == {"objective/fall_max": max(falls)}
     assert pass_means(terms, "objective/") == {"square": pytest.approx(stats.token_mean("objective/square"))}
 
 

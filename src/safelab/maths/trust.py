@@ -2,8 +2,8 @@
 
     tv: D = sum |p - q| / 2, in probability        kl: D = sum p log(p / q), in nats;   p the anchor's, q the policy's
 
-The sum is over parts of the vocabulary: the sampled token and all others (``binary``), or the anchor's likeliest tokens,
-the sampled one among them, and all others (``top_k``). Merging tokens never raises D. No gradient goes through it.
+The sum is over parts of the vocabulary: the sampled token and all others (binary), or the anchor's likeliest tokens,
+the sampled one among them, and all others (top K). Merging tokens never raises D. No gradient goes through it.
 Ref: arXiv 2602.04879; authors' code sail-sg/Stable-RL.
 """
 

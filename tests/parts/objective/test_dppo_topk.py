@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from support.objectives import ADVANTAGE, MASK, golden_batch, objective, token_gradient, told
+from support.objectives import ADVANTAGE, MASK, golden_batch, objective, told
 from support.objectives import current as now
 
 NOISE = torch.Generator().manual_seed(5)

@@ -9,7 +9,9 @@ SHARES = frozenset(
         "policy/clip_fraction", "reward/clip_fraction", "correction/corrected_share",
         "preference/accuracy", "preference/clip_fraction", "preference/weight_share",
         "objective/weight_clipped", "objective/blocked_gain", "objective/group_share", "objective/drawn",
-        "objective/pulled", "controller/active", "controller/preview_scale",
+        "objective/pulled", "objective/gate", "objective/gate_gain", "objective/gain_share", "objective/silent",
+        "objective/response_gain_share", "objective/reversed", "objective/support_mass",
+        "controller/active", "controller/preview_scale",
     }
 )  # fmt: skip
 """From 0 to 1."""
@@ -20,7 +22,8 @@ NOT_NEGATIVE = frozenset(
         "kl/rollout_token_abs", "correction/weight_mean",
         "policy/entropy_token", "policy/ratio_mean", "policy/ratio_max", "policy/grad_norm", "policy/lr",
         "policy/epochs",
-        "objective/divergence", "objective/ratio_variance", "objective/multiplier", "objective/prefix_ratio",
+        "objective/divergence", "objective/divergence_max", "objective/response_weight",
+        "objective/response_weight_gain", "objective/ratio_variance", "objective/multiplier", "objective/prefix_ratio",
         "objective/sequence_ratio", "objective/target_ratio", "objective/bound_low", "objective/bound_high",
         "critic/error_ratio", "critic/head_gap", "critic/grad_norm", "controller/gate", "reward/std",
         "response/length_mean", "guard/rollbacks", "guard/kl_coef_scale",
