@@ -65,7 +65,10 @@ def committed(algorithm: str) -> dict[str, Any]:
     return found
 
 
-NEEDED = {"critic=value_model": ["critic.path=org/reward-model"]}
+NEEDED = {
+    "critic=value_model": ["critic.path=org/reward-model"],
+    "objective=logits_convex_dense": ["objective.path=org/verifier"],
+}
 """What an option must be told, where no default would do."""
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import optimize, special, stats
 
-from safelab.maths.logits import logits_distance, optimal_logp
+from safelab.maths.logits import dense_optimal_logp, logits_distance, optimal_logp
 
 OLD = torch.tensor([1.0, 0.0, -1.0])
 TARGET = OLD + torch.tensor([1.0, 0.0, 0.0])
@@ -75,3 +75,22 @@ def test_each_distance_is_least_at_its_target(kind: str) -> None:
     best = optimize.minimize(loss, start.numpy(), jac=True, method="BFGS", options={"gtol": 1e-9})
     assert best.fun == pytest.approx(0.0, abs=1e-12)
     assert special.softmax(best.x).tolist() == pytest.approx(target.softmax(0).tolist(), abs=1e-6)
+
+
+def test_the_dense_optimum_is_the_tilt_by_standard_scores() -> None:
+    old, judged = np.random.default_rng(2).normal(size=(2, 3, 5))
+    found = dense_optimal_logp(torch.tensor(old), torch.tensor(judged), beta=0.7).exp().numpy()
+    tilted = np.exp(old) * np.exp(stats.zscore(judged, axis=-1, ddof=1) / 0.7)
+    assert found == pytest.approx(tilted / tilted.sum(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("judged", [torch.full((4,), -0.3), torch.full((4,), -17.1)])
+def test_a_judge_that_finds_all_alike_changes_nothing(judged: torch.Tensor) -> None:
+    old = torch.tensor([0.4, 0.3, 0.2, 0.1]).log()
+    assert torch.equal(dense_optimal_logp(old, judged, beta=0.01), old.log_softmax(-1))
+
+
+def test_what_a_judge_adds_to_all_tokens_changes_nothing() -> None:
+    old, judged = torch.randn(2, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    found = [dense_optimal_logp(old, judged + shift, beta=2.0) for shift in (0.0, -30.0)]
+    assert torch.allclose(*found)

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from safelab.contracts import Context
+from safelab.parts.objective.logits_convex_dense import LogitsConvexDense
 from safelab.plugins import build_option
 from safelab.types import Counts, Current, PolicyLoss, TrainBatch
 from support.models import context
@@ -34,9 +35,20 @@ def component(group: str, name: str, /, surroundings: Context | None = None, **c
     return build_option(group, {**plain, **changes}, surroundings or context())
 
 
+class Judge:
+    """A verifier that likes what the old policy does not, as far as it has distributions."""
+
+    def log_probs(self, batch: TrainBatch) -> torch.Tensor:
+        assert batch.logp_vocab_old is not None
+        return batch.logp_vocab_old.flip(-1)
+
+
 def objective(name: str, **changes: Any) -> Any:
-    """``objective/<name>`` with ``changes``."""
-    return component("objective", name, **changes)
+    """``objective/<name>`` with ``changes``; one that asks a verifier gets ``Judge``."""
+    if name != "logits_convex_dense":
+        return component("objective", name, **changes)
+    config = yaml.safe_load((CONF / "objective" / f"{name}.yaml").read_text())
+    return LogitsConvexDense(**{**config, "path": "org/verifier", **changes}).reading(Judge())
 
 
 def golden_batch(**changes: Any) -> TrainBatch:

@@ -61,6 +61,14 @@ from support.runs import parts_of, resolved, small
         ),
         (["algorithm=dppo_topk", "rollout=vllm"], "objective.anchor must be old with rollout=vllm, got rollout"),
         (["algorithm=reinforce_pp", "objective=vespo"], "got 'global_whiten': choose group_norm"),
+        (
+            ["algorithm=lco", "objective=logits_convex_dense", "objective.path=org/verifier", "controller=reward_kl"],
+            "controller/route must lead into the loss, got 'reward': nothing reads the rewards with objective=logits",
+        ),
+        (
+            ["algorithm=lco", "objective=logits_convex_dense", "objective.path=org/verifier", "shaping=running"],
+            "shaping must be none, got one that changes rewards: nothing reads them with objective=logits_convex_dense",
+        ),
         (["algorithm=grpo", "correction=truncate"], "correction must be none with objective.anchor=rollout, whose"),
         (["algorithm=dpo", "correction=mask"], "correction must be none with preference=dpo, which learns from no"),
         (["algorithm=r2vpo", "optimizer.epochs=1"], "optimizer.epochs must be at least 2, got 1 with one minibatch"),

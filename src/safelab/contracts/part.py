@@ -17,7 +17,7 @@ Need = Literal[
     "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward", "unread_reward",
     "sequence_advantage",
     "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "groups_together",
-    "sequence_mean",
+    "sequence_mean", "unread_advantage",
     "sampled_logit", "anchor_logits", "moved_ratio",
 ]  # fmt: skip
 """What a part may need of the rest of the run. It says so in ``needs``; a run that cannot give it is refused.
@@ -46,6 +46,8 @@ Read by an objective:
 - ``whole_groups``: a batch is one minibatch, in one piece, so that the responses to a prompt stay together.
 - ``groups_together``: a batch is one minibatch, and the responses to a prompt are in one piece of it, on one rank.
 - ``sequence_mean``: the aggregation is ``sequence_mean``.
+- ``unread_advantage``: neither the shaping changes rewards nor does the KL penalty lead into them, because this
+  objective reads no advantage and they would have no effect.
 - ``moved_ratio``: the last pass over a batch is not at the policy that wrote it, so that ratios differ from 1.
 """
 

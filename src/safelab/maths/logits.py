@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from safelab.maths.wide import wide
+
 Distance = Literal["mse", "lch", "kld"]
 
 
@@ -23,6 +25,26 @@ def optimal_logp(
     """``log pi*`` where only the sampled token has an advantage, A, and all others 0."""
     shift = torch.zeros_like(logp_old).scatter(-1, ids.unsqueeze(-1), (advantage / beta).unsqueeze(-1))
     return torch.log_softmax(logp_old + shift, dim=-1)
+
+
+def dense_optimal_logp(
+    logp_old: Float[Tensor, "*n k"], judged: Float[Tensor, "*n k"], beta: float
+) -> Float[Tensor, "*n k"]:
+    """``log pi*`` over k tokens with an advantage each: what a judge thinks of them, in deviations from its mean.
+
+        A(v) = (judged(v) - mean) / deviation,    pi*(v) ~ pi_old(v) exp(A(v) / beta);    the deviation is unbiased
+
+    Limits: a judge that finds all alike leaves pi_old, normalised over the k; so does beta -> infinity.
+
+    Args:
+        logp_old: of these tokens before the update.
+        judged: the judge's log-probability of each, any constant added.
+        beta: strength of the pull to the old policy, in deviations.
+    """
+    seen = wide(judged)  # in float32 the mean of equal numbers is often not that number
+    spread = seen.std(dim=-1, keepdim=True) if seen.shape[-1] > 1 else torch.zeros_like(seen)
+    advantage = torch.where(spread > 0, (seen - seen.mean(dim=-1, keepdim=True)) / spread, 0.0)
+    return torch.log_softmax(logp_old + (advantage / beta).to(logp_old), dim=-1)
 
 
 def logits_distance(

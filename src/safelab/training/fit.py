@@ -205,6 +205,13 @@ def _moved_ratio(config: Mapping[str, Any]) -> str | None:
     )
 
 
+def _unread_advantage(config: Mapping[str, Any]) -> str | None:
+    name = config["controller"].get("route", {}).get("name")
+    if name is not None and find("controller/route", name).in_reward:
+        return f"controller/route must lead into the loss, got {name!r}: nothing reads the rewards"
+    return _unshaped("nothing reads them")(config)
+
+
 def _anchor_logits(config: Mapping[str, Any]) -> str | None:
     rollout = config["rollout"]
     if config["objective"].get("anchor") != "rollout":
@@ -254,6 +261,7 @@ PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
     "whole_groups": _whole_groups,
     "groups_together": _groups_together,
     "sequence_mean": _sequence_mean,
+    "unread_advantage": _unread_advantage,
     "moved_ratio": _moved_ratio,
 }
 """For each need: what the configuration lacks, or None."""

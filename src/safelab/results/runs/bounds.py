@@ -10,7 +10,7 @@ SHARES = frozenset(
         "preference/accuracy", "preference/clip_fraction", "preference/weight_share",
         "objective/weight_clipped", "objective/blocked_gain", "objective/group_share", "objective/drawn",
         "objective/pulled", "objective/gate", "objective/gate_gain", "objective/gain_share", "objective/silent",
-        "objective/response_gain_share", "objective/reversed", "objective/support_mass",
+        "objective/response_gain_share", "objective/reversed", "objective/support_mass", "objective/target_shift",
         "controller/active", "controller/preview_scale",
     }
 )  # fmt: skip
