@@ -254,9 +254,8 @@ class PolicyLoss:
     """An objective's answer, token by token; what stands on padding has no influence.
 
     ``loss_tok``: minimised, not yet averaged (that is the aggregation's). ``clipped_tok``: where a bound stops the
-    gradient of a token; None where nothing does. ``metrics_tok``, ``metrics_seq``: for the log, as
-    ``objective/<name>``; each is averaged over the response tokens, or the responses, of an update's passes.
-    ``greatest_tok``: likewise, as ``objective/<name>_max``, the greatest value of any response token.
+    gradient of a token; None where nothing does. For the log, over an update's passes: ``metrics_tok``, ``metrics_seq``,
+    means over response tokens, or responses, as ``objective/<name>``; ``greatest_tok``, the most, as ``.../<name>_max``.
     """
 
     loss_tok: Float[Tensor, "b t"]

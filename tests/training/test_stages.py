@@ -62,7 +62,11 @@ def test_distributions_of_a_sampler_that_is_gone_are_not_made_up() -> None:
     for anchor, refused in (("rollout", True), ("old", False)):
         parts = toy.parts(objective=toy.objective(needs=needs, anchor=anchor, name="mine"))
         scored(parts)  # a fresh rollout's sampler is the policy
-        with pytest.raises(ConfigError, match="must be old with a rollout that brings") if refused else nullcontext():
+        with (
+            pytest.raises(ConfigError, match="must be old with objective=mine and a rollout")
+            if refused
+            else nullcontext()
+        ):
             scored(parts, toy.rollout(logp_rollout_tok=toy.noise(3, 4, seed=60)))
 
 

@@ -207,24 +207,17 @@ def _moved_ratio(config: Mapping[str, Any]) -> str | None:
 
 def _unread_advantage(config: Mapping[str, Any]) -> str | None:
     name = config["controller"].get("route", {}).get("name")
-    if name is not None and find("controller/route", name).in_reward:
+    if name is not None and getattr(find("controller/route", name), "in_reward", False):
         return f"controller/route must lead into the loss, got {name!r}: nothing reads the rewards"
     return _unshaped("nothing reads them")(config)
 
 
 def _anchor_logits(config: Mapping[str, Any]) -> str | None:
     rollout = config["rollout"]
-    if config["objective"].get("anchor") != "rollout":
+    stale, engine = rollout.get("staleness", 0) > 0, getattr(find("rollout", rollout["name"]), "gives_logp", False)
+    if config["objective"].get("anchor") != "rollout" or not (stale or engine):
         return None
-    if (stale := rollout.get("staleness", 0)) > 0:
-        return unkept(f"rollout.staleness={stale}")
-    if getattr(find("rollout", rollout["name"]), "gives_logp", False):
-        return unkept(f"rollout={rollout['name']}")
-    return None
-
-
-def unkept(cause: str) -> str:
-    """What to tell of an anchor whose distributions are gone because of ``cause``."""
+    cause = f"rollout.staleness={rollout['staleness']}" if stale else f"rollout={rollout['name']}"
     return (
         f"objective.anchor must be old with {cause}, got rollout: of the sampler's distributions only the sampled "
         "tokens' probabilities are kept, too little to compare"

@@ -13,7 +13,6 @@ from safelab.maths.divergence import k1
 from safelab.maths.fetched import fetched
 from safelab.maths.masked import masked_mean
 from safelab.training.components import Components
-from safelab.training.fit import unkept
 from safelab.training.pieces import model_inputs, rollout_pieces
 from safelab.types import LARGE, Pass, Plan, Rollout, Scored, Signals, TrainBatch
 
@@ -63,7 +62,10 @@ def check_anchor(objective: Any, rollout: Rollout) -> None:
         ConfigError: another policy or engine wrote the rollout.
     """
     if "anchor_logits" in objective.needs and objective.anchor == "rollout" and rollout.logp_rollout_tok is not None:
-        raise ConfigError(f"{unkept('a rollout that brings log-probabilities')} with objective={objective.name}")
+        raise ConfigError(
+            f"objective.anchor must be old with objective={objective.name} and a rollout that brings its writer's "
+            "log-probabilities, got rollout: of the writer's distributions nothing else is kept, too little to compare"
+        )
 
 
 def _passes(parts: Components, rollout: Rollout, rows: slice | None) -> tuple[Tensor, Pass]:
