@@ -254,8 +254,8 @@ class PolicyLoss:
     """An objective's answer, token by token; what stands on padding has no influence.
 
     ``loss_tok``: minimised, not yet averaged (that is the aggregation's). ``clipped_tok``: where a bound stops the
-    gradient of a token; None where nothing does. For the log, over an update's passes: ``metrics_tok``, ``metrics_seq``,
-    means over response tokens, or responses, as ``objective/<name>``; ``greatest_tok``, the most, as ``.../<name>_max``.
+    gradient of a token; None where nothing does. For the log, over an update's passes: ``metrics_tok``, ``metrics_seq``
+    means over response tokens, or responses, as ``objective/<name>``; ``greatest_tok`` the most, as ``..._max``.
     """
 
     loss_tok: Float[Tensor, "b t"]

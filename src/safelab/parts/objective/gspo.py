@@ -3,7 +3,8 @@
     s_i = exp( mean_t (logp - logp_anchor) ),   loss_it = max(-A s_it, -A clip(s_it, 1 - low, 1 + high))
     s_it = sg(s_i) exp(logp_it - sg(logp_it))       the same value, with the token's own gradient
 
-Meant to be averaged per response (``aggregation=sequence_mean``). Ref: Zheng et al. 2025, arXiv 2507.18071, eq. 5, 14.
+Meant to be averaged per response (``aggregation=sequence_mean``); under ``sequence_sum`` of length 1 it is LUSPO.
+Ref: Zheng et al. 2025, arXiv 2507.18071, eq. 5, 14; LUSPO: arXiv 2602.05261.
 """
 
 from typing import Annotated, ClassVar
