@@ -224,8 +224,11 @@ def gather(ranks: Ranks, pieces: list[Terms], whole: Counts, norms: dict[str, Te
     added = ranks.whole(torch.stack([torch.stack(row) for row in rows])).sum(dim=0)
     names = [*(name.removesuffix("_sum") for name in fixed), *(f"objective/{name}" for name in own)]
     most = ("ratio_max", *(f"objective/{name}_max" for name in pieces[0].greatest))
-    tops = torch.stack([torch.stack([piece.ratio_max, *piece.greatest.values()]) for piece in pieces])
-    highest = ranks.whole(tops).amax(dim=0)
+    tops = [
+        torch.stack([piece.ratio_max, *(top.to(piece.ratio_max) for top in piece.greatest.values())])
+        for piece in pieces
+    ]
+    highest = ranks.whole(torch.stack(tops)).amax(dim=0)
     sums = fetched({**dict(zip(most, highest, strict=True)), **dict(zip(names, added, strict=True)), **norms})
     found = {name: sums.pop(name) for name in most}
     return MinibatchTerms(tokens=whole.tokens, ratio_max=found.pop("ratio_max"), sums=sums, greatest=found)
