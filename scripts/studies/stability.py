@@ -1,23 +1,29 @@
-"""The tuning of the stability study: every online method on one grid of learning rates, everything else as it ships.
+"""The tuning of the stability study: every method on one grid of learning rates, everything else as it ships.
 
-.venv/bin/python -m scripts.studies.stability             # prints the arms of conf/sweep/stability.yaml
-safelab train -m +sweep=stability               # every method at its best rate, five fresh seeds
-safelab train -m +sweep=stability_stale         # the best five, ten seeds, fresh and four updates stale
+.venv/bin/python -m scripts.studies.stability                     # prints the arms of conf/sweep/stability.yaml
+.venv/bin/python -m scripts.studies.stability --world exact       # and of conf/sweep/stability_exact.yaml
+safelab train -m +sweep=stability                       # every method at its best rate, five fresh seeds
+safelab train -m +sweep=stability_exact                 # the same in the world of tasks with one right answer
+
+What was tried lies in the ledger of each tuning, and committed in docs/studies/.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from scripts.studies.tuning import Grid, flags_of, tune
 
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
 LEARNING_RATES = (3e-5, 1e-4, 3e-4, 1e-3, 3e-3)
 
-METHODS = (
-    "ppo", "ppo_matched", "safe", "dar", "grpo", "dr_grpo", "rloo", "reinforce_pp", "remax", "dapo", "gspo", "cispo",
-    "dppo", "minpro", "bapo", "r2vpo", "lco", "frpo", "dvpo", "clip_cov", "kl_cov",
-)  # fmt: skip
+METHODS = tuple(sorted(path.stem for path in (CONF / "algorithm").glob("*.yaml")))
+
+WORLDS = {"small": "stability", "exact": "stability_exact"}
+"""The sweep of each embedded world."""
 
 
-def grid(methods: list[str]) -> Grid:
+def grid(methods: Sequence[str]) -> Grid:
     """Five rates for each method."""
     return {
         method: {
@@ -30,9 +36,9 @@ def grid(methods: list[str]) -> Grid:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Tune and print."""
-    flags = flags_of("Tune the arms of the stability study, and print them.", METHODS, arguments)
-    flags.overrides.append("samples.every=0")
-    tune(grid(flags.methods), "stability_tuning", flags)
+    flags = flags_of("Tune the arms of the stability study, and print them.", METHODS, arguments, worlds=tuple(WORLDS))
+    flags.overrides += [f"world={flags.world}", "samples.every=0"]
+    tune(grid(flags.methods), f"{WORLDS[flags.world]}_tuning", flags)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """A grid is run, the setting with the best gold score is chosen, and printed as the block of a sweep's file."""
 
 import json
+import math
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,6 +10,7 @@ import pytest
 import yaml
 
 from safelab.app import cli
+from safelab.errors import RunFailed
 from scripts.studies import tuning
 from scripts.tools import tiny
 
@@ -19,10 +22,10 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Sweeps run here, one job after the other, in place of a process of their own; their commands."""
     commands = []
 
-    def here(command: list[str], check: bool) -> None:
+    def here(command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
         commands.append(command[3:])
-        assert check
-        assert cli.main([*command[3:], "hydra/launcher=basic"]) == 0
+        assert not check  # the exit code is looked at: runs that diverge are results
+        return subprocess.CompletedProcess(command, cli.main([*command[3:], "hydra/launcher=basic"]))
 
     monkeypatch.setattr(tuning, "subprocess", SimpleNamespace(run=here))
     return commands
@@ -50,6 +53,31 @@ def test_the_best_of_a_grid_is_printed_as_an_arm(tmp_path: Path, capsys: pytest.
     tuning.tune({"ppo": RATES}, "grid", flags)
     again = capsys.readouterr().out
     assert again[again.index("arms:") :] == said[said.index("arms:") :]
+
+
+def test_a_setting_that_diverged_is_never_chosen() -> None:
+    scores = {"a": tuning.DIVERGED, "b": -3.0, "c": -3.0}
+    grid = {"ppo": {name: {"algorithm": "ppo"} for name in scores}}
+    ledger = tuning.ledger_of(grid, scores)
+    assert [(row["setting"], row["gold"], row["chosen"]) for row in ledger] == [
+        ("a", -math.inf, False), ("b", -3.0, True), ("c", -3.0, False),
+    ]  # fmt: skip
+    with pytest.raises(RunFailed, match="ppo: each of its 1 settings has a run that diverged"):
+        tuning.ledger_of({"ppo": {"a": {}}}, scores)
+
+
+def test_a_run_that_diverged_has_no_gold_and_one_that_broke_off_is_refused(tmp_path: Path) -> None:
+    small = ["data=reviews", *(word for word in tiny.overrides(tmp_path) if not word.startswith("data"))]
+    words = ["train", "-m", "hydra/launcher=basic", *small, "updates=1", f"output_dir={tmp_path}", "seed=1,2"]
+    assert cli.main([*words, "experiment=grid", "arm=one"]) == 0
+    file = tmp_path / "grid" / "one" / "seed_1" / "run.json"
+    for status, score in (("finished", None), ("diverged", tuning.DIVERGED)):
+        file.write_text(json.dumps({**json.loads(file.read_text()), "status": status}))
+        found = tuning.gold_by_arm(tmp_path / "grid")["one"]
+        assert found == score if score is not None else math.isfinite(found)
+    file.write_text(json.dumps({**json.loads(file.read_text()), "status": "interrupted"}))
+    with pytest.raises(RunFailed, match=r"seed_1 is interrupted, so its setting has no score"):
+        tuning.gold_by_arm(tmp_path / "grid")
 
 
 def test_long_arms_take_a_line_for_each_override() -> None:
