@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from safelab.app.config.build import problems
 from safelab.contracts import Context, Critic, Need, Part
 from safelab.errors import ConfigError
-from safelab.training.fit import PROVIDED, check_length, check_models
+from safelab.training.fit import PROVIDED, check_length
 from safelab.training.loop import train_update
 from safelab.training.state import initial_state
 from support.runs import parts_of, resolved, small
@@ -104,27 +104,6 @@ def test_prompt_and_response_must_fit_into_the_policys_positions(tmp_path: Path)
         check_length(config, 8)
     with pytest.raises(ConfigError, match=r"\+ pairs\.max_response_tokens must be"):
         check_length({**config, "pairs": {"max_response_tokens": 30}}, 40)
-
-
-class Unmasked:
-    """A model whose method is that of the contract before it told which tokens are read."""
-
-    def token_stats(self, hidden: Any, ids: Any, reference: Any = None) -> None:
-        """Nothing."""
-
-
-class Masked:
-    """One that takes whatever it is told."""
-
-    def token_stats(self, hidden: Any, ids: Any, **more: Any) -> None:
-        """Nothing."""
-
-
-def test_a_policys_models_must_take_the_mask_of_the_tokens_that_are_read() -> None:
-    check_models(SimpleNamespace(model=Masked(), reference=Masked()))
-    for models in ((Unmasked(), Masked()), (Masked(), Unmasked())):
-        with pytest.raises(ConfigError, match="takes a mask, got Unmasked, whose takes hidden, ids, reference: write"):
-            check_models(SimpleNamespace(model=models[0], reference=models[1]))
 
 
 class Own(Part):

@@ -37,7 +37,7 @@ def assert_close(rows: Rows, expected: Rows) -> None:
         )
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "safe", "grpo", "safe_released"])
+@pytest.mark.parametrize("algorithm", ["ppo", "safe", "grpo", "safe_released", "otb"])
 def test_rows_are_those_of_one_process_to_the_bit(tmp_path: Path, algorithm: str) -> None:
     config = small(tmp_path, f"algorithm={algorithm}", "updates=4")
     alone = rows_of({**config, "optimizer": {**config["optimizer"], "micro_batch_size": 4}}, Ranks())
@@ -50,12 +50,21 @@ def test_rows_are_those_of_one_process_to_the_bit(tmp_path: Path, algorithm: str
     [
         (("algorithm=safe", "optimizer.minibatches=2", "optimizer.epochs=2", "rollout.staleness=1"), 2),
         (("algorithm=grpo", "optimizer.minibatches=2", "rollout.samples_per_prompt=4"), 3),
+        (("algorithm=otb", "rollout.samples_per_prompt=4"), 3),
         (("algorithm=lco", "optimizer.minibatches=2"), 2),
         (("algorithm=remax", "optimizer.micro_batch_size=1"), 2),
         (("algorithm=safe", "controller/preview=cap"), 3),
         (("algorithm=ppo", "critic=value_model", "optimizer.minibatches=2"), 2),
     ],
-    ids=["stale_minibatches", "groups_across_ranks", "whole_distributions", "greedy", "preview", "value_model"],
+    ids=[
+        "stale_minibatches",
+        "groups_across_ranks",
+        "places_across_ranks",
+        "whole_distributions",
+        "greedy",
+        "preview",
+        "value_model",
+    ],
 )
 def test_rows_are_those_of_one_process_but_for_rounding(tmp_path: Path, overrides: tuple[str, ...], size: int) -> None:
     # Adam divides a gradient by its size: where rewards are alike it is all rounding, and must not become a step.
