@@ -1,8 +1,7 @@
 """Parts that do not fit are refused before anything is built, each by one line that says the remedy."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import torch

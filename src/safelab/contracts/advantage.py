@@ -29,8 +29,8 @@ class Evidence:
     """What an advantage is made from.
 
     ``shaped_seq``: rewards after the shaping. ``token_reward_tok``: the KL penalty of each token where its route is the
-    reward, else 0; 0 on padding. ``greedy_reward_seq``: raw rewards of the greedy responses; ``logit_gradient_tok``: see
-    ``CausalModel.logit_gradient``, of the policy before this update. Each is None unless the advantage needs it.
+    reward, else 0; 0 on padding. ``greedy_reward_seq``: raw rewards of the greedy responses. ``logit_gradient_tok``:
+    ``CausalModel.logit_gradient`` of the policy before this update. These two are None unless the advantage needs them.
     """
 
     rollout: Rollout

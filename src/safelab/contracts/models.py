@@ -73,9 +73,9 @@ class CausalModel(ABC):
     def logit_gradient(
         self, hidden: Float[Tensor, "b t d"], ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"] | None = None
     ) -> Float[Tensor, "b t"]:
-        """``|d log p[id] / d z|^2 = 1 - 2 p[id] + sum_v p[v]^2`` of each token of ``ids``, without gradient, in float32.
+        """``|d log p[id] / d z|^2 = 1 - 2 p[id] + sum_v p[v]^2`` of each token of ``ids``, in float32.
 
-        p = softmax(z), z the logits over the sampling temperature. ``mask``: as in ``token_stats``.
+        p = softmax(z), z the logits over the sampling temperature. Without gradient; ``mask`` as in ``token_stats``.
         """
         raise NotImplementedError(f"{type(self).__name__} tells no gradient in the logits")
 

@@ -89,7 +89,7 @@ def test_the_gradient_in_the_logits_is_that_of_autograd(temperature: float) -> N
     assert torch.allclose(found[mask].double(), slope.square().sum(dim=-1)[mask], atol=1e-6)
     assert not found.requires_grad
     assert not mask.all()
-    # The stream of tokens that is read holds no padding; a policy that is told to compute it tells the same of the rest.
+    # The stream that is read holds no padding; a policy that is told to compute it says the same of the rest.
     assert not found[~mask].any()
     policy.keep_padding()
     padded = policy.model.logit_gradient(policy.model.hidden(prompts.ids, prompts.mask, ids, mask)[:, :-1], ids, mask)
