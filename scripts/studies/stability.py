@@ -17,11 +17,20 @@ METHODS = (
 )  # fmt: skip
 
 
+FORMS: dict[str, dict[str, int]] = {"grpo": {"optimizer.epochs": 2}}
+"""What a method has here and not by its preset: GRPO makes as many passes as those that it is compared with."""
+
+
 def grid(methods: list[str]) -> Grid:
     """Five rates for each method."""
     return {
         method: {
-            f"{method},lr={rate}": {"algorithm": method, "optimizer.lr": rate, "optimizer.critic_lr": rate}
+            f"{method},lr={rate}": {
+                "algorithm": method,
+                **FORMS.get(method, {}),
+                "optimizer.lr": rate,
+                "optimizer.critic_lr": rate,
+            }
             for rate in LEARNING_RATES
         }
         for method in methods
