@@ -58,6 +58,20 @@ from support.runs import parts_of, resolved, small
         (["algorithm=dpo", "correction=mask"], "correction must be none with preference=dpo, which learns from no"),
         (["algorithm=r2vpo", "optimizer.epochs=1"], "optimizer.epochs must be at least 2, got 1 with one minibatch"),
         (["algorithm=r2vpo", "optimizer.epochs=1", "rollout.staleness=1", "objective.anchor=old"], "every ratio is 1"),
+        (
+            ["algorithm=grpo_guard", "optimizer.micro_batch_size=2"],
+            "optimizer.micro_batch_size must be null or at least",
+        ),
+        (
+            ["algorithm=grpo_guard", "optimizer.epochs=1"],
+            "in the only pass, which leaves nothing to hold, with objective",
+        ),
+        (["algorithm=otb", "rollout.samples_per_prompt=1"], "are compared with advantage=optimal_token_baseline"),
+        (["algorithm=otb", "critic=single"], "critic must be none, got 'single': its values would be trained"),
+        (
+            ["algorithm=otb", "objective=gspo", "aggregation=sequence_mean"],
+            "objective must take a ratio for each token, got",
+        ),
         (["algorithm=grpo", "rollout.batch_size=10"], "a multiple of samples_per_prompt, got 10 and 4"),
     ],
 )

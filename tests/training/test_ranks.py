@@ -82,6 +82,7 @@ def test_pairs_are_shared_too(tmp_path: Path) -> None:
     [
         (("algorithm=bapo",), "ranks must be 1 with objective=balanced_clip, whose loss is no sum over pieces"),
         (("algorithm=clip_cov",), "ranks must be 1 with objective=clip_cov"),
+        (("algorithm=grpo_guard",), "ranks must be 1 with objective=grpo_guard"),
         (("algorithm=best_of_n", "rollout.batch_size=8", "ranks=3"), "ranks must divide the 4 prompts of a rollout"),
         (("algorithm=kl_cov",), "ranks must be 1 with objective=kl_cov"),
         (("rollout.batch_size=8", "optimizer.minibatches=4", "ranks=3"), "ranks must be at most the 2 responses"),

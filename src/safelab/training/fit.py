@@ -195,6 +195,13 @@ def _sequence_advantage(config: Mapping[str, Any]) -> str | None:
     return f"advantage must give one number per response, got {name!r}: choose group_norm, leave_one_out or the like"
 
 
+def _token_ratio(config: Mapping[str, Any]) -> str | None:
+    name = config["objective"]["name"]
+    if getattr(find("objective", name), "ratio_grain", "token") == "token":  # a user's own may leave it unsaid
+        return None
+    return f"objective must take a ratio for each token, got {name!r}, whose ratio is the response's: choose ppo_clip"
+
+
 def _always(config: Mapping[str, Any]) -> None:
     """Every run has it: the scoring pass and the policy group's readers provide it."""
 
@@ -208,6 +215,7 @@ PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
     "raw_reward": _unshaped("the greedy response's reward is not shaped"),
     "unread_reward": _unshaped("nothing reads them"),
     "logit_gradient": _always,
+    "token_ratio": _token_ratio,
     "sequence_advantage": _sequence_advantage,
     "rollout_logp": _always,
     "old_logp": _always,

@@ -24,7 +24,7 @@ from safelab.types import Grain
 class OptimalTokenBaseline(AdvantageEstimator):
     """``tail``: B where one response of a group is left, see ``maths.token_baseline``. ``eps``: beside sum W."""
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"groups", "no_values", "logit_gradient"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"groups", "no_values", "logit_gradient", "token_ratio"})
     grain: ClassVar[Grain] = "token"
 
     tail: Tail
