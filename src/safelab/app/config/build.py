@@ -21,9 +21,9 @@ from safelab.ranks import Ranks
 from safelab.runlog.flat import leaves
 from safelab.training.components import Components
 from safelab.training.fit import built_misfit, check_length, misfits
+from safelab.training.own_models import check_models, needs_of
 from safelab.training.rollouts import prompts_per_rollout
 from safelab.training.settings import Settings
-from safelab.training.told import check_models, needs_of
 from safelab.world.options import WorldOptions
 
 GROUPS = tuple(field.name for field in fields(Components) if field.name not in ("settings", "detectors", "ranks"))

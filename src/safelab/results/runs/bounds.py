@@ -9,7 +9,8 @@ SHARES = frozenset(
         "policy/clip_fraction", "reward/clip_fraction", "correction/corrected_share",
         "preference/accuracy", "preference/clip_fraction", "preference/weight_share",
         "objective/weight_clipped", "objective/blocked_gain", "objective/group_share", "objective/drawn",
-        "objective/pulled", "controller/active", "controller/preview_scale",
+        "objective/pulled", "objective/clipped_gain", "objective/clipped_loss", "advantage/tail_share",
+        "controller/active", "controller/preview_scale",
     }
 )  # fmt: skip
 """From 0 to 1."""
@@ -22,6 +23,8 @@ NOT_NEGATIVE = frozenset(
         "policy/epochs",
         "objective/divergence", "objective/ratio_variance", "objective/multiplier", "objective/prefix_ratio",
         "objective/sequence_ratio", "objective/target_ratio", "objective/bound_low", "objective/bound_high",
+        "objective/offset_before", "objective/offset_after", "objective/unevenness_before",
+        "objective/unevenness_after", "advantage/baseline_spread", "advantage/weighted_square",
         "critic/error_ratio", "critic/head_gap", "critic/grad_norm", "controller/gate", "reward/std",
         "response/length_mean", "guard/rollbacks", "guard/kl_coef_scale",
     }

@@ -8,7 +8,7 @@ import pytest
 
 from safelab.contracts import CausalModel
 from safelab.errors import ConfigError
-from safelab.training.told import check_models, needs_of
+from safelab.training.own_models import check_models, needs_of
 from support.pairs import offline
 from support.runs import small
 
