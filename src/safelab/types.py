@@ -121,8 +121,9 @@ class Scored:
     ``hidden_ref`` are the reference's last hidden states, from which its whole distribution is recomputed.
     Three policies score the tokens: ``logp_rollout_tok`` the one that sampled them, ``logp_old_tok`` the one before
     this update, ``logp_ref_tok`` the reference. The first two are one tensor where the rollout is fresh.
-    ``logp_vocab_old``: the whole distributions before this update, where the objective needs them. Of these two, which
-    are large, each rank of a run holds its own rows only.
+    ``logit_gradient_tok``: ``1 - 2 p + sum_v p_v^2`` of the policy before this update, where the advantage needs it.
+    ``logp_vocab_old``: its whole distributions, where the objective needs them. Of these and ``hidden_ref``, which are
+    large, each rank of a run holds its own rows only.
     """
 
     rollout: Rollout
@@ -136,6 +137,7 @@ class Scored:
     hidden_ref: Float[Tensor, "held t d"]
     heads_old: Float[Tensor, "b v h"]
     bootstrap_heads: Float[Tensor, "b v h"]
+    logit_gradient_tok: Float[Tensor, "b t"] | None = None
     logp_vocab_old: Float[Tensor, "held t vocab"] | None = None
 
 
@@ -183,6 +185,7 @@ class TrainBatch:
     ``weight_tok``: multiplies the objective's loss of a token, where a correction says so; ``corrected_tok``: where it
     bounds the ratio. Both are None where nothing is to correct. ``hidden_ref`` and ``logp_vocab_old`` hold the rows
     from ``held_from`` on: on several ranks those of this rank, unless minibatches mix the rows of all.
+    ``advantage_metrics``: what the advantage says of all rows, for the log.
     """
 
     prompt_ids: Int[Tensor, "b p"]
@@ -202,6 +205,7 @@ class TrainBatch:
     weight_tok: Float[Tensor, "b t"] | None = None
     corrected_tok: Bool[Tensor, "b t"] | None = None
     held_from: int = 0
+    advantage_metrics: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
 
     @property
     def advantage_seq(self) -> Float[Tensor, "b"]:

@@ -27,7 +27,7 @@ asymmetric_kl       | double_soft_min | sequence_bandit   | ppo_clip         | t
 asymmetric_released | double_soft_min | sequence_bandit   | ppo_clip         | token_mean    | asymmetric constant   | 1     | 2
 dvpo                | none            | static_value      | ppo_clip         | token_mean    | linear reward         | 1     | 2
 dar                 | none            | monte_carlo_batch | weighted_sft     | sequence_sum  | none constant         | 4     | 1
-grpo                | none            | group_norm        | ppo_clip         | sequence_mean | linear loss_k3        | 4     | 2
+grpo                | none            | group_norm        | ppo_clip         | sequence_mean | linear loss_k3        | 4     | 1
 dr_grpo             | none            | group_norm        | ppo_clip         | sequence_sum  | none constant         | 4     | 2
 rloo                | none            | leave_one_out     | ppo_clip         | sequence_sum  | linear reward         | 4     | 1
 reinforce_pp        | none            | global_whiten     | ppo_clip         | token_mean    | linear reward         | 1     | 2
@@ -41,6 +41,8 @@ bapo                | none            | group_norm        | balanced_clip    | t
 r2vpo               | none            | group_norm        | ratio_variance   | token_mean    | none constant         | 4     | 2
 lco                 | none            | group_norm        | logits_convex    | token_mean    | none constant         | 4     | 2
 frpo                | none            | group_norm        | robust_group     | sequence_mean | linear loss_k3        | 4     | 2
+otb                 | none            | optimal_token_baseline | ppo_clip    | token_mean    | none constant         | 4     | 1
+grpo_guard          | none            | group_norm        | grpo_guard       | token_mean    | none constant         | 4     | 2
 clip_cov            | none            | group_norm        | clip_cov         | token_mean    | none constant         | 4     | 2
 kl_cov              | none            | group_norm        | kl_cov           | token_mean    | none constant         | 4     | 2
 sapo                | none            | group_norm        | sapo             | sequence_mean | none constant         | 4     | 2
@@ -93,6 +95,8 @@ MARKS: dict[str, dict[str, Any]] = {
     "lco": {"objective.anchor": "old", "objective.distance": "kld", "objective.beta": 1.0},
     "frpo": {"advantage.scale": False, "objective.risk": 2.0, "objective.jackknife": True,
              "controller.coefficient.value": 1e-4},
+    "otb": {**CLIP, "advantage.tail": "zero"},
+    "grpo_guard": {**CLIP, "advantage.scale": True, "objective.bucket": 1},
     "clip_cov": {"objective.share": 2e-4, "objective.cov_low": 1.0, "objective.cov_high": 5.0,
                  "objective.dual_clip": None},
     "kl_cov": {"objective.share": 2e-3, "objective.pull": 1.0},
@@ -170,7 +174,7 @@ def test_no_two_presets_are_one() -> None:
 def test_the_page_of_objectives_says_the_same() -> None:
     page = (ROOT / "docs" / "algorithms" / "objectives.md").read_text(encoding="utf-8")
     lines = re.findall(r"^\| `(\w+)` \| `(\w+)`[^|]* \| `(\w+)`[^|]* \| `(\w+)`[^|]* \| ([^|]+) \|", page, re.MULTILINE)
-    assert len(lines) == 24
+    assert len(lines) == 26
     for name, advantage, objective, aggregation, penalty in lines:
         row = TABLE[name]
         assert (advantage, objective, aggregation) == (row["advantage"], row["objective"], row["aggregation"]), name

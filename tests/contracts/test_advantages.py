@@ -33,6 +33,7 @@ def test_its_grain_is_true(name: str) -> None:
         values=torch.rand(shape, generator=noise),
         bootstrap_values=torch.rand(shape, generator=noise),
         greedy_reward_seq=torch.zeros(4),
+        logit_gradient_tok=torch.rand(4, 3, generator=noise),
     )
     found = component("advantage", name).estimate(given).advantage_tok
     same = bool((found == found[:, :1]).all())

@@ -17,7 +17,7 @@ TOGETHER = {name for name in OBJECTIVES if "groups_together" in objective(name).
 # Objectives whose gradient is not REINFORCE's at policy = old, each with a test of its own gradient there.
 OTHER_AT_OLD = {
     "weighted_sft", "robust_group", "logits_convex", "logits_convex_released", "logits_convex_sampled", "clip_cov",
-    "best_of_n", "online_dpo", "logits_convex_dense",
+    "best_of_n", "online_dpo", "logits_convex_dense", "grpo_guard",
 }  # fmt: skip
 # Those that hold the policy near the old one, so that they have a gradient without any advantage.
 REGULARISED = {
@@ -90,7 +90,7 @@ def gradient(name: str, made: World, pieces: list[torch.Tensor] | None = None) -
 
 def test_there_is_something_to_judge() -> None:
     assert len(OBJECTIVES) >= 12
-    assert {"balanced_clip", "balanced_clip_released", "clip_cov", "kl_cov", "robust_group"} == WHOLE
+    assert {"balanced_clip", "balanced_clip_released", "clip_cov", "kl_cov", "robust_group", "grpo_guard"} == WHOLE
     assert {"best_of_n", "online_dpo"} == TOGETHER
 
 

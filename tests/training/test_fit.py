@@ -1,8 +1,7 @@
 """Parts that do not fit are refused before anything is built, each by one line that says the remedy."""
 
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, get_args
+from typing import get_args
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 from safelab.app.config.build import problems
 from safelab.contracts import Context, Critic, Need, Part
 from safelab.errors import ConfigError
-from safelab.training.fit import PROVIDED, check_length, check_models
+from safelab.training.fit import PROVIDED, check_length
 from safelab.training.loop import train_update
 from safelab.training.state import initial_state
 from support.runs import parts_of, resolved, small
@@ -73,6 +72,20 @@ from support.runs import parts_of, resolved, small
         (["algorithm=dpo", "correction=mask"], "correction must be none with preference=dpo, which learns from no"),
         (["algorithm=r2vpo", "optimizer.epochs=1"], "optimizer.epochs must be at least 2, got 1 with one minibatch"),
         (["algorithm=r2vpo", "optimizer.epochs=1", "rollout.staleness=1", "objective.anchor=old"], "every ratio is 1"),
+        (
+            ["algorithm=grpo_guard", "optimizer.micro_batch_size=2"],
+            "optimizer.micro_batch_size must be null or at least",
+        ),
+        (
+            ["algorithm=grpo_guard", "optimizer.epochs=1"],
+            "in the only pass, which leaves nothing to hold, with objective",
+        ),
+        (["algorithm=otb", "rollout.samples_per_prompt=1"], "are compared with advantage=optimal_token_baseline"),
+        (["algorithm=otb", "critic=single"], "critic must be none, got 'single': its values would be trained"),
+        (
+            ["algorithm=otb", "objective=gspo", "aggregation=sequence_mean"],
+            "objective must take a ratio for each token, got",
+        ),
         (["algorithm=grpo", "rollout.batch_size=10"], "a multiple of samples_per_prompt, got 10 and 4"),
     ],
 )
@@ -119,27 +132,6 @@ def test_prompt_and_response_must_fit_into_the_policys_positions(tmp_path: Path)
         check_length(config, 8)
     with pytest.raises(ConfigError, match=r"\+ pairs\.max_response_tokens must be"):
         check_length({**config, "pairs": {"max_response_tokens": 30}}, 40)
-
-
-class Unmasked:
-    """A model whose method is that of the contract before it told which tokens are read."""
-
-    def token_stats(self, hidden: Any, ids: Any, reference: Any = None) -> None:
-        """Nothing."""
-
-
-class Masked:
-    """One that takes whatever it is told."""
-
-    def token_stats(self, hidden: Any, ids: Any, **more: Any) -> None:
-        """Nothing."""
-
-
-def test_a_policys_models_must_take_the_mask_of_the_tokens_that_are_read() -> None:
-    check_models(SimpleNamespace(model=Masked(), reference=Masked()))
-    for models in ((Unmasked(), Masked()), (Masked(), Unmasked())):
-        with pytest.raises(ConfigError, match="takes a mask, got Unmasked, whose takes hidden, ids, reference: write"):
-            check_models(SimpleNamespace(model=models[0], reference=models[1]))
 
 
 class Own(Part):

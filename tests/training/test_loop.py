@@ -22,7 +22,7 @@ ALGORITHMS = algorithms(offline=False)
 # Released arms read the last column and average entropy over padding, faults and all.
 RELEASED = {name for name in ALGORITHMS if name.endswith("_released")}
 # Objectives that want a minibatch in one piece, and would be refused otherwise.
-WHOLE = {"bapo", "clip_cov", "kl_cov", "frpo"}
+WHOLE = {"bapo", "clip_cov", "kl_cov", "frpo", "grpo_guard"}
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)

@@ -37,7 +37,7 @@ def assert_close(rows: Rows, expected: Rows) -> None:
         )
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "safe", "grpo", "safe_released"])
+@pytest.mark.parametrize("algorithm", ["ppo", "safe", "grpo", "safe_released", "otb"])
 def test_rows_are_those_of_one_process_to_the_bit(tmp_path: Path, algorithm: str) -> None:
     config = small(tmp_path, f"algorithm={algorithm}", "updates=4")
     alone = rows_of({**config, "optimizer": {**config["optimizer"], "micro_batch_size": 4}}, Ranks())
@@ -50,6 +50,7 @@ def test_rows_are_those_of_one_process_to_the_bit(tmp_path: Path, algorithm: str
     [
         (("algorithm=safe", "optimizer.minibatches=2", "optimizer.epochs=2", "rollout.staleness=1"), 2),
         (("algorithm=grpo", "optimizer.minibatches=2", "rollout.samples_per_prompt=4"), 3),
+        (("algorithm=otb", "rollout.samples_per_prompt=4"), 3),
         (("algorithm=lco", "optimizer.minibatches=2"), 2),
         (("algorithm=drpo", "optimizer.minibatches=2"), 2),
         (("algorithm=remax", "optimizer.micro_batch_size=1"), 2),
@@ -59,6 +60,7 @@ def test_rows_are_those_of_one_process_to_the_bit(tmp_path: Path, algorithm: str
     ids=[
         "stale_minibatches",
         "groups_across_ranks",
+        "places_across_ranks",
         "whole_distributions",
         "greatest",
         "greedy",
@@ -82,6 +84,7 @@ def test_pairs_are_shared_too(tmp_path: Path) -> None:
     [
         (("algorithm=bapo",), "ranks must be 1 with objective=balanced_clip, whose loss is no sum over pieces"),
         (("algorithm=clip_cov",), "ranks must be 1 with objective=clip_cov"),
+        (("algorithm=grpo_guard",), "ranks must be 1 with objective=grpo_guard"),
         (("algorithm=best_of_n", "rollout.batch_size=8", "ranks=3"), "ranks must divide the 4 prompts of a rollout"),
         (("algorithm=kl_cov",), "ranks must be 1 with objective=kl_cov"),
         (("rollout.batch_size=8", "optimizer.minibatches=4", "ranks=3"), "ranks must be at most the 2 responses"),

@@ -49,6 +49,26 @@ def test_whole_distributions_are_kept_for_those_who_need_them() -> None:
         np.testing.assert_allclose(found.logp_vocab_old[row, column].numpy(), expected, atol=1e-12)
 
 
+def test_the_gradient_in_the_logits_is_measured_for_an_advantage_that_needs_it_and_reaches_it() -> None:
+    seen = []
+
+    def estimate(evidence) -> Advantages:
+        seen.append(evidence)
+        told = {"told": torch.tensor(2.0)}
+        return Advantages(advantage_tok=torch.ones(3, 4, dtype=torch.float64), returns=None, metrics=told)
+
+    advantage = SimpleNamespace(needs=frozenset({"logit_gradient"}), estimate=estimate)
+    parts = toy.parts(advantage=advantage, optimizer=SimpleNamespace(micro_batch_size=2, micro_batch_tokens=None))
+    parts.policy.model.logit_gradient = lambda hidden, ids, mask: 2.0 * mask * (ids + 1)
+    found = scored(parts)
+    rollout = found.rollout
+    assert torch.equal(found.logit_gradient_tok, 2.0 * rollout.mask * (rollout.ids + 1))
+    batch = make_batch(parts, found, torch.zeros(3, dtype=torch.float64), toy.plan())
+    assert seen[0].logit_gradient_tok is found.logit_gradient_tok
+    assert batch.rows(torch.tensor([1])).advantage_metrics == {"told": 2.0}
+    assert scored(toy.parts()).logit_gradient_tok is None
+
+
 def test_what_the_writer_said_is_not_overwritten() -> None:
     parts = toy.parts()
     told = toy.noise(3, 4, seed=60)

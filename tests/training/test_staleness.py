@@ -98,7 +98,7 @@ def test_a_fresh_rollout_has_nothing_to_correct(tmp_path: Path) -> None:
     assert numbers(plain) == numbers(asked)
 
 
-@pytest.mark.parametrize("algorithm", ["ppo_matched", "r2vpo", "remax", "bapo"])
+@pytest.mark.parametrize("algorithm", ["ppo_matched", "r2vpo", "remax", "bapo", "otb"])
 def test_a_resumed_stale_run_is_the_uninterrupted_one(algorithm: str, tmp_path: Path) -> None:
     settings = [f"algorithm={algorithm}", "optimizer.lr=1e-2", "rollout.staleness=2", "checkpoint.every=1"]
     for name in ("a", "b"):

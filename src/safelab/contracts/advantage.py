@@ -1,7 +1,8 @@
 """``advantage``: credit for each response token."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from jaxtyping import Bool, Float, Int
@@ -13,10 +14,14 @@ from safelab.types import Grain, Rollout
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advantages:
-    """Advantage of each response token, and what the critic is to learn; None for advantages without a critic."""
+    """Advantage of each response token, and what the critic is to learn; None for advantages without a critic.
+
+    ``metrics``: numbers of the whole rollout for the log, as ``advantage/<name>``.
+    """
 
     advantage_tok: Float[Tensor, "b t"]
     returns: Float[Tensor, "b v"] | None
+    metrics: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +29,8 @@ class Evidence:
     """What an advantage is made from.
 
     ``shaped_seq``: rewards after the shaping. ``token_reward_tok``: the KL penalty of each token where its route is the
-    reward, else 0; 0 on padding. ``greedy_reward_seq``: raw rewards of the greedy responses; None unless the advantage
-    needs ``greedy``.
+    reward, else 0; 0 on padding. ``greedy_reward_seq``: raw rewards of the greedy responses. ``logit_gradient_tok``:
+    ``CausalModel.logit_gradient`` of the policy before this update. These two are None unless the advantage needs them.
     """
 
     rollout: Rollout
@@ -34,6 +39,7 @@ class Evidence:
     values: Float[Tensor, "b v"]
     bootstrap_values: Float[Tensor, "b v"]
     greedy_reward_seq: Float[Tensor, "b"] | None = None
+    logit_gradient_tok: Float[Tensor, "b t"] | None = None
 
     @property
     def mask(self) -> Bool[Tensor, "b t"]:

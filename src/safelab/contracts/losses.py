@@ -11,7 +11,7 @@ from torch import Tensor
 
 from safelab.contracts.part import Part
 from safelab.options import S, State
-from safelab.types import Counts, Current, PairBatch, PolicyLoss, TrainBatch
+from safelab.types import Counts, Current, Grain, PairBatch, PolicyLoss, TrainBatch
 
 Anchor = Literal["rollout", "old"]
 EntropyPositions = Literal["response", "all"]
@@ -23,8 +23,11 @@ class Objective(Part, ABC, Generic[S]):
     ``anchor``: whose log-probabilities the ratio is taken to; they differ only where the rollout is stale.
     ``rollout``: the policy that sampled; ``old``: the one before this update. ``entropy_coef`` multiplies the mean
     entropy (nats per token) that is subtracted from the loss, averaged over ``entropy_positions``: the response, or
-    all columns with their padding (as SAFE's released code).
+    all columns with their padding (as SAFE's released code). A part says its ``ratio_grain``: ``sequence`` if the
+    tokens of a response share one ratio.
     """
+
+    ratio_grain: ClassVar[Grain] = "token"
 
     anchor: Anchor
     entropy_coef: Annotated[float, Field(ge=0)]

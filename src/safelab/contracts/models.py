@@ -70,6 +70,15 @@ class CausalModel(ABC):
         """The head's logit of each token of ``ids``, neither normalised nor over a temperature, in float32."""
         raise NotImplementedError(f"{type(self).__name__} tells no raw logits")
 
+    def logit_gradient(
+        self, hidden: Float[Tensor, "b t d"], ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"] | None = None
+    ) -> Float[Tensor, "b t"]:
+        """``|d log p[id] / d z|^2 = 1 - 2 p[id] + sum_v p[v]^2`` of each token of ``ids``, in float32.
+
+        p = softmax(z), z the logits over the sampling temperature. Without gradient; ``mask`` as in ``token_stats``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} tells no gradient in the logits")
+
 
 Decoding = Literal["dynamic", "static", "captured", "compiled"]
 """The key-value cache of sampling: it grows, or has a fixed size; then a step may be a captured graph, or compiled."""

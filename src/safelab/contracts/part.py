@@ -15,7 +15,7 @@ from safelab.ranks import Ranks
 
 Need = Literal[
     "values_per_sequence", "values_per_token", "no_values", "groups", "greedy", "raw_reward", "unread_reward",
-    "sequence_advantage",
+    "logit_gradient", "token_ratio", "sequence_advantage",
     "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "groups_together",
     "sequence_mean", "unread_advantage",
     "sampled_logit", "anchor_logits", "moved_ratio",
@@ -31,6 +31,8 @@ Read by an advantage:
 - ``raw_reward``: the shaping leaves rewards as they are, because they are compared with rewards that it never sees.
 - ``unread_reward``: the shaping leaves rewards as they are, because this advantage reads none and a shaping that
   changes them would have no effect.
+- ``logit_gradient``: the squared norm of each sampled token's gradient in the logits, before this update.
+- ``token_ratio``: the objective takes each token's own ratio, and not one of the whole response.
 
 Read by an objective:
 

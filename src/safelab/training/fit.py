@@ -1,10 +1,9 @@
 """Which parts cannot work together: asked of the configuration, before anything is built."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from inspect import Parameter, signature
 from typing import Any
 
-from safelab.contracts import Need, Policy
+from safelab.contracts import Need
 from safelab.errors import ConfigError
 from safelab.plugins import find
 from safelab.pretrained.limits import beyond
@@ -37,22 +36,6 @@ def check_length(config: Mapping[str, Any], positions: int | None, whose: str = 
             raise ConfigError(
                 f"policy.max_prompt_tokens + {key} must be at most the {whose}'s {positions} positions, got "
                 f"{prompt} + {response}; use {f'policy.max_prompt_tokens={left}' if left > 0 else f'a smaller {key}'}"
-            )
-
-
-def check_models(policy: Policy) -> None:
-    """Refuse a user's own policy whose models were written when ``token_stats`` was not told which tokens are read.
-
-    Raises:
-        ConfigError: with the signature that is asked for.
-    """
-    for model in (policy.model, policy.reference):
-        known = signature(model.token_stats).parameters
-        if "mask" not in known and all(each.kind is not Parameter.VAR_KEYWORD for each in known.values()):
-            raise ConfigError(
-                f"policy must give models whose token_stats takes a mask, got {type(model).__name__}, whose takes "
-                f"{', '.join(known)}: write token_stats(self, hidden, ids, reference=None, mask=None) as "
-                "safelab.contracts.CausalModel has it; a model may leave the mask unread"
             )
 
 
@@ -231,6 +214,13 @@ def _sequence_advantage(config: Mapping[str, Any]) -> str | None:
     return f"advantage must give one number per response, got {name!r}: choose group_norm, leave_one_out or the like"
 
 
+def _token_ratio(config: Mapping[str, Any]) -> str | None:
+    name = config["objective"]["name"]
+    if getattr(find("objective", name), "ratio_grain", "token") == "token":  # a user's own may leave it unsaid
+        return None
+    return f"objective must take a ratio for each token, got {name!r}, whose ratio is the response's: choose ppo_clip"
+
+
 def _always(config: Mapping[str, Any]) -> None:
     """Every run has it: the scoring pass and the policy group's readers provide it."""
 
@@ -243,6 +233,8 @@ PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
     "greedy": _always,
     "raw_reward": _unshaped("the greedy response's reward is not shaped"),
     "unread_reward": _unshaped("nothing reads them"),
+    "logit_gradient": _always,
+    "token_ratio": _token_ratio,
     "sequence_advantage": _sequence_advantage,
     "rollout_logp": _always,
     "old_logp": _always,

@@ -41,6 +41,7 @@ def metric_row(
         **shaped.metrics,
         **kl_metrics(scored, signals, stats),
         **correction_metrics(batch),
+        **{f"advantage/{name}": value for name, value in batch.advantage_metrics.items()},
         **policy_metrics(state, signals, stats),
         **objective_metrics(stats),
         **({} if parts.optimizer.target_kl is None else {"policy/epochs": stats.epochs}),

@@ -91,6 +91,9 @@ def _measured(
     vocabulary = {}
     if "full_logits" in parts.objective.needs:
         vocabulary["logp_vocab_old"] = parts.policy.model.log_probs(hidden[:, :-1])
+    if "logit_gradient" in parts.advantage.needs:
+        ids = rollout.ids if rows is None else rollout.ids[rows]
+        vocabulary["logit_gradient_tok"] = parts.policy.model.logit_gradient(hidden[:, :-1], ids, mask)
     states = critic_states(parts.critic, hidden, *model_inputs(rollout, rows))
     heads, bootstrap = parts.critic.heads(states, mask), parts.critic.bootstrap(states, mask)
     check_heads(parts.critic, heads, bootstrap, mask)
@@ -166,6 +169,7 @@ def make_batch(
             values=values,
             bootstrap_values=bootstrap_values,
             greedy_reward_seq=greedy_seq,
+            logit_gradient_tok=scored.logit_gradient_tok,
         )
     )
     check_type("advantage", parts.advantage, "estimate", estimates, Advantages)
@@ -191,6 +195,7 @@ def make_batch(
         value_mask=rollout.mask if parts.critic.grain == "token" else torch.ones_like(values, dtype=torch.bool),
         logp_vocab_old=logp_vocab_old,
         held_from=held_from,
+        advantage_metrics=estimates.metrics,
         # A weight that is no number would make the gradient of padding one that is none.
         weight_tok=None if weights is None else weights.weight_tok.masked_fill(~rollout.mask, 1.0),
         corrected_tok=None if weights is None else weights.corrected_tok,

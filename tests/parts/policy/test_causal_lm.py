@@ -77,6 +77,25 @@ def test_log_probabilities_are_those_of_a_naive_pass(temperature: float) -> None
             tokens.append(token)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_the_gradient_in_the_logits_is_that_of_autograd(temperature: float) -> None:
+    policy = tiny_policy(temperature)
+    prompts, ids, mask = sample(policy)
+    hidden = policy.model.hidden(prompts.ids, prompts.mask, ids, mask)[:, :-1]
+    found = policy.model.logit_gradient(hidden, ids, mask)
+    logits = (policy.module.get_output_embeddings()(hidden).detach().double() / temperature).requires_grad_()
+    logp_tok = logits.log_softmax(dim=-1).gather(-1, ids.unsqueeze(-1)).squeeze(-1)
+    (slope,) = torch.autograd.grad(logp_tok.sum(), logits)
+    assert torch.allclose(found[mask].double(), slope.square().sum(dim=-1)[mask], atol=1e-6)
+    assert not found.requires_grad
+    assert not mask.all()
+    # The stream that is read holds no padding; a policy that is told to compute it says the same of the rest.
+    assert not found[~mask].any()
+    policy.keep_padding()
+    padded = policy.model.logit_gradient(policy.model.hidden(prompts.ids, prompts.mask, ids, mask)[:, :-1], ids, mask)
+    assert torch.allclose(padded[mask], found[mask], atol=1e-5)
+
+
 def test_sampled_frequencies_are_the_scored_probabilities() -> None:
     # The checkpoint asks for top-k 3; with it no token beyond the three likeliest would ever appear.
     policy = tiny_policy()

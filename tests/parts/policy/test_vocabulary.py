@@ -80,6 +80,22 @@ def test_values_and_gradients_are_those_of_a_naive_float64_pass(temperature, bia
         assert torch.allclose(value, truth, atol=1e-5, rtol=1e-5)
 
 
+def test_the_gradient_in_the_logits_is_a_sum_of_squares_in_pieces_too(monkeypatch) -> None:
+    """Also of a token that is all but certain, where 1 - 2 p + sum p^2 would be lost in rounding."""
+    head = torch.nn.Linear(6, 11)
+    hidden, ids = 2 * torch.randn(37, 6), torch.randint(11, (37,))
+    with torch.no_grad():
+        hidden[0] *= 40
+        ids[0] = head(hidden[0]).argmax()
+    whole = _vocabulary.logit_gradient(head, hidden, ids, 0.7)
+    monkeypatch.setattr(_vocabulary, "SMALL", 1)
+    p = torch.softmax(head(hidden).double() / 0.7, dim=-1)
+    truth = 1 - 2 * p[torch.arange(37), ids] + p.square().sum(dim=-1)
+    assert torch.allclose(_vocabulary.logit_gradient(head, hidden, ids, 0.7), whole)
+    assert torch.allclose(whole.double(), truth, atol=1e-6)
+    assert (whole >= 0).all()
+
+
 def test_a_frozen_head_gets_no_gradient_and_the_hidden_states_do(monkeypatch) -> None:
     monkeypatch.setattr(_vocabulary, "SMALL", 1)
     head = torch.nn.Linear(4, 9, bias=False).requires_grad_(False)

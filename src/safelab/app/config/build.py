@@ -20,7 +20,8 @@ from safelab.plugins import build_option, faults
 from safelab.ranks import Ranks
 from safelab.runlog.flat import leaves
 from safelab.training.components import Components
-from safelab.training.fit import built_misfit, check_length, check_models, misfits
+from safelab.training.fit import built_misfit, check_length, misfits
+from safelab.training.own_models import check_models, needs_of
 from safelab.training.rollouts import prompts_per_rollout
 from safelab.training.settings import Settings
 from safelab.world.options import WorldOptions
@@ -86,7 +87,7 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
             context = replace(context, reading=context.reading | asked)
         if group == "policy":
             check_length(config, made["policy"].positions)
-            check_models(made["policy"])
+            check_models(made["policy"], needs_of(config))
         if group == "critic":
             check_length(config, getattr(made["critic"], "positions", None), "critic")
     settings, detectors = settings_of(config), DetectorOptions(**config["detectors"])

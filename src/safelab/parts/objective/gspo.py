@@ -16,12 +16,13 @@ from safelab.maths.divergence import clamp_log_ratio
 from safelab.maths.ratios import sequence_log_ratio
 from safelab.maths.surrogate import ppo_clip_tok, ppo_clipped_tok
 from safelab.options import State
-from safelab.types import Current, PolicyLoss, TrainBatch
+from safelab.types import Current, Grain, PolicyLoss, TrainBatch
 
 
 class Gspo(StatelessObjective):
     """``clip_range``, ``clip_range_high``: how far the response's ratio may fall and rise."""
 
+    ratio_grain: ClassVar[Grain] = "sequence"
     needs: ClassVar[frozenset[Need]] = frozenset({"rollout_logp", "old_logp"})
 
     clip_range: Annotated[float, Field(gt=0, lt=1)]

@@ -15,6 +15,7 @@ from safelab.parts.policy._vocabulary import (
     ChunkedStats,
     Stats,
     log_probs,
+    logit_gradient,
     plain_stats,
     tokens_per_chunk,
     vocabulary_of,
@@ -93,6 +94,26 @@ class CausalReader(CausalModel):
 
         Padding is passed over, and has zeros, unless hidden states were computed there too (``way``).
         """
+        flat, spread = self._kept(ids, mask)
+        seen = None if reference is None else (reference[0], flat(reference[1]))
+        logp_tok, entropy_tok, kl_tok, logp_ref_tok = map(spread, self._columns(flat(hidden), flat(ids), seen))
+        if reference is None:
+            return TokenStats(logp_tok=logp_tok, entropy_tok=entropy_tok)
+        return TokenStats(logp_tok=logp_tok, entropy_tok=entropy_tok, kl_exact_tok=kl_tok, logp_ref_tok=logp_ref_tok)
+
+    def logit_gradient(
+        self, hidden: Float[Tensor, "b t d"], ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"] | None = None
+    ) -> Float[Tensor, "b t"]:
+        """``|onehot(id) - p|^2`` of each sampled token; on padding as ``token_stats``. It reads the head once more."""
+        flat, spread = self._kept(ids, mask)
+        head = self.module.get_output_embeddings()
+        with self.inside():
+            return spread(logit_gradient(head, flat(hidden), flat(ids), self.sampling_temperature))
+
+    def _kept(
+        self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"] | None
+    ) -> tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+        """From [b, t, ...] to the tokens that are read, one after another, and from a number of each back to [b, t]."""
         # Places and not the mask: for them the host waits once, for a mask at every use and on the way back.
         kept = None if self.way == "padded" or mask is None else mask.flatten().nonzero().squeeze(1)
 
@@ -103,11 +124,7 @@ class CausalReader(CausalModel):
             whole = column if kept is None else column.new_zeros(ids.numel()).index_copy(0, kept, column)
             return whole.view_as(ids)
 
-        seen = None if reference is None else (reference[0], flat(reference[1]))
-        logp_tok, entropy_tok, kl_tok, logp_ref_tok = map(spread, self._columns(flat(hidden), flat(ids), seen))
-        if reference is None:
-            return TokenStats(logp_tok=logp_tok, entropy_tok=entropy_tok)
-        return TokenStats(logp_tok=logp_tok, entropy_tok=entropy_tok, kl_exact_tok=kl_tok, logp_ref_tok=logp_ref_tok)
+        return flat, spread
 
     def _columns(
         self,

@@ -126,6 +126,17 @@ def _slope(
     return weight
 
 
+@torch.no_grad()
+def logit_gradient(head: nn.Module, hidden: Tensor, ids: Tensor, temperature: float) -> Tensor:
+    """``|onehot(id) - p|^2`` of each token, in pieces: a sum of squares, so that it is never below 0."""
+    found = []
+    for rows in pieces(len(ids), head):
+        away = log_probs(head, hidden[rows], temperature).exp_()
+        index = ids[rows].unsqueeze(-1)
+        found.append(away.scatter_add_(-1, index, away.new_full(index.shape, -1.0)).square_().sum(dim=-1))
+    return torch.cat(found)
+
+
 def log_probs(head: nn.Module, hidden: Tensor, temperature: float) -> Tensor:
     """log_softmax of the logits over the temperature, in float32."""
     logits: Tensor = head(hidden)

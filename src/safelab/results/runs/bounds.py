@@ -11,6 +11,7 @@ SHARES = frozenset(
         "objective/weight_clipped", "objective/blocked_gain", "objective/group_share", "objective/drawn",
         "objective/pulled", "objective/gate", "objective/gate_gain", "objective/gain_share", "objective/silent",
         "objective/response_gain_share", "objective/reversed", "objective/support_mass", "objective/target_shift",
+        "objective/clipped_gain", "objective/clipped_loss", "advantage/tail_share",
         "controller/active", "controller/preview_scale",
     }
 )  # fmt: skip
@@ -25,6 +26,8 @@ NOT_NEGATIVE = frozenset(
         "objective/divergence", "objective/divergence_max", "objective/response_weight",
         "objective/response_weight_gain", "objective/ratio_variance", "objective/multiplier", "objective/prefix_ratio",
         "objective/sequence_ratio", "objective/target_ratio", "objective/bound_low", "objective/bound_high",
+        "objective/offset_before", "objective/offset_after", "objective/unevenness_before",
+        "objective/unevenness_after", "advantage/baseline_spread", "advantage/weighted_square",
         "critic/error_ratio", "critic/head_gap", "critic/grad_norm", "controller/gate", "reward/std",
         "response/length_mean", "guard/rollbacks", "guard/kl_coef_scale",
     }
