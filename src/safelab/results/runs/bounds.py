@@ -9,7 +9,7 @@ SHARES = frozenset(
         "policy/clip_fraction", "reward/clip_fraction", "correction/corrected_share",
         "preference/accuracy", "preference/clip_fraction", "preference/weight_share",
         "objective/weight_clipped", "objective/blocked_gain", "objective/group_share", "objective/drawn",
-        "objective/pulled", "controller/active", "controller/preview_scale",
+        "objective/pulled", "controller/active", "controller/preview_scale", "adapter/mass_kept",
     }
 )  # fmt: skip
 """From 0 to 1."""
@@ -24,6 +24,7 @@ NOT_NEGATIVE = frozenset(
         "objective/sequence_ratio", "objective/target_ratio", "objective/bound_low", "objective/bound_high",
         "critic/error_ratio", "critic/head_gap", "critic/grad_norm", "controller/gate", "reward/std",
         "response/length_mean", "guard/rollbacks", "guard/kl_coef_scale",
+        "adapter/rank_mean", "adapter/rank_min", "adapter/rank_max",
     }
 )  # fmt: skip
 """From 0 on. The estimator k1 is not among them: it may be negative."""
