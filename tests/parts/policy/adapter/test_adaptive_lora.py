@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file
 
 from safelab.app.config.build import problems
-from safelab.parts.policy.adapter.adaptive_lora import factors
+from safelab.parts.policy.adapter.adaptive_lora import AdaptiveLora, factors
+from support.architectures import write
 from support.models import model_directory, tiny_policy
 from support.pairs import offline
 from support.ranks import on_ranks
@@ -185,3 +186,24 @@ def test_the_saved_adapter_is_a_plain_one_of_peft(tmp_path: Path) -> None:
     other = tiny_policy(**ADAPTIVE)
     other.restore(tmp_path)
     assert torch.equal(other.module(input_ids=ids).logits, logits)
+
+
+def test_layers_that_hold_their_weights_transposed_are_cut_too(tmp_path: Path) -> None:
+    """GPT-2's: what the layer adds is what it was, cut down, by peft's own account of it."""
+    from transformers import AutoModelForCausalLM
+
+    made = AdaptiveLora(**ADAPTIVE).adapt(AutoModelForCausalLM.from_pretrained(write("GPT2Config", tmp_path)), 0)
+    layers = {name: layer for name, layer in made.trained.named_modules() if name in factors(made.trained)}
+    drawn = torch.Generator().manual_seed(5)
+    with torch.no_grad():
+        for b, _ in factors(made.trained).values():
+            b.copy_(torch.randn(b.shape, generator=drawn))
+        before = {name: layer.get_delta_weight("default").double() for name, layer in layers.items()}
+        assert made.after_update is not None
+        made.after_update(2, torch.optim.AdamW([next(iter(factors(made.trained).values()))[0]]))
+        for name, layer in layers.items():
+            u, singular, vh = torch.linalg.svd(before[name], full_matrices=False)
+            rank = max(1, int((singular[:4].cumsum(0) / singular.sum() <= 0.75).sum()))
+            expected = u[:, :rank] * singular[:rank] @ vh[:rank]
+            torch.testing.assert_close(layer.get_delta_weight("default").double(), expected, atol=1e-5, rtol=1e-5)
+    assert len(layers) > 0
