@@ -35,7 +35,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PromptBatch:
-    """Prompts as text and as tokens, padded on the left.
+    """Prompts as text and as tokens, padded on the left; the texts are those that reward and evaluator judge by.
 
     ``group_seq`` numbers the prompt of each row: responses with one number answer the same prompt. ``columns``: what
     the data says of each row's prompt besides, as far as reward or evaluator read it; values of JSON.

@@ -21,6 +21,7 @@ ppo                 | single          | gae               | ppo_clip         | t
 ppo_adaptive_kl     | single          | gae               | ppo_clip         | token_mean    | linear reward         | 1     | 4
 ppo_released        | single          | sequence_bandit   | ppo_clip         | token_mean    | linear loss_k1        | 1     | 2
 ppo_matched         | single          | sequence_bandit   | ppo_clip         | token_mean    | linear loss_exact     | 1     | 2
+adarl               | single          | sequence_bandit   | ppo_clip         | token_mean    | linear loss_exact     | 1     | 2
 safe                | double_soft_min | sequence_bandit   | ppo_clip         | token_mean    | asymmetric loss_exact | 1     | 2
 safe_released       | double_soft_min | sequence_bandit   | ppo_clip         | token_mean    | asymmetric constant   | 1     | 2
 asymmetric_kl       | double_soft_min | sequence_bandit   | ppo_clip         | token_mean    | asymmetric loss_exact | 1     | 2
@@ -69,6 +70,8 @@ MARKS: dict[str, dict[str, Any]] = {
     "ppo_adaptive_kl": {**CLIP, "controller.coefficient.name": "adaptive", "controller.coefficient.target": 6.0},
     "ppo_released": {**CLIP, **AS_RELEASED, "controller.coefficient.value": 0.05, "shaping.normaliser.name": "none"},
     "ppo_matched": {**CLIP, **PLAIN, **MENDED, "controller.coefficient.value": 0.1, "objective.entropy_coef": 0.01},
+    "adarl": {**CLIP, **PLAIN, **MENDED, "controller.coefficient.value": 0.1, "policy.adapter.name": "adaptive_lora",
+              "policy.adapter.rank": 16, "policy.adapter.mass_share": 0.9, "policy.adapter.every": 10},
     "safe": {**CLIP, **SAFE, **MENDED, "controller.momentum.name": "windowed", "objective.entropy_coef": 0.01},
     "safe_released": {**CLIP, **SAFE, **AS_RELEASED, "controller.momentum.name": "none",
                       "controller.kl_input": "short_average", "controller.step_every": "epoch",

@@ -33,10 +33,12 @@ RECIPES = sorted(path.stem for path in (CONF / "recipe").glob("*.yaml"))
 STAND_INS = {
     "policy.path": "a/model",
     "data.path": "prompts.txt",
+    "data.of.path": "prompts.txt",
     "pairs.path": "pairs.jsonl",
     "data.column": "prompt",
     "reward.name": "support.runs:share_of_good",
     "reward.path": "a/classifier",
+    "reward.of.path": "a/classifier",
     "evaluator.of.path": "a/classifier",
     "reward.url": "http://localhost:8000",
     "reward.members": "[{name: released_heuristic},{name: 'support.runs:share_of_good'}]",

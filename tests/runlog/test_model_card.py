@@ -17,7 +17,9 @@ def front_matter(text: str) -> dict[str, object]:
     return yaml.safe_load(head)
 
 
-@pytest.mark.parametrize(("adapter", "library"), [("none", "transformers"), ("lora", "peft")])
+@pytest.mark.parametrize(
+    ("adapter", "library"), [("none", "transformers"), ("lora", "peft"), ("adaptive_lora", "peft")]
+)
 def test_a_finished_run_leaves_a_card_with_its_results(adapter: str, library: str, tmp_path: Path) -> None:
     outcome, rows = run(small(tmp_path, f"policy/adapter={adapter}", "updates=12"))
     folder = outcome.directory / "checkpoints" / "update_000012" / "policy"

@@ -132,7 +132,8 @@ def gradients(parts: Components, pieces: list[TrainBatch], whole: TrainBatch, pl
         module.zero_grad()
     for piece in pieces:
         loss_terms(parts, plan, piece, counts(whole), objective=parts.objective.init()).total.backward()
-    return torch.cat([weight.grad.flatten() for module in modules for weight in module.parameters()])
+    trained = [weight for module in modules for weight in module.parameters() if weight.requires_grad]
+    return torch.cat([weight.grad.flatten() for weight in trained])
 
 
 def padded(batch: TrainBatch, columns: int, per_token: bool) -> TrainBatch:

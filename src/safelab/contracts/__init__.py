@@ -35,7 +35,7 @@ from safelab.contracts.part import Context, Need, Part
 from safelab.contracts.reward import Reward
 from safelab.contracts.run import Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
 from safelab.contracts.scores import Evaluator, Normaliser, Shaped, Shaping, checked_scores
-from safelab.contracts.sources import PairSource, PromptSource, drawn_columns, drawn_pairs, drawn_prompts
+from safelab.contracts.sources import PairSource, PromptSource, asked_of, drawn_columns, drawn_pairs, drawn_prompts
 
 CONTRACT_OF: Mapping[str, type] = {
     "advantage": AdvantageEstimator,
@@ -119,6 +119,7 @@ __all__ = [
     "Threshold",
     "Tracker",
     "Weights",
+    "asked_of",
     "checked_scores",
     "drawn_columns",
     "drawn_pairs",

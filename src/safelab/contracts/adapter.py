@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from safelab.contracts.part import Part
 
@@ -22,6 +23,9 @@ class Adapted:
 
     ``weights``: those that ``save`` writes, by name, for ``policy.sharding``: gathered from all ranks, they are given
     to ``save`` as ``state_dict``. None where it takes no such argument; then layers cannot be spread over ranks.
+
+    ``after_update``: what is done to the weights when an update of the run is through, given its number and the
+    policy's optimiser; it returns metrics. None: nothing.
     """
 
     trained: nn.Module
@@ -31,6 +35,7 @@ class Adapted:
     save: Callable[..., None]
     restore: Callable[[Path], None]
     weights: Callable[[], Mapping[str, Tensor]] | None = None
+    after_update: Callable[[int, Optimizer], Mapping[str, float]] | None = None
 
 
 class Adapter(Part, ABC):

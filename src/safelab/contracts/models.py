@@ -9,6 +9,7 @@ from typing import Literal
 
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from safelab.types import Greedy, PromptBatch, Rollout, TokenStats
 
@@ -152,6 +153,14 @@ class Policy(ABC):
     @abstractmethod
     def ended(self, ids: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Bool[Tensor, "b"]:
         """Whether each response gave its end token."""
+
+    def after_update(self, update: int, optimizer: Optimizer) -> Mapping[str, float]:
+        """Do to the weights what is due when update number ``update`` is through, here nothing; returns metrics.
+
+        ``optimizer``: the policy's. What is done depends on these, the weights and the run's seed alone, so that a
+        resumed run and every rank do the same.
+        """
+        return {}
 
     @abstractmethod
     def save(self, directory: Path) -> None:

@@ -25,6 +25,10 @@ class PromptSource(ABC):
         """
         return {}
 
+    def asked(self, prompt: str, number: int) -> str:
+        """What the policy reads of prompt ``number``; reward and evaluator judge by ``prompt``, which it is here."""
+        return prompt
+
 
 class PairSource(ABC):
     """``pairs``: an endless, seeded sequence of preferences to learn from; offline runs only.
@@ -49,6 +53,18 @@ def drawn_prompts(source: PromptSource, cursor: int, count: int) -> list[str]:
         DataError: a source of the user's own gives something else than ``count`` texts that are not blank.
     """
     return _checked("prompts", "texts", source.prompts(cursor, count), count, _no_prompt)
+
+
+def asked_of(source: PromptSource, prompts: Sequence[str], numbers: Sequence[int]) -> list[str]:
+    """``source.asked`` of each prompt, checked.
+
+    Raises:
+        DataError: a source of the user's own gives something else than texts that are not blank.
+    """
+    if not hasattr(source, "asked"):  # it may be any object with ``prompts``
+        return list(prompts)
+    found = [source.asked(prompt, number) for prompt, number in zip(prompts, numbers, strict=True)]
+    return _checked("prompts", "texts of asked", found, len(prompts), _no_prompt)
 
 
 def drawn_columns(source: PromptSource, reading: Reading, cursor: int, count: int) -> dict[str, tuple[Any, ...]]:

@@ -71,7 +71,7 @@ def policy_card(directory: Path, made: int) -> str:
     rows = rows_before(directory, made)
     responses = rows[-1].get("episodes") if rows else 0
     policy = config["policy"]
-    library = "peft" if policy.get("adapter", {}).get("name") == "lora" else "transformers"
+    library = "peft" if policy.get("adapter", {}).get("name") in ("lora", "adaptive_lora") else "transformers"
     return card(
         library=library,
         base_model=policy.get("path"),

@@ -84,6 +84,7 @@ def learn(parts: Components, state: TrainState, rollout: Rollout, aside: Aside, 
         set_rates(parts, state)
         state, stats = optimise(parts, state, batch, plan, signals, first_pass)
         check_weights(parts, state)
+        adapted = parts.policy.after_update(update, state.optimizers.policy)
         del first_pass  # with its graph, before the next rollout
         if parts.controller.step_every == "update":
             state = replace(state, controller=parts.controller.step(state.controller, signals))
@@ -97,7 +98,7 @@ def learn(parts: Components, state: TrainState, rollout: Rollout, aside: Aside, 
     detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.rollout.batch_size)
     return Step(
         state=replace(state, detectors=detectors),
-        row={**row, **crashes},
+        row={**row, **adapted, **crashes},
         samples=sample_records(parts, scored, update),
         events=events,
     )

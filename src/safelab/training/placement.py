@@ -56,6 +56,12 @@ def _sharding(config: Mapping[str, Any]) -> list[str]:
     refused: dict[str, tuple[Any, set[Any], str, str]] = {
         "rollout.decoding": (rollout.get("decoding"), {"captured", "compiled"}, "dynamic or static", MOVED),
         "policy.compile": (policy.get("compile"), {True}, "false", "the two have not been made to work together"),
+        "policy/adapter": (
+            policy.get("adapter", {}).get("name"),
+            {"adaptive_lora"},
+            "lora or none",
+            "it reads its factors whole to cut them down",
+        ),
         "optimizer": (optimizer["name"], {"adamw_8bit"}, "adamw", "parts would cut its blocks of 256 numbers"),
     }
     lines = [

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from safelab.contracts import drawn_columns, drawn_prompts
+from safelab.contracts import asked_of, drawn_columns, drawn_prompts
 from safelab.maths.seeds import row_seeds
 from safelab.training.components import Components
 from safelab.training.pieces import model_inputs, rollout_pieces
@@ -69,8 +69,14 @@ def encoded(
     rows: Sequence[int],
     groups: Sequence[int],
 ) -> PromptBatch:
-    """The prompts at ``rows`` as tokens, with what the data says of each besides."""
-    batch = parts.policy.encode([texts[row] for row in rows], groups)
+    """The prompts at ``rows`` as tokens, with what the data says of each besides.
+
+    The tokens are those of what the policy is asked, the texts those that reward and evaluator judge by.
+    """
+    prompts = [texts[row] for row in rows]
+    asked = asked_of(parts.data, prompts, groups)
+    batch = parts.policy.encode(asked, groups)
+    batch = batch if asked == prompts else replace(batch, texts=tuple(prompts))
     chosen = {name: tuple(values[row] for row in rows) for name, values in columns.items()}
     return replace(batch, columns=chosen) if chosen else batch
 

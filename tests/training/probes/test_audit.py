@@ -85,7 +85,7 @@ def test_a_value_loss_that_moves_the_policy_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "algorithm", sorted(set(ALGORITHMS) - {"safe_released", "asymmetric_released", "ppo_released"})
+    "algorithm", sorted(set(ALGORITHMS) - {"safe_released", "asymmetric_released", "ppo_released", "adarl"})
 )
 def test_every_other_preset_passes(algorithm: str, tmp_path: Path) -> None:
     result = audited(tmp_path, f"algorithm={algorithm}")
@@ -93,12 +93,14 @@ def test_every_other_preset_passes(algorithm: str, tmp_path: Path) -> None:
     assert {"policy"} <= {term.term for term in result.terms}
 
 
-def test_lora_is_moved_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("overrides", [("algorithm=ppo_matched", "policy/adapter=lora"), ("algorithm=adarl",)])
+def test_lora_is_moved_too(overrides: tuple[str, ...], tmp_path: Path) -> None:
     """Its B is zero at the start, so that its own deviation would never move it."""
-    parts = parts_of(small(tmp_path, "rollout.batch_size=32", "algorithm=ppo_matched", "policy/adapter=lora"))
+    parts = parts_of(small(tmp_path, "rollout.batch_size=32", *overrides))
     result = audit(parts, target_kl=0.1, batches=4, say=lambda text: None)  # its frozen head caps the KL at 0.23
     assert result.kl == pytest.approx(0.1, rel=0.05)
     assert penalty(result).policy_grad_norm > 0
+    assert all(term.acts for term in result.terms if term.term != penalty(result).term)
 
 
 def test_by_what_a_tensor_is_moved() -> None:

@@ -57,6 +57,9 @@ def held_out(config: Mapping[str, Any], prompts: Path | None, split: str | None 
     from safelab.maths.seeds import derive_seed
 
     data = dict(config["data"])
+    if data["name"] == "perturbed" and prompts is None:
+        inner = held_out({**config, "data": data["of"]}, None, split)["data"]
+        return {**config, "data": {**data, "of": inner}}
     if split is not None:
         data |= another_split(data, split)
     elif prompts is not None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
+from torch.optim import Optimizer
 
 from safelab.contracts import Adapted, Decoding, Policy
 from safelab.parts.policy._decoding import Memory, sample
@@ -132,6 +133,10 @@ class CausalPolicy(Policy):
 
     def _ending(self, ids: Int[Tensor, "b t"]) -> Bool[Tensor, "b t"]:
         return torch.isin(ids, torch.tensor(self.ends, device=ids.device))
+
+    def after_update(self, update: int, optimizer: Optimizer) -> Mapping[str, float]:
+        """What the adapter does to its weights."""
+        return {} if self._adapted.after_update is None else self._adapted.after_update(update, optimizer)
 
     def save(self, directory: Path) -> None:
         """Weights or adapter, and tokenizer, as ``from_pretrained`` of ``transformers`` or ``peft`` reads them."""

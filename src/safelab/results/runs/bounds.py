@@ -12,7 +12,7 @@ SHARES = frozenset(
         "objective/pulled", "objective/gate", "objective/gate_gain", "objective/gain_share", "objective/silent",
         "objective/response_gain_share", "objective/reversed", "objective/support_mass", "objective/target_shift",
         "objective/clipped_gain", "objective/clipped_loss", "advantage/tail_share",
-        "controller/active", "controller/preview_scale",
+        "controller/active", "controller/preview_scale", "adapter/mass_kept",
     }
 )  # fmt: skip
 """From 0 to 1."""
@@ -30,6 +30,7 @@ NOT_NEGATIVE = frozenset(
         "objective/unevenness_after", "advantage/baseline_spread", "advantage/weighted_square",
         "critic/error_ratio", "critic/head_gap", "critic/grad_norm", "controller/gate", "reward/std",
         "response/length_mean", "guard/rollbacks", "guard/kl_coef_scale",
+        "adapter/rank_mean", "adapter/rank_min", "adapter/rank_max",
     }
 )  # fmt: skip
 """From 0 on. The estimator k1 is not among them: it may be negative."""

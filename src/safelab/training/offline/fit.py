@@ -80,6 +80,7 @@ def _optimizer(optimizer: Mapping[str, Any], preference: str) -> Iterator[str]:
 
 def _pairs(config: Mapping[str, Any]) -> Iterator[str]:
     pairs, data = config["pairs"], config["data"]
+    data = data["of"] if data["name"] == "perturbed" else data
     if pairs.get("evaluate_every", 1) != 1 and (guard := config["guard"]["name"]) in ("stop", "rollback"):
         yield (
             f"pairs.evaluate_every must be 1 with guard={guard}, which reads every row's reward and KL, "

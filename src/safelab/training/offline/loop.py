@@ -65,6 +65,7 @@ def offline_update(parts: Components, state: TrainState) -> Step:
         events = start_audit(parts, batch) if update == 0 else []
         set_rates(parts, state)
         terms, norm = learn(parts, state, batch)
+        adapted = parts.policy.after_update(update, state.optimizers.policy)
     if update == 0:
         check_same_start(terms[0].log_ratio, pieces(parts, batch)[0], START_TOLERANCE)
 
@@ -86,7 +87,7 @@ def offline_update(parts: Components, state: TrainState) -> Step:
     detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.rollout.batch_size)
     return Step(
         state=replace(state, detectors=detectors, counters=counters),
-        row={**row, **crashes},
+        row={**row, **adapted, **crashes},
         samples=[] if scored is None else sample_records(parts, scored, update),
         events=events,
     )
