@@ -27,7 +27,8 @@ class TriagedPreference(Preference, ABC):
 
     ``kl_coef``: of the KL to the reference on retained pairs. ``triage``: ``by_score``, or ``all_inverted``, where
     nothing is sorted. ``weights``: ``influence`` on a gold set, ``gold_pairs`` that the oracle puts in order, or
-    ``uniform``. ``weight_sum``: what the weights of all conflicting pairs add up to: ``one``, or their ``count``.
+    ``uniform``. ``weight_sum``: what all weights add up to: the number of ``pairs``, so that a batch's mean estimates
+    the weighted mean over all conflicting ones, or ``one``.
     """
 
     sorts: ClassVar[bool] = True
@@ -35,7 +36,7 @@ class TriagedPreference(Preference, ABC):
     kl_coef: Annotated[float, Field(ge=0)]
     triage: Literal["by_score", "all_inverted"]
     weights: Literal["influence", "uniform"]
-    weight_sum: Literal["one", "count"]
+    weight_sum: Literal["pairs", "one"]
     gold_pairs: Annotated[int, Field(ge=1)]
 
     @abstractmethod

@@ -53,7 +53,7 @@ def triage_of(parts: Components, known: Triage) -> Triage:
         shares = influence(parts, own, gold_set(parts, pairs, gold))
     else:
         shares = [1.0 / len(conflicts)] * len(conflicts)
-    whole = 1.0 if preference.weight_sum == "one" else float(len(conflicts))
+    whole = 1.0 if preference.weight_sum == "one" else float(len(pairs))
     weight = dict(zip(conflicts, shares, strict=True))
     return Triage(
         bucket=tuple(bucket),
