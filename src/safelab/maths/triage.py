@@ -21,8 +21,6 @@ from torch.nn import functional
 from safelab.maths.preference import logistic_loss, margin
 
 RETAIN, INVERT, PUNISH = 0, 1, 2
-BUCKETS = ("retain", "invert", "punish")
-"""Their names, in the order of their numbers."""
 
 
 def bucket_of(score: Float[Tensor, "n a"], invert_margin: float, punish_below: float) -> Int[Tensor, "n"]:

@@ -95,12 +95,12 @@ def test_the_loss_is_that_of_a_naive_loop(cut: str, tmp_path: Path) -> None:
     for number, pair in enumerate(all_pairs(parts)):
         if triage.bucket[number] != RETAIN:
             loss = naive_pair(policy, reference, parts, pair, triage.bucket[number])
-            conflict += triage.weight[number] * float(loss) / 12
+            conflict += triage.weight[number] * loss.item() / 12
             continue
         for answer in (pair.chosen, pair.rejected):
             ours, theirs = (naive_logp(module, parts, pair, answer)[0] for module in (policy, reference))
             for row in range(len(ours)):
-                kl += sum(float(p.exp() * (p - q)) for p, q in zip(theirs[row], ours[row], strict=True))
+                kl += sum((p.exp() * (p - q)).item() for p, q in zip(theirs[row], ours[row], strict=True))
                 tokens += 1
     assert kl > 0.01
     assert found == pytest.approx(conflict + KL_COEF * kl / tokens, rel=1e-4)
@@ -226,7 +226,9 @@ def test_what_does_not_fit_is_refused_in_one_line(overrides: tuple[str, ...], to
 
 
 def test_an_oracle_that_reads_a_column_is_refused(tmp_path: Path) -> None:
-    config = offline(tmp_path, TRACE, "evaluator.of.name='training.offline.test_triage:silent'")
+    (tmp_path / "data.jsonl").write_text('{"prompt": "a b", "answer": "c"}\n')
+    data = ["data=jsonl", f"data.path={tmp_path / 'data.jsonl'}"]
+    config = offline(tmp_path, TRACE, "evaluator.of.name='training.offline.test_triage:silent'", *data)
     with pytest.raises(DataError, match="evaluator must read no column of the data where pairs are scored"):
         parts_of(config)
 

@@ -8,6 +8,8 @@ SHARES = frozenset(
         "response/eos_rate", "response/distinct_rate", "response/repeat_rate",
         "policy/clip_fraction", "reward/clip_fraction", "correction/corrected_share",
         "preference/accuracy", "preference/clip_fraction", "preference/weight_share",
+        "triage/agreement", "triage/agreement_retain", "triage/agreement_invert", "triage/agreement_punish",
+        "triage/weight_share",
         "objective/weight_clipped", "objective/blocked_gain", "objective/group_share", "objective/drawn",
         "objective/pulled", "controller/active", "controller/preview_scale",
     }

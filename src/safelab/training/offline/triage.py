@@ -18,7 +18,7 @@ from safelab.contracts import Triage, TriagedPreference, drawn_pairs
 from safelab.errors import RunFailed
 from safelab.maths.preference import effective_share
 from safelab.maths.seeds import numpy_generator
-from safelab.maths.triage import BUCKETS, INVERT, RETAIN, agreement, impact_weights
+from safelab.maths.triage import INVERT, PUNISH, RETAIN, agreement, impact_weights
 from safelab.maths.wide import wide
 from safelab.training.components import Components
 from safelab.training.offline.stages import answer_logp, answers, offline_parts, pair_tokens
@@ -193,10 +193,18 @@ def triage_metrics(triage: Triage) -> dict[str, float]:
     """What was found of the whole source: pairs in each bucket, agreement with the oracle, spread of the weights."""
     if not triage.bucket:
         return {}
-    weight = torch.tensor([w for w, kind in zip(triage.weight, triage.bucket, strict=True) if kind != RETAIN])
-    found = {f"triage/{name}": float(triage.bucket.count(kind)) for kind, name in enumerate(BUCKETS)}
-    shares = {"triage/agreement": agreement(triage.bucket, triage.oracle)} | {
-        f"triage/agreement_{name}": agreement(triage.bucket, triage.oracle, kind) for kind, name in enumerate(BUCKETS)
+    bucket, oracle = triage.bucket, triage.oracle
+    shares = {
+        "triage/agreement": agreement(bucket, oracle),
+        "triage/agreement_retain": agreement(bucket, oracle, RETAIN),
+        "triage/agreement_invert": agreement(bucket, oracle, INVERT),
+        "triage/agreement_punish": agreement(bucket, oracle, PUNISH),
     }
-    told = {name: share for name, share in shares.items() if share is not None}
-    return {**found, **told, "triage/weight_share": float(effective_share(weight.double()))}
+    conflicts = [weight for weight, kind in zip(triage.weight, bucket, strict=True) if kind != RETAIN]
+    return {
+        "triage/retain": float(bucket.count(RETAIN)),
+        "triage/invert": float(bucket.count(INVERT)),
+        "triage/punish": float(bucket.count(PUNISH)),
+        **{name: share for name, share in shares.items() if share is not None},
+        "triage/weight_share": float(effective_share(torch.tensor(conflicts, dtype=torch.float64))),
+    }
