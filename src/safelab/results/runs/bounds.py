@@ -26,6 +26,8 @@ NOT_NEGATIVE = frozenset(
         "objective/sequence_ratio", "objective/target_ratio", "objective/bound_low", "objective/bound_high",
         "critic/error_ratio", "critic/head_gap", "critic/grad_norm", "controller/gate", "reward/std",
         "response/length_mean", "guard/rollbacks", "guard/kl_coef_scale",
+        "preference/invert_loss", "preference/punish_loss", "preference/retain_loss", "preference/retain_kl",
+        "triage/retain", "triage/invert", "triage/punish",
     }
 )  # fmt: skip
 """From 0 on. The estimator k1 is not among them: it may be negative."""

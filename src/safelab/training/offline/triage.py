@@ -42,24 +42,34 @@ def triage_of(parts: Components, known: Triage) -> Triage:
     score, gold = scores(parts, pairs, reward_of), scores(parts, pairs, oracle_of)
     by_score = preference.triage == "by_score"
     bucket: list[int] = preference.bucket(score).tolist() if by_score else [INVERT] * len(pairs)
+    return Triage(
+        bucket=tuple(bucket),
+        oracle=tuple(preference.oracle_bucket(gold).tolist()),
+        weight=tuple(weights_of(parts, pairs, bucket, gold)),
+    )
+
+
+def weights_of(parts: Components, pairs: Sequence[Pair], bucket: Sequence[int], gold: Tensor) -> list[float]:
+    """What each pair's own loss counts: 0 for a retained one; ``gold`` is the oracle's score of both answers.
+
+    Raises:
+        RunFailed: no pair is in conflict with the new norm, or nothing can be said of their influence.
+    """
+    _, preference = offline_parts(parts)
+    assert isinstance(preference, TriagedPreference)
     conflicts = [number for number, kind in enumerate(bucket) if kind != RETAIN]
     if not conflicts:
         raise RunFailed(
             f"preference={preference.name} must have pairs that the reward's norm inverts or punishes, got none of "
             f"{len(pairs)}: see preference.invert_margin and punish_below, in units of the reward"
         )
+    shares = [1.0 / len(conflicts)] * len(conflicts)
     if preference.weights == "influence":
         own = [(pairs[number], bucket[number]) for number in conflicts]
         shares = influence(parts, own, gold_set(parts, pairs, gold))
-    else:
-        shares = [1.0 / len(conflicts)] * len(conflicts)
     whole = 1.0 if preference.weight_sum == "one" else float(len(pairs))
-    weight = dict(zip(conflicts, shares, strict=True))
-    return Triage(
-        bucket=tuple(bucket),
-        oracle=tuple(preference.oracle_bucket(gold).tolist()),
-        weight=tuple(whole * weight.get(number, 0.0) for number in range(len(pairs))),
-    )
+    share_of = dict(zip(conflicts, shares, strict=True))
+    return [whole * share_of.get(number, 0.0) for number in range(len(pairs))]
 
 
 def all_pairs(parts: Components) -> list[Pair]:
