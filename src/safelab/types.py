@@ -274,7 +274,9 @@ class PairBatch:
     """One update's pairs. Axis ``a`` holds the two answers, the chosen one first.
 
     ``logp_ref``: log pi_ref(y | x) summed over an answer's tokens, in nats. ``reward``: the run's reward of each
-    answer; ``weight``: what its log-probability counts in the loss. Both are None where the loss asks for none.
+    answer; ``weight``: what its log-probability counts in the loss. ``bucket``: of ``maths.triage``; ``influence``:
+    what the pair's own loss counts; ``hold``: what a nat of KL to the reference counts on its tokens, 0 where it is
+    not held there. All of them are None where the loss asks for none.
     """
 
     prompt_ids: Int[Tensor, "b p"]
@@ -284,8 +286,11 @@ class PairBatch:
     logp_ref: Float[Tensor, "b a"]
     reward: Float[Tensor, "b a"] | None = None
     weight: Float[Tensor, "b a"] | None = None
+    bucket: Int[Tensor, "b"] | None = None
+    influence: Float[Tensor, "b"] | None = None
+    hold: Float[Tensor, "b"] | None = None
 
-    def rows(self, index: slice) -> "PairBatch":
+    def rows(self, index: "slice | Int[Tensor, 'n']") -> "PairBatch":
         """The pairs at ``index``, in that order."""
         held = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: value[index] for name, value in held.items() if value is not None})

@@ -56,7 +56,7 @@ online_dpo          | none            | group_norm        | online_dpo       | s
 """  # noqa: E501
 
 # The loss of each preset that learns from pairs; such a run has nothing of the above but its one epoch.
-OFFLINE = {"dpo": "dpo", "cdpo": "dpo", "ipo": "ipo", "chi_po": "chi_po", "var": "var"}
+OFFLINE = {"dpo": "dpo", "cdpo": "dpo", "ipo": "ipo", "chi_po": "chi_po", "var": "var", "trace": "trace"}
 
 CLIP = {"objective.clip_range": 0.2, "objective.clip_range_high": None}
 SAFE = {"controller.gate.name": "entropy", "controller.threshold.name": "pid", "controller.phase.name": "reward_trend"}
@@ -118,6 +118,8 @@ MARKS: dict[str, dict[str, Any]] = {
     "cdpo": {"preference.beta": 0.1, "preference.label_smoothing": 0.1},
     "ipo": {"preference.beta": 0.1, "preference.over": "sum"},
     "chi_po": {"preference.beta": 0.05, "preference.reward_max": 2.0},
+    "trace": {"preference.beta": 0.3, "preference.kl_coef": 0.1, "preference.gold_pairs": 64,
+              "preference.weights": "influence", "evaluator.norm": "sober", "reward.norm": "sober"},
     "var": {"preference.beta": 0.1, "preference.normalise_over": "pair", "preference.include_ref_prob": False},
 }  # fmt: skip
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from safelab.app.cli import main
-from support.pairs import offline
+from support.pairs import REALIGNED, offline
 from support.runs import run, small
 
 
@@ -68,11 +68,12 @@ def test_replay_hears_the_updates_in_which_the_policy_wrote(directory: Path, tmp
     assert "nan" not in "".join(lines)
 
 
-@pytest.mark.parametrize("algorithm", ["dpo", "ipo", "chi_po", "var"])
+@pytest.mark.parametrize("algorithm", ["dpo", "ipo", "chi_po", "var", "trace"])
 def test_audit(algorithm: str, tmp_path: Path, capsys) -> None:
     overrides = [
         f"algorithm={algorithm}",
         *(f"{key}={value}" for key, value in plain(offline(tmp_path, f"algorithm={algorithm}")).items()),
+        *(REALIGNED if algorithm == "trace" else ()),
     ]
     assert main(["audit", *overrides, "--kl", "0.1"]) == 0
     assert "preference" in capsys.readouterr().out

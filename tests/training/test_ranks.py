@@ -74,8 +74,9 @@ def test_rows_are_those_of_one_process_but_for_rounding(tmp_path: Path, override
     assert_close(together(config, size), rows_of(config, Ranks()))
 
 
-def test_pairs_are_shared_too(tmp_path: Path) -> None:
-    config = offline(tmp_path, "algorithm=dpo", "updates=3")
+@pytest.mark.parametrize("algorithm", ["dpo", "trace"])
+def test_pairs_are_shared_too(algorithm: str, tmp_path: Path) -> None:
+    config = offline(tmp_path, f"algorithm={algorithm}", "updates=3")
     assert_close(together(config), rows_of(config, Ranks()))
 
 

@@ -36,6 +36,7 @@ from safelab.contracts.reward import Reward
 from safelab.contracts.run import Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
 from safelab.contracts.scores import Evaluator, Normaliser, Shaped, Shaping, checked_scores
 from safelab.contracts.sources import PairSource, PromptSource, asked_of, drawn_columns, drawn_pairs, drawn_prompts
+from safelab.contracts.triage import Triage, TriagedPreference
 
 CONTRACT_OF: Mapping[str, type] = {
     "advantage": AdvantageEstimator,
@@ -118,6 +119,8 @@ __all__ = [
     "Term",
     "Threshold",
     "Tracker",
+    "Triage",
+    "TriagedPreference",
     "Weights",
     "asked_of",
     "checked_scores",

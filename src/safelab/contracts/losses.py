@@ -77,10 +77,12 @@ class Aggregation(Part, ABC):
 class Preference(Part, ABC):
     """``preference``: the loss on pairs, from log-probabilities of whole answers; offline runs only.
 
-    ``needs_reward``: whether it reads ``PairBatch.reward``. Axis ``a``: the chosen answer, then the rejected one.
+    ``needs_reward``: whether it reads ``PairBatch.reward``. ``sorts``: whether it is a ``TriagedPreference``. Axis
+    ``a``: the chosen answer, then the rejected one.
     """
 
     needs_reward: ClassVar[bool] = False
+    sorts: ClassVar[bool] = False
 
     def weigh(self, batch: PairBatch) -> Float[Tensor, "b a"] | None:
         """``PairBatch.weight``, from the whole batch before it is cut; None, as here, where the loss has none."""

@@ -45,6 +45,15 @@ class PairSource(ABC):
     def pairs(self, cursor: int, count: int) -> list[Pair]:
         """The pairs number ``cursor`` to ``cursor + count - 1``."""
 
+    @property
+    def size(self) -> int | None:
+        """How many different pairs there are: the first so many drawn. None where that is not known, as here."""
+        return None
+
+    def numbers(self, cursor: int, count: int) -> list[int]:
+        """Which of its ``size`` pairs the same are, from 0; asked of a source that knows its size."""
+        raise NotImplementedError(f"{type(self).__name__} does not number its pairs")
+
 
 def drawn_prompts(source: PromptSource, cursor: int, count: int) -> list[str]:
     """``source.prompts``, checked.

@@ -1,10 +1,10 @@
 """All that a run carries from update to update, in one value."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import nn
 
-from safelab.contracts import Optimizers
+from safelab.contracts import Optimizers, Triage
 from safelab.crash.detectors import DetectorState, detect_init
 from safelab.options import State
 from safelab.training.components import Components
@@ -61,7 +61,8 @@ class Best(State):
 class TrainState:
     """Weights, both optimisers, and every small state. Randomness is a function of seed and update: see ``seeding``.
 
-    ``pending``: rollouts that were written and not yet trained on, oldest first, where the rollout is stale.
+    ``triage``: of the pairs, where the loss sorts them. ``pending``: rollouts that were written and not yet trained on,
+    oldest first, where the rollout is stale.
     The modules and optimisers are torch's own and change in place; everything else is replaced.
     """
 
@@ -75,6 +76,7 @@ class TrainState:
     counters: Counters
     recovery: Recovery
     best: Best
+    triage: Triage = field(default_factory=Triage)
     pending: tuple[Rollout, ...] = ()
 
 

@@ -7,20 +7,23 @@ from pathlib import Path
 import pytest
 import torch
 
+from safelab.contracts import Triage
 from safelab.errors import RunFailed
 from safelab.training.components import Components
 from safelab.training.offline.loop import offline_update
 from safelab.training.offline.stages import draw_pairs, make_pairs, pair_terms, pieces
+from safelab.training.offline.triage import sorted_pairs, triage_of
 from safelab.training.state import initial_state
 from safelab.types import Pair, PairBatch
 from support.pairs import offline
 from support.runs import algorithms, numbers, parts_of, run, small, trained
 
 ALGORITHMS = algorithms(offline=True)
+UNSORTED = [name for name in ALGORITHMS if name != "trace"]  # it knows the pairs of its source only
 
 
 def test_there_are_algorithms_of_both_kinds() -> None:
-    assert {"dpo", "cdpo", "ipo", "chi_po", "var"} <= {*ALGORITHMS}
+    assert {"dpo", "cdpo", "ipo", "chi_po", "var", "trace"} <= {*ALGORITHMS}
     assert {"ppo", "safe"} <= {*algorithms(offline=False)}
 
 
@@ -81,7 +84,7 @@ def test_accumulation_changes_no_gradient(algorithm: str, tmp_path: Path) -> Non
     assert whole.norm() > 1e-2
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", UNSORTED)
 def test_the_order_of_pairs_changes_no_gradient(algorithm: str, tmp_path: Path) -> None:
     parts = parts_of(offline(tmp_path, f"algorithm={algorithm}"))
     pairs = draw_pairs(parts, 0)
@@ -108,7 +111,7 @@ def test_equal_answers_give_no_gradient(algorithm: str, tmp_path: Path) -> None:
     assert gradient(parts, make_pairs(parts, same)).abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("algorithm", ALGORITHMS)
+@pytest.mark.parametrize("algorithm", UNSORTED)
 def test_answers_of_one_token_are_learnt_from(algorithm: str, tmp_path: Path) -> None:
     parts = parts_of(offline(tmp_path, f"algorithm={algorithm}"))
     short = [Pair(prompt="a", chosen="good", rejected="bad", chosen_ended=False, rejected_ended=False)]
@@ -148,7 +151,7 @@ def test_var_reads_the_runs_reward_and_dpo_does_not(tmp_path: Path) -> None:
     assert batch.weight is None
 
 
-@pytest.mark.parametrize("algorithm", ["dpo", "var"])
+@pytest.mark.parametrize("algorithm", ["dpo", "var", "trace"])
 def test_a_resumed_run_writes_the_rows_of_an_uninterrupted_one(algorithm: str, tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     (tmp_path / "cut").mkdir()
@@ -176,7 +179,8 @@ def test_a_policy_that_does_not_read_as_its_reference_is_refused(tmp_path: Path)
 
 
 def first_batch(parts: Components) -> tuple[Components, PairBatch]:
-    return parts, make_pairs(parts, draw_pairs(parts, 0))
+    batch = make_pairs(parts, draw_pairs(parts, 0))
+    return parts, sorted_pairs(parts, triage_of(parts, Triage()), batch, 0)
 
 
 def gradient(parts: Components, batch: PairBatch) -> torch.Tensor:

@@ -115,14 +115,33 @@ def check_first_texts(parts: Components, read: Callable[[str], None]) -> None:
     count = prompts_per_rollout(parts)
     prompts = drawn_prompts(parts.data, 0, count)
     drawn_columns(parts.data, parts.reading, 0, count)
-    if parts.preference is not None and parts.preference.needs_reward and (must := reading_of(parts.reward).must):
-        raise DataError(
-            f"reward must read no column of the data where pairs are scored, which have none, got {', '.join(must)}"
-        )
+    check_pairs(parts)
     if parts.pairs is not None:
         prompts += [pair.prompt for pair in drawn_pairs(parts.pairs, 0, parts.pairs.batch_size)]
     for prompt in prompts:
         read(prompt)
+
+
+def check_pairs(parts: Components) -> None:
+    """What scores pairs reads no column, and pairs that are sorted beforehand can be told apart.
+
+    Raises:
+        DataError: a part that is asked reads a column, or the source does not number its pairs.
+    """
+    if parts.preference is None:
+        return
+    asked = {"reward": parts.preference.needs_reward or parts.preference.sorts, "evaluator": parts.preference.sorts}
+    for group in (name for name, is_asked in asked.items() if is_asked):
+        if must := reading_of(getattr(parts, group)).must:
+            raise DataError(
+                f"{group} must read no column of the data where pairs are scored, which have none, got "
+                f"{', '.join(must)}"
+            )
+    if parts.preference.sorts and parts.pairs is not None and parts.pairs.size is None:
+        raise DataError(
+            "pairs must have a size and numbers (safelab.contracts.PairSource) where they are sorted before the first "
+            f"update, got none from {type(parts.pairs).__name__}"
+        )
 
 
 def context_for(config: Mapping[str, Any], progress: Callable[[str], None], ranks: Ranks | None = None) -> Context:

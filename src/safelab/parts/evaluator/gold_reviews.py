@@ -4,11 +4,13 @@ from collections.abc import Sequence
 
 from safelab.contracts import Evaluator
 from safelab.errors import ConfigError
-from safelab.world.gold import gold_score
+from safelab.world.gold import Norm, gold_score
 
 
 class GoldReviews(Evaluator):
-    """Nothing to set."""
+    """``norm``: what is asked of a review's tone; the world's pairs and its reward model are made by ``kind``."""
+
+    norm: Norm
 
     def score(self, prompts: Sequence[str], responses: Sequence[str], ended: Sequence[bool]) -> list[float]:
         """The gold score of each response; see ``world.gold``.
@@ -18,7 +20,7 @@ class GoldReviews(Evaluator):
         """
         rows = zip(prompts, responses, ended, strict=True)
         try:
-            return [gold_score(prompt, response, end) for prompt, response, end in rows]
+            return [gold_score(prompt, response, end, self.norm) for prompt, response, end in rows]
         except ValueError as error:
             raise ConfigError(
                 f"evaluator must be none unless data=reviews, got gold_reviews: {error}; use evaluator=none"

@@ -61,4 +61,13 @@ class DrawnPairs(PairSource):
 
     def pairs(self, cursor: int, count: int) -> list[Pair]:
         """The pairs number ``cursor`` to ``cursor + count - 1``."""
-        return [self.items[row] for row in drawn_rows(self.seed, "pairs", len(self.items), cursor, count)]
+        return [self.items[row] for row in self.numbers(cursor, count)]
+
+    @property
+    def size(self) -> int:
+        """Of the list."""
+        return len(self.items)
+
+    def numbers(self, cursor: int, count: int) -> list[int]:
+        """Their places in the list."""
+        return drawn_rows(self.seed, "pairs", len(self.items), cursor, count)

@@ -8,6 +8,8 @@ SHARES = frozenset(
         "response/eos_rate", "response/distinct_rate", "response/repeat_rate",
         "policy/clip_fraction", "reward/clip_fraction", "correction/corrected_share",
         "preference/accuracy", "preference/clip_fraction", "preference/weight_share",
+        "triage/agreement", "triage/agreement_retain", "triage/agreement_invert", "triage/agreement_punish",
+        "triage/weight_share",
         "objective/weight_clipped", "objective/blocked_gain", "objective/group_share", "objective/drawn",
         "objective/pulled", "objective/gate", "objective/gate_gain", "objective/gain_share", "objective/silent",
         "objective/response_gain_share", "objective/reversed", "objective/support_mass", "objective/target_shift",
@@ -31,6 +33,8 @@ NOT_NEGATIVE = frozenset(
         "critic/error_ratio", "critic/head_gap", "critic/grad_norm", "controller/gate", "reward/std",
         "response/length_mean", "guard/rollbacks", "guard/kl_coef_scale",
         "adapter/rank_mean", "adapter/rank_min", "adapter/rank_max",
+        "preference/invert_loss", "preference/punish_loss", "preference/retain_loss", "preference/retain_kl",
+        "triage/retain", "triage/invert", "triage/punish",
     }
 )  # fmt: skip
 """From 0 on. The estimator k1 is not among them: it may be negative."""

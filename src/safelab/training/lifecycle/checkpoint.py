@@ -3,7 +3,8 @@
 checkpoints/update_000050/
 policy/  (as ``transformers`` or ``peft`` loads it, with a model card)
 tensors.safetensors (critic, its target, optimisers)
-state.json (run, counters, controller, shaping, detectors, rollbacks, best)   manifest.json (SHA-256 of every file)
+state.json (run, counters, controller, shaping, detectors, rollbacks, best, triage)
+manifest.json (SHA-256 of every file)
 
 A name that begins with a dot is not a checkpoint (yet, or any more): ``.new`` is being written, ``.old`` gives its
 place to one that is written again, ``.gone`` is being removed. ``tidied`` clears up after a kill.
@@ -22,6 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from safelab.contracts import Triage
 from safelab.errors import DataError
 from safelab.options import restored
 from safelab.runlog import model_card
@@ -34,7 +36,7 @@ MANIFEST = "manifest.json"
 RUN = "run"
 """Key of ``state.json`` under which a checkpoint says whose it is."""
 
-SMALL_STATES = ("controller", "shaping", "objective", "detectors", "counters", "recovery", "best")
+SMALL_STATES = ("controller", "shaping", "objective", "detectors", "counters", "recovery", "best", "triage")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +186,8 @@ def load(parts: Components, state: TrainState, path: Path, saved_rates: bool = T
 def _load(parts: Components, state: TrainState, path: Path, saved_rates: bool) -> TrainState:
     parts.policy.restore(path / "policy")
     tensors = load_file(path / "tensors.safetensors")
-    saved = json.loads((path / "state.json").read_text(encoding="utf-8"))
+    # Up to 0.2.0 no run sorted its pairs.
+    saved = {"triage": Triage().model_dump(), **json.loads((path / "state.json").read_text(encoding="utf-8"))}
     state.critic.load_state_dict(part(tensors, "critic."))
     if parts.critic.target is not None:
         parts.critic.target.load_state_dict(part(tensors, "target."))

@@ -1,7 +1,10 @@
 """What an offline run must be and must not be told: all that its loop would pass over in silence is refused."""
 
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any
+
+from safelab.plugins import find
 
 CONTROLLER_PARTS = {"penalty": "none", "momentum": "none", "gate": "none", "threshold": "fixed", "phase": "none",
                     "preview": "none", "coefficient": "fixed"}  # fmt: skip
@@ -23,7 +26,8 @@ def pair_misfits(config: Mapping[str, Any]) -> list[str]:
             f"preference must be one of its options with pairs={pairs}, from which nothing else learns, got none: "
             "add preference=dpo (or ipo, chi_po, var), or take algorithm=dpo"
         ]
-    return [*_unheard(config, preference), *_optimizer(config["optimizer"], preference), *_pairs(config)]
+    rules = (_unheard(config, preference), _optimizer(config["optimizer"], preference), _sorted(config, preference))
+    return [*chain(*rules), *_pairs(config)]
 
 
 def _unheard(config: Mapping[str, Any], preference: str) -> Iterator[str]:
@@ -76,6 +80,22 @@ def _optimizer(optimizer: Mapping[str, Any], preference: str) -> Iterator[str]:
         yield f"optimizer.target_kl must be null with preference={preference}, got {optimizer['target_kl']}"
     if optimizer.get("micro_batch_size") == 1:
         yield f"optimizer.micro_batch_size must be >= 2 with preference={preference}, got 1: a pair is two sequences"
+
+
+def _sorted(config: Mapping[str, Any], preference: str) -> Iterator[str]:
+    """What a loss needs that sorts the pairs before the first update."""
+    if not getattr(find("preference", preference), "sorts", False):
+        return
+    if config["evaluator"]["name"] == "none":
+        yield (
+            f"evaluator must be one of its options with preference={preference}, whose gold set it labels, got none: "
+            "add evaluator=gold_reviews (the embedded world's) or evaluator=reward"
+        )
+    if config["policy"].get("sharding", "none") != "none":
+        yield (
+            f"policy.sharding must be none with preference={preference}, which takes gradients of one pair at a time, "
+            f"got {config['policy']['sharding']}"
+        )
 
 
 def _pairs(config: Mapping[str, Any]) -> Iterator[str]:

@@ -31,6 +31,7 @@ from safelab.training.offline.stages import (
     preference_metrics,
     whole_loss,
 )
+from safelab.training.offline.triage import sorted_pairs, triage_metrics, triage_of
 from safelab.training.rates import set_rates
 from safelab.training.rewards import score_rewards
 from safelab.training.rows import (
@@ -60,7 +61,8 @@ def offline_update(parts: Components, state: TrainState) -> Step:
 
     scored = measure(parts, update, clock) if update % source.evaluate_every == 0 else None
     with clock.span("pairs"):
-        batch = make_pairs(parts, draw_pairs(parts, update))
+        state = replace(state, triage=triage_of(parts, state.triage))
+        batch = sorted_pairs(parts, state.triage, make_pairs(parts, draw_pairs(parts, update)), update)
     with clock.span("update"):
         events = start_audit(parts, batch) if update == 0 else []
         set_rates(parts, state)
@@ -78,6 +80,7 @@ def offline_update(parts: Components, state: TrainState) -> Step:
             "pairs": counters.update * source.batch_size,
             **({} if scored is None else written_metrics(scored)),
             **preference_metrics(parts, terms, batch),
+            **triage_metrics(state.triage),
             "policy/grad_norm": norm,
             "policy/lr": float(state.optimizers.policy.param_groups[0]["lr"]),
             **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),

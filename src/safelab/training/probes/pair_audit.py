@@ -4,9 +4,11 @@ from collections.abc import Callable
 
 import torch
 
+from safelab.contracts import Triage
 from safelab.training.components import Components
 from safelab.training.losses import gradient
 from safelab.training.offline.stages import draw_pairs, make_pairs, offline_parts, pair_terms
+from safelab.training.offline.triage import sorted_pairs, triage_of
 from safelab.training.probes.audit import Audit, TermAudit, mean_kl, move_away, rollout_of, score
 
 
@@ -17,9 +19,10 @@ def audit_pairs(parts: Components, target_kl: float, say: Callable[[str], None])
     """
     torch.set_num_threads(parts.settings.threads)
     _, preference = offline_parts(parts)
+    triage = triage_of(parts, Triage())  # by the policy that the run starts from
     move_away(parts, target_kl, say)
     say("pairs")
-    batch = make_pairs(parts, draw_pairs(parts, 0))
+    batch = sorted_pairs(parts, triage, make_pairs(parts, draw_pairs(parts, 0)), 0)
     terms = pair_terms(parts, batch, len(batch))
     norm = float(gradient(terms.loss, parts.policy.module).norm())
     clipped = float(preference.clipped_pair(terms.log_ratio).float().mean())
