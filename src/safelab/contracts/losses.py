@@ -23,8 +23,11 @@ class Objective(Part, ABC, Generic[S]):
     ``anchor``: whose log-probabilities the ratio is taken to; they differ only where the rollout is stale.
     ``rollout``: the policy that sampled; ``old``: the one before this update. ``entropy_coef`` multiplies the mean
     entropy (nats per token) that is subtracted from the loss, averaged over ``entropy_positions``: the response, or
-    all columns with their padding (as SAFE's released code).
+    all columns with their padding (as SAFE's released code). ``pushes_down``: whether the loss of a response with a
+    negative advantage is its own and makes it less likely, so that a correction can leave it out.
     """
+
+    pushes_down: ClassVar[bool] = True
 
     anchor: Anchor
     entropy_coef: Annotated[float, Field(ge=0)]

@@ -18,7 +18,7 @@ Need = Literal[
     "sequence_advantage",
     "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "groups_together",
     "sequence_mean",
-    "sampled_logit", "moved_ratio",
+    "sampled_logit", "moved_ratio", "old_anchor", "pushes_down",
 ]  # fmt: skip
 """What a part may need of the rest of the run. It says so in ``needs``; a run that cannot give it is refused.
 
@@ -45,6 +45,12 @@ Read by an objective:
 - ``groups_together``: a batch is one minibatch, and the responses to a prompt are in one piece of it, on one rank.
 - ``sequence_mean``: the aggregation is ``sequence_mean``.
 - ``moved_ratio``: the last pass over a batch is not at the policy that wrote it, so that ratios differ from 1.
+
+Read by a correction, which may ask for ``sequence_advantage`` too:
+
+- ``old_anchor``: the objective's ratio is not to the sampler, whose probabilities would then count twice.
+- ``pushes_down``: the objective gives a response with a negative advantage a loss of its own that makes it less likely,
+  so that it can be left out by itself (``Objective.pushes_down``).
 """
 
 
@@ -72,7 +78,8 @@ class Part(Options):
     """One option of a group: its fields are the option's parameters, its methods what the group's contract asks for.
 
     ``name`` is the option's own in the configuration. Values come from the YAML, so a part gives no defaults.
-    ``needs``: what it asks of the rest of the run, see ``Need``; asked of an advantage and of an objective.
+    ``needs``: what it asks of the rest of the run, see ``Need``; asked of an advantage, an objective and a
+    correction.
     ``holds``: which of its keys are options of another group, as ``{"of": "reward"}``. They are checked with it.
     """
 

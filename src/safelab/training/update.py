@@ -212,13 +212,16 @@ def limit_gradient(ranks: Ranks, module: nn.Module, max_norm: float | None) -> F
 def gather(ranks: Ranks, pieces: list[Terms], whole: Counts, norms: dict[str, Tensor]) -> MinibatchTerms:
     """The sums of all ranks' pieces, and the norms; one transfer from the device for all of them."""
     fixed = ("policy", "value", "kl", "entropy", "ratio_sum", "clipped_sum", "kl_old_k3_sum", "kl_ref_k1_sum")
-    own = tuple(pieces[0].objective)
+    own = [(group, name) for group in ("objective", "correction") for name in getattr(pieces[0], group)]
     rows = [
-        [*(getattr(piece, name) for name in fixed), *(piece.objective[name].to(piece.policy) for name in own)]
+        [
+            *(getattr(piece, name) for name in fixed),
+            *(getattr(piece, group)[name].to(piece.policy) for group, name in own),
+        ]
         for piece in pieces
     ]
     added = ranks.whole(torch.stack([torch.stack(row) for row in rows])).sum(dim=0)
-    names = [*(name.removesuffix("_sum") for name in fixed), *(f"objective/{name}" for name in own)]
+    names = [*(name.removesuffix("_sum") for name in fixed), *(f"{group}/{name}" for group, name in own)]
     ratio_max = ranks.whole(torch.stack([piece.ratio_max for piece in pieces])).max()
     sums = fetched({"ratio_max": ratio_max, **dict(zip(names, added, strict=True)), **norms})
     return MinibatchTerms(tokens=whole.tokens, ratio_max=sums.pop("ratio_max"), sums=sums)

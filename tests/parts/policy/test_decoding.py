@@ -9,7 +9,7 @@ import torch
 
 from safelab.errors import Diverged
 from safelab.maths.seeds import row_seeds
-from safelab.parts.policy._drawing import drawn, uniforms
+from safelab.maths.drawing import drawn, uniforms
 from support.models import tiny_policy
 
 TEXTS = ["a b c", "d", "e f"] * 8
