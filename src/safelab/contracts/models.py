@@ -175,6 +175,11 @@ class Sampler(ABC):
     samples_per_prompt: int
     staleness: int
 
+    @property
+    def apart(self) -> float:
+        """Nats per token by which its log-probabilities are meant to differ from the policy's, beyond rounding: 0."""
+        return 0.0
+
     @abstractmethod
     def sample(self, policy: Policy, prompts: PromptBatch, seeds: Sequence[int]) -> Rollout:
         """One response per row, sampled from the distribution that is scored.

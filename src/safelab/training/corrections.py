@@ -63,16 +63,13 @@ def dropped_sums(
 def dropped_metrics(sums: Mapping[str, float]) -> dict[str, float]:
     """Means over the passes of an update, from the sums of all; one over no response is absent."""
     means = {
-        "dropped_share": ("dropped", "bad"),
-        "drift_bad": ("drift_bad", "bad"),
-        "drift_good": ("drift_good", "good"),
-        "kept_advantage": ("kept_advantage", "kept"),
+        "correction/dropped_share": ("dropped", "bad"),
+        "correction/drift_bad": ("drift_bad", "bad"),
+        "correction/drift_good": ("drift_good", "good"),
+        "correction/kept_advantage": ("kept_advantage", "kept"),
     }
-    found = {
-        name: (sums.get(f"correction/{what}", 0.0), sums.get(f"correction/{of}", 0.0))
-        for name, (what, of) in means.items()
-    }
-    return {f"correction/{name}": total / count for name, (total, count) in found.items() if count > 0}
+    held = {name.removeprefix("correction/"): total for name, total in sums.items() if name.startswith("correction/")}
+    return {name: held[what] / held[of] for name, (what, of) in means.items() if held.get(of, 0.0) > 0}
 
 
 def weight_metrics(scored: Scored, batch: TrainBatch) -> dict[str, Tensor]:

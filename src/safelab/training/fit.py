@@ -226,8 +226,8 @@ def _pushes_down(config: Mapping[str, Any]) -> str | None:
     if getattr(find("objective", name), "pushes_down", True):
         return None
     return (
-        f"objective must make bad responses less likely, each by a loss of its own, got {name!r}: none could be left out "
-        "by itself"
+        f"objective must make bad responses less likely, each by a loss of its own, got {name!r}: none could be left "
+        "out by itself"
     )
 
 
