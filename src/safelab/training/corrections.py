@@ -13,7 +13,7 @@ from safelab.contracts import Weights
 from safelab.contracts.answers import check_tensor, check_type
 from safelab.maths.divergence import clamp_log_ratio
 from safelab.maths.importance import effective_share
-from safelab.maths.masked import masked_mean, sequence_mean
+from safelab.maths.masked import masked_mean, masked_sum, sequence_mean
 from safelab.training.components import Components
 from safelab.types import Scored, TrainBatch
 
@@ -50,13 +50,13 @@ def dropped_sums(
     advantage_seq, drift_seq = batch.advantage_seq, sequence_mean(batch.logp_rollout_tok - logp_tok, batch.mask)
     bad_seq, good_seq = advantage_seq < 0, advantage_seq > 0
     return {
-        "bad": bad_seq.sum(),
-        "good": good_seq.sum(),
-        "dropped": (dropped_seq & bad_seq).sum(),
-        "drift_bad": drift_seq[bad_seq].sum(),
-        "drift_good": drift_seq[good_seq].sum(),
-        "kept": (~dropped_seq).sum(),
-        "kept_advantage": advantage_seq[~dropped_seq].sum(),
+        "bad": bad_seq.to(drift_seq).sum(),
+        "good": good_seq.to(drift_seq).sum(),
+        "dropped": (dropped_seq & bad_seq).to(drift_seq).sum(),
+        "drift_bad": masked_sum(drift_seq, bad_seq),
+        "drift_good": masked_sum(drift_seq, good_seq),
+        "kept": (~dropped_seq).to(drift_seq).sum(),
+        "kept_advantage": masked_sum(advantage_seq, ~dropped_seq),
     }
 
 
