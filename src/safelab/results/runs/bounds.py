@@ -7,6 +7,8 @@ SHARES = frozenset(
     {
         "response/eos_rate", "response/distinct_rate", "response/repeat_rate",
         "policy/clip_fraction", "reward/clip_fraction", "correction/corrected_share",
+        "correction/corrected_gain", "correction/corrected_loss", "correction/dropped_share",
+        "correction/ratio_share", "correction/weight_share",
         "preference/accuracy", "preference/clip_fraction", "preference/weight_share",
         "objective/weight_clipped", "objective/blocked_gain", "objective/group_share", "objective/drawn",
         "objective/pulled", "controller/active", "controller/preview_scale",
@@ -17,7 +19,8 @@ SHARES = frozenset(
 NOT_NEGATIVE = frozenset(
     {
         "kl/ref_token_exact", "kl/ref_token_k3", "kl/old_token_k3", "kl/rollout_token_k3",
-        "kl/rollout_token_abs", "correction/weight_mean",
+        "kl/rollout_token_abs", "correction/weight_mean", "correction/ratio_mean", "correction/ratio_min",
+        "correction/ratio_max",
         "policy/entropy_token", "policy/ratio_mean", "policy/ratio_max", "policy/grad_norm", "policy/lr",
         "policy/epochs",
         "objective/divergence", "objective/ratio_variance", "objective/multiplier", "objective/prefix_ratio",
