@@ -191,6 +191,10 @@ class Sampler(ABC):
     def greedy(self, policy: Policy, prompts: PromptBatch) -> Greedy:
         """One response per row, the likeliest token every time."""
 
+    def unperturbed(self) -> "Sampler":
+        """What writes by the policy's own probabilities, to evaluate it: itself, unless it is meant to be ``apart``."""
+        return self
+
     def within(self, policy: Policy) -> AbstractContextManager[None]:
         """In it ``sample``, ``greedy`` and ``beside`` are called. Where the policy is sharded, all ranks enter.
 

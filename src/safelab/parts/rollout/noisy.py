@@ -6,7 +6,7 @@ The tokens are sampled from q, and what is returned are the log-probabilities of
 engine whose kernels round otherwise (``rollout=vllm``), by as much as is asked for, and without bias. The noise of a
 response comes from its row's seed, so from the run's seed, the update and the row: rows have noise of their own, and no
 row's depends on the others. So have the tokens, by the numbers that ``rollout=hf`` draws them with: at sd = 0 it writes
-the same responses.
+the same responses. What a run logs of its responses, rewards among it, is of q; an evaluation writes without noise.
 Cost: no cache of keys and values, so each token reads its response anew; meant for small models. These passes count in
 ``speed/useful_share``.
 """
@@ -56,6 +56,10 @@ class Noisy(Sampling, Sampler):
         """The policy's likeliest response to each row of ``prompts``, token by token, without noise."""
         ids, mask = policy.generate(prompts, self.max_new_tokens, seeds=None)
         return Greedy(responses=policy.decode(prompts, ids, mask), ended_seq=policy.ended(ids, mask))
+
+    def unperturbed(self) -> Sampler:
+        """The same without noise."""
+        return self.model_copy(update={"noise_std": 0.0})
 
     @torch.no_grad()
     def _written(
