@@ -6,10 +6,7 @@ import pytest
 import torch
 
 from safelab.errors import ConfigError
-from support import toy
 from support.objectives import ADVANTAGE, MASK, NEW, OLD, component, golden_batch, objective, reduced, told
-
-DRIFT = [-0.176876, 0.948560]
 
 
 def dropped(threshold: float, advantage: tuple[float, float] = (1.0, -1.0)) -> list[bool]:
@@ -31,10 +28,11 @@ def test_worked_numbers(threshold: float, by_token: float, by_sequence: float, w
 
 
 def test_the_drift_is_the_mean_over_a_responses_own_tokens() -> None:
-    for drift, edge in zip(DRIFT, ([True, False], [False, True]), strict=True):
-        bad = (-1.0, -1.0)
-        below, above = dropped(max(drift - 1e-5, 0.0), bad), dropped(max(drift + 1e-5, 0.0), bad)
-        assert [a != b for a, b in zip(below, above, strict=True)] == [both and drift > 0 for both in edge]
+    """D is -0.176876, which no threshold is below, and 0.948560."""
+    bad = (-1.0, -1.0)
+    assert dropped(0.94855, bad) == [False, True]
+    assert dropped(0.94857, bad) == [False, False]
+    assert dropped(0.0, bad) == [False, True]
 
 
 def test_only_bad_responses_go_and_one_without_advantage_stays() -> None:
@@ -78,4 +76,3 @@ def test_a_threshold_below_0_is_refused() -> None:
 
 def test_the_yaml_is_trls_advice() -> None:
     assert component("correction", "sequence_mask").threshold == 0.5
-    assert toy.parts(correction=component("correction", "sequence_mask")).correction.name == "sequence_mask"
