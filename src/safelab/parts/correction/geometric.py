@@ -5,7 +5,7 @@
 
 The zeros stay in the mean: the number of tokens that a loss is divided by does not change (as in TRL).
 Limits: where sampler and old policy agree, w = 1; low = 0 and high at infinity is ``truncate`` by token. Bounds as
-tight as those that frameworks ship (0.999 to 1.001) leave nothing where the sampler is a stale policy.
+tight as those that frameworks ship (0.999 to 1.001) leave little or nothing where the sampler is a stale policy.
 Ref: Liu et al. 2025, "When speed kills stability"; verl's geometric rejection, SkyRL's geometric mask.
 """
 
