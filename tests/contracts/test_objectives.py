@@ -145,6 +145,35 @@ def test_accumulation_has_no_influence(name: str) -> None:
     assert torch.allclose(gradient(name, made), gradient(name, made, pieces), atol=1e-6)
 
 
+def without_the_dropped(name: str, made: World) -> tuple[torch.Tensor, torch.Tensor]:
+    """D loss / d logits with the sequence mask, and which responses it leaves out."""
+    from safelab.training.losses import counts
+
+    leaf, chosen, batch = made.logits.clone().requires_grad_(True), objective(name), made.batch
+    now_seen = present(leaf, batch)
+    mask = component("correction", "sequence_mask", threshold=0.05)
+    log_ratio_tok = now_seen.logp_tok.detach() - batch.logp_rollout_tok
+    dropped_seq = mask.dropped(log_ratio_tok, batch.advantage_seq, batch.mask)
+    loss_tok = chosen.loss(chosen.init(), now_seen, batch).loss_tok.masked_fill(dropped_seq.unsqueeze(1), 0.0)
+    component("aggregation", aggregation_of(name)).reduce(loss_tok, batch.mask, counts(batch)).backward()
+    return leaf.grad, dropped_seq
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_bad_response_can_be_left_out_where_the_objective_says_so(name: str) -> None:
+    """It has no gradient then and the others keep theirs; where responses share a loss, neither holds."""
+    made = world()
+    found, dropped_seq = without_the_dropped(name, made)
+    assert 0 < dropped_seq.sum() < len(dropped_seq)
+    whole = gradient(name, made)
+    apart = torch.equal(found[dropped_seq], torch.zeros_like(found[dropped_seq]))
+    same = torch.allclose(found[~dropped_seq], whole[~dropped_seq], atol=1e-7)
+    if name == "weighted_sft":
+        # Its own loss, but no response is pushed down: what is left out is a pull upwards.
+        assert (whole[dropped_seq].gather(-1, made.batch.ids[dropped_seq].unsqueeze(-1)) <= 0).all()
+    assert (apart and same) == (objective(name).pushes_down or name == "weighted_sft")
+
+
 @pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("ratio", [-50.0, 50.0])
 def test_extreme_ratios_give_numbers(name: str, ratio: float) -> None:

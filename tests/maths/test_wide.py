@@ -10,7 +10,7 @@ SOURCE = Path(module.__file__).parents[1]
 
 # Not made on a run's device: numbers of a generator that lives on the CPU, a fit of plain lists, a question; and
 # several ranks run on CPUs and CUDA's GPUs alone.
-ELSEWHERE = {"maths/wide.py", "ranks.py", "parts/policy/_drawing.py", "world/reward_model.py", "training/start.py"}
+ELSEWHERE = {"maths/wide.py", "ranks.py", "maths/drawing.py", "world/reward_model.py", "training/start.py"}
 
 
 def test_wide_keeps_device_and_gradient() -> None:

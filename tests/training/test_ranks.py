@@ -56,6 +56,8 @@ def test_rows_are_those_of_one_process_to_the_bit(tmp_path: Path, algorithm: str
         (("algorithm=remax", "optimizer.micro_batch_size=1"), 2),
         (("algorithm=safe", "controller/preview=cap"), 3),
         (("algorithm=ppo", "critic=value_model", "optimizer.minibatches=2"), 2),
+        (("algorithm=dapo", "correction=sequence_mask", "correction.threshold=0.001", "optimizer.lr=1e-2"), 3),
+        (("algorithm=dapo", "correction=geometric", "objective.anchor=old", "rollout=noisy"), 2),
     ],
     ids=[
         "stale_minibatches",
@@ -66,6 +68,8 @@ def test_rows_are_those_of_one_process_to_the_bit(tmp_path: Path, algorithm: str
         "greedy",
         "preview",
         "value_model",
+        "sequence_mask",
+        "noisy",
     ],
 )
 def test_rows_are_those_of_one_process_but_for_rounding(tmp_path: Path, overrides: tuple[str, ...], size: int) -> None:

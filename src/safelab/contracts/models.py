@@ -193,6 +193,11 @@ class Sampler(ABC):
     samples_per_prompt: int
     staleness: int
 
+    @property
+    def apart(self) -> float:
+        """Nats per token by which its log-probabilities are meant to differ from the policy's, beyond rounding: 0."""
+        return 0.0
+
     @abstractmethod
     def sample(self, policy: Policy, prompts: PromptBatch, seeds: Sequence[int]) -> Rollout:
         """One response per row, sampled from the distribution that is scored.
@@ -203,6 +208,10 @@ class Sampler(ABC):
     @abstractmethod
     def greedy(self, policy: Policy, prompts: PromptBatch) -> Greedy:
         """One response per row, the likeliest token every time."""
+
+    def unperturbed(self) -> "Sampler":
+        """What writes by the policy's own probabilities, to evaluate it: itself, unless it is meant to be ``apart``."""
+        return self
 
     def within(self, policy: Policy) -> AbstractContextManager[None]:
         """In it ``sample``, ``greedy`` and ``beside`` are called. Where the policy is sharded, all ranks enter.

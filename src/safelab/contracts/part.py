@@ -18,7 +18,7 @@ Need = Literal[
     "logit_gradient", "token_ratio", "sequence_advantage",
     "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "groups_together",
     "sequence_mean", "unread_advantage",
-    "sampled_logit", "anchor_logits", "moved_ratio",
+    "sampled_logit", "anchor_logits", "moved_ratio", "old_anchor", "pushes_down",
 ]  # fmt: skip
 """What a part may need of the rest of the run. It says so in ``needs``; a run that cannot give it is refused.
 
@@ -51,6 +51,12 @@ Read by an objective:
 - ``unread_advantage``: neither the shaping changes rewards nor does the KL penalty lead into them, because this
   objective reads no advantage and they would have no effect.
 - ``moved_ratio``: the last pass over a batch is not at the policy that wrote it, so that ratios differ from 1.
+
+Read by a correction, which may ask for ``sequence_advantage`` too:
+
+- ``old_anchor``: the objective's ratio is not to the sampler, whose probabilities would then count twice.
+- ``pushes_down``: the objective gives a response with a negative advantage a loss of its own that makes it less likely,
+  so that it can be left out by itself (``Objective.pushes_down``).
 """
 
 
@@ -78,7 +84,8 @@ class Part(Options):
     """One option of a group: its fields are the option's parameters, its methods what the group's contract asks for.
 
     ``name`` is the option's own in the configuration. Values come from the YAML, so a part gives no defaults.
-    ``needs``: what it asks of the rest of the run, see ``Need``; asked of an advantage and of an objective.
+    ``needs``: what it asks of the rest of the run, see ``Need``; asked of an advantage, an objective and a
+    correction.
     ``holds``: which of its keys are options of another group, as ``{"of": "reward"}``. They are checked with it.
     """
 

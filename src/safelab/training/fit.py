@@ -15,7 +15,7 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
         return [*pair_misfits(config), *placement_misfits(config), *_rollback(config)]
-    rules = (_needs, _batch_and_minibatches, placement_misfits, _correction, _rollback)
+    rules = (_needs, _batch_and_minibatches, placement_misfits, _rollback)
     return [line for rule in rules for line in rule(config)]
 
 
@@ -81,7 +81,7 @@ def built_misfit(needs: Iterable[Need], advantage: str, critic: Any) -> str | No
 
 
 def _needs(config: Mapping[str, Any]) -> list[str]:
-    """What advantage and objective need of the other parts and do not get: a line each, whoever asks for it."""
+    """What advantage, objective and correction need of the others and do not get: a line each, whoever asks for it."""
     asking: dict[str, list[str]] = {}
     for said, part in (*_lacking(config), *_group_mean_of_one(config)):
         asking.setdefault(said, []).append(part)
@@ -90,7 +90,7 @@ def _needs(config: Mapping[str, Any]) -> list[str]:
 
 def _lacking(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """What is lacking by the ``needs`` of a class, and the part that needs it."""
-    for group in ("advantage", "objective"):
+    for group in ("advantage", "objective", "correction"):
         name = config[group]["name"]
         for need in sorted(find(group, name).needs):
             if said := PROVIDED[need](config):
@@ -221,6 +221,25 @@ def _token_ratio(config: Mapping[str, Any]) -> str | None:
     return f"objective must take a ratio for each token, got {name!r}, whose ratio is the response's: choose ppo_clip"
 
 
+def _old_anchor(config: Mapping[str, Any]) -> str | None:
+    if config["objective"].get("anchor") != "rollout":
+        return None
+    return (
+        "correction must be none with objective.anchor=rollout, whose ratio to the sampler corrects already: add "
+        "objective.anchor=old, or the sampler's probabilities would count twice"
+    )
+
+
+def _pushes_down(config: Mapping[str, Any]) -> str | None:
+    name = config["objective"]["name"]
+    if getattr(find("objective", name), "pushes_down", True):
+        return None
+    return (
+        f"objective must make bad responses less likely, each by a loss of its own, got {name!r}: none could be left "
+        "out by itself"
+    )
+
+
 def _always(config: Mapping[str, Any]) -> None:
     """Every run has it: the scoring pass and the policy group's readers provide it."""
 
@@ -248,6 +267,8 @@ PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
     "sequence_mean": _sequence_mean,
     "unread_advantage": _unread_advantage,
     "moved_ratio": _moved_ratio,
+    "old_anchor": _old_anchor,
+    "pushes_down": _pushes_down,
 }
 """For each need: what the configuration lacks, or None."""
 
@@ -257,16 +278,6 @@ def _batch_and_minibatches(config: Mapping[str, Any]) -> list[str]:
     if isinstance(size, int) and isinstance(pieces, int) and pieces > size:
         return [f"optimizer.minibatches must be at most rollout.batch_size, got {pieces} for {size} responses"]
     return []
-
-
-def _correction(config: Mapping[str, Any]) -> list[str]:
-    name = config["correction"]["name"]
-    if name == "none" or config["objective"].get("anchor") != "rollout":
-        return []
-    return [
-        f"correction must be none with objective.anchor=rollout, whose ratio to the sampler is the correction, got "
-        f"{name}: the sampler's probabilities would count twice; add objective.anchor=old"
-    ]
 
 
 def _rollback(config: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from safelab.maths.divergence import clamp_log_ratio, k1, k3
 from safelab.maths.masked import masked_sum
 from safelab.options import State
 from safelab.training.components import Components
+from safelab.training.corrections import dropped_responses, dropped_sums
 from safelab.types import Counts, Current, Pass, Plan, PolicyLoss, TokenStats, TrainBatch
 
 
@@ -39,7 +40,8 @@ class Terms:
 
     ``weighted`` are the terms that carry gradient, by name, each with its coefficient; their sum is the loss.
     ``policy``, ``value``, ``kl``, ``entropy`` are the same without coefficients or gradient. The other sums are over
-    response tokens; ``objective`` holds those of the objective's own metrics, ``greatest`` its greatest values.
+    response tokens; ``objective`` holds those of the objective's own metrics, ``greatest`` its greatest values,
+    ``correction`` sums over responses where some may be left out.
     """
 
     weighted: dict[str, Float[Tensor, ""]]
@@ -54,6 +56,7 @@ class Terms:
     kl_ref_k1_sum: Float[Tensor, ""]
     objective: dict[str, Float[Tensor, ""]]
     greatest: dict[str, Float[Tensor, ""]]
+    correction: dict[str, Float[Tensor, ""]]
 
     @property
     def total(self) -> Float[Tensor, ""]:
@@ -85,6 +88,9 @@ def loss_terms(
     log_ratio_ref_tok = stats.logp_tok - batch.logp_ref_tok
 
     told = objective_loss(parts, objective, current(parts, hidden, stats, batch.ids, seed), batch)
+    dropped_seq = dropped_responses(parts, stats.logp_tok, batch)
+    if dropped_seq is not None:
+        told = replace(told, loss_tok=told.loss_tok.masked_fill(dropped_seq.unsqueeze(1), 0.0))
     policy = parts.aggregation.reduce(told.loss_tok, batch.mask, whole)
     check_tensor("aggregation", parts.aggregation, "reduce", policy, (), learns=told.loss_tok.requires_grad)
     exact_tok = k1(log_ratio_ref_tok) if stats.kl_exact_tok is None else stats.kl_exact_tok
@@ -126,6 +132,7 @@ def loss_terms(
             kl_ref_k1_sum=masked_sum(log_ratio_ref_tok, batch.mask),
             objective=objective_sums(told, batch, whole),
             greatest={name: greatest(value_tok, batch) for name, value_tok in told.greatest_tok.items()},
+            correction=dropped_sums(dropped_seq, stats.logp_tok, batch),
         )
 
 

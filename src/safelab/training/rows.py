@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from safelab.contracts import Shaped
-from safelab.maths.divergence import k3
+from safelab.maths.divergence import k1, k3
 from safelab.maths.fetched import fetched
 from safelab.maths.masked import masked_mean
 from safelab.maths.wide import wide
 from safelab.training.clock import Clock
 from safelab.training.components import Components
+from safelab.training.corrections import dropped_metrics, weight_metrics
 from safelab.training.state import Recovery, TrainState
 from safelab.training.update import UpdateStats
 from safelab.types import Plan, Rollout, Scored, Signals, TrainBatch
@@ -40,7 +41,8 @@ def metric_row(
         **reward_metrics(scored),
         **shaped.metrics,
         **kl_metrics(scored, signals, stats),
-        **correction_metrics(batch),
+        **weight_metrics(scored, batch),
+        **dropped_metrics(stats.sums),
         **{f"advantage/{name}": value for name, value in batch.advantage_metrics.items()},
         **policy_metrics(state, signals, stats),
         **objective_metrics(stats),
@@ -85,19 +87,10 @@ def kl_metrics(scored: Scored, signals: Signals, stats: UpdateStats) -> dict[str
     if scored.rollout.logp_rollout_tok is not None:
         # Tokens of the sampling policy: k3 of log(sampling / old) estimates KL(sampling || old) without bias.
         log_ratio_tok = scored.logp_rollout_tok - scored.logp_old_tok
+        metrics["kl/rollout_token_k1"] = masked_mean(k1(log_ratio_tok), mask)
         metrics["kl/rollout_token_k3"] = masked_mean(k3(log_ratio_tok), mask)
         metrics["kl/rollout_token_abs"] = masked_mean(log_ratio_tok.abs(), mask)
     return {**metrics, **kl_ref_metrics(scored, signals), "kl/old_token_k3": stats.token_mean("kl_old_k3")}
-
-
-def correction_metrics(batch: TrainBatch) -> dict[str, Tensor]:
-    """What the correction made of the tokens, where it had something to correct."""
-    if batch.weight_tok is None or batch.corrected_tok is None:
-        return {}
-    return {
-        "correction/weight_mean": masked_mean(batch.weight_tok, batch.mask),
-        "correction/corrected_share": masked_mean(batch.corrected_tok.float(), batch.mask),
-    }
 
 
 def policy_metrics(state: TrainState, signals: Signals, stats: UpdateStats) -> dict[str, float]:

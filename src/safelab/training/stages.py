@@ -6,13 +6,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Advantages, Evidence, Route, Weights, critic_states
+from safelab.contracts import Advantages, Evidence, Route, critic_states
 from safelab.contracts.answers import check_tensor, check_type
 from safelab.errors import ConfigError
 from safelab.maths.divergence import k1
 from safelab.maths.fetched import fetched
 from safelab.maths.masked import masked_mean
 from safelab.training.components import Components
+from safelab.training.corrections import correction_weights
 from safelab.training.pieces import model_inputs, rollout_pieces
 from safelab.types import LARGE, Pass, Plan, Rollout, Scored, Signals, TrainBatch
 
@@ -214,16 +215,3 @@ def large(parts: Components, plan: Plan, scored: Scored) -> tuple[Tensor, Tensor
     read = parts.controller.route.needs_exact and plan.kl_coef != 0.0
     gathered = ranks.whole(hidden_ref if read else hidden_ref[..., :0])
     return gathered, None if logp_vocab is None else ranks.whole(logp_vocab), 0
-
-
-def correction_weights(parts: Components, scored: Scored) -> Weights | None:
-    """What the correction makes of a rollout whose sampler is not the policy about to be trained."""
-    mask, sampled = scored.rollout.mask, scored.rollout.logp_rollout_tok
-    if sampled is None:
-        return None  # one policy, and its own tokens: each weight would be 1
-    weights = parts.correction.weigh(scored.logp_old_tok - sampled, mask)
-    if weights is not None:
-        check_type("correction", parts.correction, "weigh", weights, Weights)
-        check_tensor("correction", parts.correction, "weight_tok", weights.weight_tok, tuple(mask.shape))
-        check_tensor("correction", parts.correction, "corrected_tok", weights.corrected_tok, tuple(mask.shape))
-    return weights

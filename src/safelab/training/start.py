@@ -46,7 +46,8 @@ def check_start(parts: Components, scored: Scored, signals: Signals) -> None:
     rounding = START_TOLERANCE if scored.hidden_ref.dtype in (torch.float32, torch.float64) else COARSE_TOLERANCE
     _refuse_apart("scored in the batch", scored.logp_old_tok[:ROWS_ALONE], alone, mask, rounding)
     if scored.rollout.logp_rollout_tok is not None:
-        _refuse_apart("sampled", scored.rollout.logp_rollout_tok[:ROWS_ALONE], alone, mask, COARSE_TOLERANCE)
+        tolerance = COARSE_TOLERANCE + parts.rollout.apart
+        _refuse_apart("sampled", scored.rollout.logp_rollout_tok[:ROWS_ALONE], alone, mask, tolerance)
 
 
 def check_first_pass(stats: UpdateStats) -> None:

@@ -216,13 +216,16 @@ def limit_gradient(ranks: Ranks, module: nn.Module, max_norm: float | None) -> F
 def gather(ranks: Ranks, pieces: list[Terms], whole: Counts, norms: dict[str, Tensor]) -> MinibatchTerms:
     """The sums of all ranks' pieces, and the norms; one transfer from the device for all of them."""
     fixed = ("policy", "value", "kl", "entropy", "ratio_sum", "clipped_sum", "kl_old_k3_sum", "kl_ref_k1_sum")
-    own = tuple(pieces[0].objective)
+    own = [(group, name) for group in ("objective", "correction") for name in getattr(pieces[0], group)]
     rows = [
-        [*(getattr(piece, name) for name in fixed), *(piece.objective[name].to(piece.policy) for name in own)]
+        [
+            *(getattr(piece, name) for name in fixed),
+            *(getattr(piece, group)[name].to(piece.policy) for group, name in own),
+        ]
         for piece in pieces
     ]
     added = ranks.whole(torch.stack([torch.stack(row) for row in rows])).sum(dim=0)
-    names = [*(name.removesuffix("_sum") for name in fixed), *(f"objective/{name}" for name in own)]
+    names = [*(name.removesuffix("_sum") for name in fixed), *(f"{group}/{name}" for group, name in own)]
     most = ("ratio_max", *(f"objective/{name}_max" for name in pieces[0].greatest))
     tops = [
         torch.stack([piece.ratio_max, *(top.to(piece.ratio_max) for top in piece.greatest.values())])

@@ -57,3 +57,15 @@ def test_the_kl_is_that_of_a_naive_pass_over_each_response(tmp_path: Path) -> No
         assert kl == pytest.approx(float((new.exp() * (new - old)).sum()), rel=1e-3)
         compared = True
     assert compared
+
+
+def test_an_engine_with_noise_is_evaluated_without_it(tmp_path: Path) -> None:
+    """So that it is the policy that is judged, as with any other sampler of it."""
+    outcome, _ = run(small(tmp_path, "updates=1"))
+    weights = outcome.directory / "checkpoints" / "update_000001" / "policy"
+    noisy = parts_of(small(tmp_path, "rollout=noisy", "rollout.noise_std=3.0"))
+    found, expected = (
+        evaluate(parts, weights, 6, lambda text: None).policy for parts in (noisy, parts_of(small(tmp_path)))
+    )
+    assert found.responses == expected.responses
+    assert found.reward_seq == expected.reward_seq

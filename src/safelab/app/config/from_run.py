@@ -115,4 +115,4 @@ def writer_of(config: Mapping[str, Any], say: Callable[[str], None]) -> tuple[An
 
     context = context_for(config, say)
     policy = build_option("policy", config["policy"], context)
-    return policy, build_option("rollout", config["rollout"], replace(context, policy=policy))
+    return policy, build_option("rollout", config["rollout"], replace(context, policy=policy)).unperturbed()

@@ -37,6 +37,7 @@ class LogitsConvexDense(StatelessObjective):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"old_logp", "full_logits", "unread_advantage"})
+    pushes_down: ClassVar[bool] = False  # it reads no advantage
 
     path: PathOrHub | None
     dtype: Literal["float32", "bfloat16"]

@@ -32,6 +32,7 @@ class OnlineDpo(StatelessObjective):
     needs: ClassVar[frozenset[Need]] = frozenset(
         {"groups", "groups_together", "sequence_mean", "sequence_advantage", "reference"}
     )
+    pushes_down: ClassVar[bool] = False  # its prompt's responses share one loss
 
     beta: Annotated[float, Field(gt=0)]
     distance: Literal["logistic", "squared"]

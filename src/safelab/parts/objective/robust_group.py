@@ -30,6 +30,7 @@ class RobustGroup(StatelessObjective):
     needs: ClassVar[frozenset[Need]] = frozenset(
         {"rollout_logp", "old_logp", "groups", "whole_groups", "sequence_mean", "sequence_advantage"}
     )
+    pushes_down: ClassVar[bool] = False  # its group's responses share one loss
 
     clip_range: Annotated[float, Field(gt=0, lt=1)]
     risk: Annotated[float, Field(gt=0)]

@@ -25,6 +25,7 @@ class WeightedSft(StatelessObjective):
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"rollout_logp", "old_logp", "reference", "sequence_advantage"})
+    pushes_down: ClassVar[bool] = False  # every response is pulled up, a bad one by little
 
     reference_share: Annotated[float, Field(ge=0, le=1)]
     beta: Annotated[float, Field(gt=0)]

@@ -1,8 +1,8 @@
 """Plain sampling with a key-value cache: what ``generate`` does with its processors off, without its set-up per token.
 
-Each row has numbers of its own, drawn on the CPU from a seed of its own, see ``_drawing``. So a response depends on its
-prompt, the weights and that seed; not on the rows beside it, on how many of them still run, on the device or the number
-of processes, but for the rounding of the logits. Rows that have ended therefore leave the batch.
+Each row has numbers of its own, drawn on the CPU from a seed of its own, see ``maths.drawing``. So a response depends
+on its prompt, the weights and that seed; not on the rows beside it, on how many of them still run, on the device or the
+number of processes, but for the rounding of the logits. Rows that have ended therefore leave the batch.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from safelab.errors import Diverged
+from safelab.maths.drawing import drawn, uniforms
 from safelab.maths.wide import device_of_float64
-from safelab.parts.policy._drawing import drawn, uniforms
 
 LEAST_ROWS = 8
 """A batch gets no smaller: a step of fewer rows takes as long, since reading the weights takes its time."""

@@ -7,6 +7,8 @@ SHARES = frozenset(
     {
         "response/eos_rate", "response/distinct_rate", "response/repeat_rate",
         "policy/clip_fraction", "reward/clip_fraction", "correction/corrected_share",
+        "correction/corrected_gain", "correction/corrected_loss", "correction/dropped_share",
+        "correction/ratio_share", "correction/weight_share",
         "preference/accuracy", "preference/clip_fraction", "preference/weight_share",
         "triage/agreement", "triage/agreement_retain", "triage/agreement_invert", "triage/agreement_punish",
         "triage/weight_share",
@@ -22,7 +24,8 @@ SHARES = frozenset(
 NOT_NEGATIVE = frozenset(
     {
         "kl/ref_token_exact", "kl/ref_token_k3", "kl/old_token_k3", "kl/rollout_token_k3",
-        "kl/rollout_token_abs", "correction/weight_mean",
+        "kl/rollout_token_abs", "correction/weight_mean", "correction/ratio_mean", "correction/ratio_min",
+        "correction/ratio_max",
         "policy/entropy_token", "policy/ratio_mean", "policy/ratio_max", "policy/grad_norm", "policy/lr",
         "policy/epochs",
         "objective/divergence", "objective/divergence_max", "objective/response_weight",

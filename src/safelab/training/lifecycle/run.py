@@ -26,7 +26,7 @@ from safelab.training.lifecycle.owner import check_owner, new_id
 from safelab.training.lifecycle.progress import notice
 from safelab.training.lifecycle.record import fresh_info, now, went_on_with
 from safelab.training.lifecycle.recovery import events
-from safelab.training.lifecycle.told import lost_lines, plain_chat
+from safelab.training.lifecycle.told import idle_correction, lost_lines, plain_chat
 from safelab.training.rates import follow_updates
 from safelab.training.settings import Settings
 from safelab.training.state import TrainState, initial_state
@@ -137,7 +137,7 @@ def open_run(
             info = fresh_info(parts, overrides, command).model_copy(update={"id": id_of(directory)})
             writer = RunWriter.create(directory, config, overrides, info, lock, notice)
             writer.text(INPUTS_FILE, text_of(taken(config)))
-            for said in plain_chat(parts):
+            for said in (*plain_chat(parts), *idle_correction(parts, config)):
                 notice(said)
                 writer.event({"update": 0, "kind": "note", "text": said})
             return state, writer

@@ -1,4 +1,4 @@
-"""What a person is told of a run that goes on, or is made again: lines that are gone, other versions."""
+"""What a person is told of a run that begins, goes on, or is made again: what has no effect, lines that are gone."""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from safelab.contracts import Correction
 from safelab.runlog.lines import records_before, update_of
 from safelab.runlog.recorded import read_config
 from safelab.runlog.schema import EVENTS_FILE, METRICS_FILE, SAMPLES_FILE
@@ -46,6 +47,24 @@ def plain_chat(parts: Components) -> list[str]:
     return [
         "this model's tokenizer has a chat template, and policy.prompt_template=plain passes it by: a chat model "
         "answers as it was taught with policy.prompt_template=chat (hh_chat for the turns of HH-RLHF)"
+    ]
+
+
+def idle_correction(parts: Components, config: Mapping[str, Any]) -> list[str]:
+    """A line where a correction changes nothing by construction: the policy learns from what it has just written."""
+    rollout, optimizer, correction = config["rollout"], config["optimizer"], config["correction"]["name"]
+    if correction == "none" or rollout["name"] != "hf" or rollout["staleness"] > 0:
+        return []
+    if type(parts.correction).dropped is Correction.dropped:
+        return [
+            f"correction={correction} changes nothing here: rollout=hf with rollout.staleness=0 is by the policy "
+            "itself, so that each weight is 1"
+        ]
+    if optimizer["epochs"] > 1 or optimizer["minibatches"] > 1:
+        return []
+    return [
+        f"correction={correction} changes nothing here: with one epoch of one minibatch the policy has not moved when "
+        "it is asked"
     ]
 
 

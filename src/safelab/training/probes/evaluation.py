@@ -158,7 +158,7 @@ def written(
         rows = range(start, min(start + size, len(prompts)))
         batch = encoded(parts, prompts, columns, rows, rows)
         seeds = row_seeds(parts.settings.seed, "evaluation", side, start, rows=len(rows))
-        rollout = parts.rollout.sample(parts.policy, batch, seeds)
+        rollout = parts.rollout.unperturbed().sample(parts.policy, batch, seeds)
         reward_seq, gold_seq = score_rewards(parts, rollout)
         rollouts.append(rollout)
         rewards += reward_seq.tolist()
