@@ -57,6 +57,11 @@ from support.runs import parts_of, resolved, small
         ),
         (["algorithm=grpo", "correction=truncate"], "correction must be none with objective.anchor=rollout, whose"),
         (["algorithm=dpo", "correction=mask"], "correction must be none with preference=dpo, which learns from no"),
+        (
+            ["algorithm=gr", "policy.dtype=bfloat16"],
+            "policy.dtype must be float32 with optimizer.gradient_penalty.coef=",
+        ),
+        (["algorithm=dpo", "optimizer.gradient_penalty.coef=1"], "optimizer.gradient_penalty.coef must be 0 with"),
         (["algorithm=r2vpo", "optimizer.epochs=1"], "optimizer.epochs must be at least 2, got 1 with one minibatch"),
         (["algorithm=r2vpo", "optimizer.epochs=1", "rollout.staleness=1", "objective.anchor=old"], "every ratio is 1"),
         (["algorithm=grpo", "rollout.batch_size=10"], "a multiple of samples_per_prompt, got 10 and 4"),
@@ -218,6 +223,7 @@ SHARDED = ("policy=local", "policy.path=x", "ranks=3", "policy.sharding=layers")
         (["rollout.decoding=compiled"], "rollout.decoding must be dynamic or static with policy.sharding=layers, got"),
         (["policy.compile=true"], "policy.compile must be false with policy.sharding=layers, got true"),
         (["optimizer=adamw_8bit"], "optimizer must be adamw with policy.sharding=layers, got adamw_8bit"),
+        (["algorithm=gr"], "optimizer.gradient_penalty.coef must be 0 with policy.sharding=layers, got 0.01"),
         (["optimizer.micro_batch_tokens=99"], "optimizer.micro_batch_tokens must be null with policy.sharding=layers"),
         (
             ["rollout.batch_size=32", "optimizer.micro_batch_size=10"],

@@ -37,7 +37,7 @@ def assert_close(rows: Rows, expected: Rows) -> None:
         )
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "safe", "grpo", "safe_released"])
+@pytest.mark.parametrize("algorithm", ["ppo", "safe", "grpo", "safe_released", "gr"])
 def test_rows_are_those_of_one_process_to_the_bit(tmp_path: Path, algorithm: str) -> None:
     config = small(tmp_path, f"algorithm={algorithm}", "updates=4")
     alone = rows_of({**config, "optimizer": {**config["optimizer"], "micro_batch_size": 4}}, Ranks())

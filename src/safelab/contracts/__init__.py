@@ -33,7 +33,7 @@ from safelab.contracts.losses import Aggregation, Anchor, EntropyPositions, Obje
 from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler, Tally
 from safelab.contracts.part import Context, Need, Part
 from safelab.contracts.reward import Reward
-from safelab.contracts.run import Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
+from safelab.contracts.run import GradientPenalty, Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
 from safelab.contracts.scores import Evaluator, Normaliser, Shaped, Shaping, checked_scores
 from safelab.contracts.sources import PairSource, PromptSource, drawn_columns, drawn_pairs, drawn_prompts
 
@@ -89,6 +89,7 @@ __all__ = [
     "Evidence",
     "Forgetful",
     "Gate",
+    "GradientPenalty",
     "Guard",
     "Mirror",
     "Momentum",

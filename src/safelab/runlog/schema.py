@@ -44,6 +44,10 @@ NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "pairs": (FROM_FILES, {"skip_unfit": False}),
     "policy": (("causal_lm", "tiny"), {"packing": "none", "sharding": "none"}),
     "optimizer": (("adamw", "adamw_8bit"), {"micro_batch_tokens": None, "schedule": "constant"}),
+    "optimizer:gradient_penalty": (
+        ("adamw", "adamw_8bit"),
+        {"gradient_penalty": {"coef": 0.0, "step": 1e-3, "clip": 10.0, "direction": "gradient"}},
+    ),
     "rollout": (("vllm",), {"devices": None}),
     "reward": (("ensemble",), {"variance_coef": 0.1}),
     "reward:sequence_classifier": (("sequence_classifier",), {"scale": "raw"}),

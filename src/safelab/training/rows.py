@@ -42,6 +42,7 @@ def metric_row(
         **kl_metrics(scored, signals, stats),
         **correction_metrics(batch),
         **policy_metrics(state, signals, stats),
+        **gradient_penalty_metrics(stats),
         **objective_metrics(stats),
         **({} if parts.optimizer.target_kl is None else {"policy/epochs": stats.epochs}),
         **({} if parts.critic.grain is None else critic_metrics(parts, batch, stats)),
@@ -110,6 +111,11 @@ def policy_metrics(state: TrainState, signals: Signals, stats: UpdateStats) -> d
         "policy/grad_norm": stats.pass_mean("policy_grad_norm"),
         "policy/lr": float(state.optimizers.policy.param_groups[0]["lr"]),
     }
+
+
+def gradient_penalty_metrics(stats: UpdateStats) -> dict[str, float]:
+    """What the second gradient was like, mean over the optimiser steps; nothing where there was none."""
+    return {name: stats.pass_mean(name) for name in stats.sums if name.startswith("gradient_penalty/")}
 
 
 def objective_metrics(stats: UpdateStats) -> dict[str, float]:

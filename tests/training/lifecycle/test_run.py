@@ -37,7 +37,7 @@ def test_a_run_leaves_its_record(tmp_path: Path) -> None:
     assert outcome.final_reward == rows[-1]["reward/mean"]
 
 
-@pytest.mark.parametrize("algorithm", ["safe", "safe_released", "ppo_adaptive_kl", "ppo", "dvpo", "online_dpo"])
+@pytest.mark.parametrize("algorithm", ["safe", "safe_released", "ppo_adaptive_kl", "ppo", "dvpo", "online_dpo", "gr"])
 def test_a_resumed_run_writes_the_rows_of_an_uninterrupted_one(algorithm: str, tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     (tmp_path / "cut").mkdir()
