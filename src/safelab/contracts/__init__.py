@@ -21,6 +21,7 @@ from safelab.contracts.controller import (
     Penalty,
     Phase,
     Preview,
+    Reference,
     Remembering,
     Route,
     Term,
@@ -30,7 +31,7 @@ from safelab.contracts.correction import Correction, Weights
 from safelab.contracts.critic import Critic
 from safelab.contracts.critic import critic_states as critic_states
 from safelab.contracts.losses import Aggregation, Anchor, EntropyPositions, Objective, Preference, StatelessObjective
-from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler, Tally
+from safelab.contracts.models import CausalModel, Decoding, MovingReference, Policy, Sampler, Tally
 from safelab.contracts.part import Context, Need, Part
 from safelab.contracts.reward import Reward
 from safelab.contracts.run import GradientPenalty, Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
@@ -47,6 +48,7 @@ CONTRACT_OF: Mapping[str, type] = {
     "controller/penalty": Penalty,
     "controller/phase": Phase,
     "controller/preview": Preview,
+    "controller/reference": Reference,
     "controller/route": Route,
     "controller/threshold": Threshold,
     "correction": Correction,
@@ -93,6 +95,7 @@ __all__ = [
     "Guard",
     "Mirror",
     "Momentum",
+    "MovingReference",
     "Need",
     "Normaliser",
     "Objective",
@@ -107,6 +110,7 @@ __all__ = [
     "Preview",
     "PromptSource",
     "Reading",
+    "Reference",
     "Remedy",
     "Remembering",
     "Reward",

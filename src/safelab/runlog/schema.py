@@ -52,6 +52,7 @@ NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "reward": (("ensemble",), {"variance_coef": 0.1}),
     "reward:sequence_classifier": (("sequence_classifier",), {"scale": "raw"}),
     "shaping": (("stack",), {"missing_end_reward": None}),
+    "controller": (("stack",), {"reference": {"name": "frozen"}}),
     "advantage": (("gae",), {"whiten_rewards": False}),
 }
 """Keys that options of a group have since 0.1.0, and what their runs did before there was the key; behind

@@ -8,6 +8,7 @@ from safelab.contracts import Need, Policy
 from safelab.errors import ConfigError
 from safelab.plugins import find
 from safelab.pretrained.limits import beyond
+from safelab.training.held_fit import held_misfits
 from safelab.training.offline.fit import changes_of, pair_misfits
 from safelab.training.placement import placement_misfits
 
@@ -16,7 +17,7 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
         return [*pair_misfits(config), *placement_misfits(config), *_rollback(config)]
-    rules = (_needs, _batch_and_minibatches, placement_misfits, _correction, _gradient_penalty, _rollback)
+    rules = (_needs, _batch_and_minibatches, placement_misfits, _correction, held_misfits, _rollback)
     return [line for rule in rules for line in rule(config)]
 
 
@@ -253,16 +254,6 @@ def _correction(config: Mapping[str, Any]) -> list[str]:
     return [
         f"correction must be none with objective.anchor=rollout, whose ratio to the sampler is the correction, got "
         f"{name}: the sampler's probabilities would count twice; add objective.anchor=old"
-    ]
-
-
-def _gradient_penalty(config: Mapping[str, Any]) -> list[str]:
-    coef, dtype = config["optimizer"].get("gradient_penalty", {}).get("coef"), config["policy"].get("dtype")
-    if not coef or dtype != "bfloat16":
-        return []
-    return [
-        f"policy.dtype must be float32 with optimizer.gradient_penalty.coef={coef}, got bfloat16: two gradients that "
-        "are a small step apart differ by less than its rounding; or set optimizer.gradient_penalty.coef=0"
     ]
 
 

@@ -15,6 +15,7 @@ from safelab.maths.masked import masked_mean
 from safelab.maths.wide import wide
 from safelab.training.clock import Clock
 from safelab.training.components import Components
+from safelab.training.moving import moving_metrics
 from safelab.training.state import Recovery, TrainState
 from safelab.training.update import UpdateStats
 from safelab.types import Plan, Rollout, Scored, Signals, TrainBatch
@@ -40,6 +41,7 @@ def metric_row(
         **reward_metrics(scored),
         **shaped.metrics,
         **kl_metrics(scored, signals, stats),
+        **anchor_metrics(parts, scored),
         **correction_metrics(batch),
         **policy_metrics(state, signals, stats),
         **gradient_penalty_metrics(stats),
@@ -88,6 +90,16 @@ def kl_metrics(scored: Scored, signals: Signals, stats: UpdateStats) -> dict[str
         metrics["kl/rollout_token_k3"] = masked_mean(k3(log_ratio_tok), mask)
         metrics["kl/rollout_token_abs"] = masked_mean(log_ratio_tok.abs(), mask)
     return {**metrics, **kl_ref_metrics(scored, signals), "kl/old_token_k3": stats.token_mean("kl_old_k3")}
+
+
+def anchor_metrics(parts: Components, scored: Scored) -> dict[str, Tensor]:
+    """What a moving reference is to the policy, and how much of it a route of the likeliest tokens sums up."""
+    mask, metrics = scored.rollout.mask, moving_metrics(parts.policy)
+    if scored.kl_moving_tok is not None:
+        metrics["kl/anchor_token_exact"] = masked_mean(scored.kl_moving_tok, mask)
+    if scored.mass_topk_tok is not None:
+        metrics["kl/topk_mass"] = masked_mean(scored.mass_topk_tok, mask)
+    return metrics
 
 
 def correction_metrics(batch: TrainBatch) -> dict[str, Tensor]:

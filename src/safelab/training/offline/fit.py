@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 CONTROLLER_PARTS = {"penalty": "none", "momentum": "none", "gate": "none", "threshold": "fixed", "phase": "none",
-                    "preview": "none", "coefficient": "fixed"}  # fmt: skip
+                    "preview": "none", "coefficient": "fixed",
+                    "reference": "frozen"}  # fmt: skip
 """``controller=none``, part by part."""
 
 SAME_FILE = ("path", "subset", "split", "limit")

@@ -179,7 +179,7 @@ def mean_kl(scored: Scored) -> float:
 def settle(parts: Components, scored: Scored) -> State:
     """The controller after it has heard the same signals long enough for its averages to have arrived."""
     state: State = parts.controller.init()
-    signals = stages.observe(scored)
+    signals = stages.observe(scored.for_training)
     for _ in range(SETTLING_STEPS):
         state = parts.controller.step(state, signals)
     return state
