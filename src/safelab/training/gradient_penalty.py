@@ -9,7 +9,7 @@ Deviation: the released code leaves embeddings and head where they are, and step
 Ref: gradient regularisation for RLHF, arXiv 2602.18037, by its released code.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -37,15 +37,17 @@ def penalise(module: nn.Module, penalty: GradientPenalty, again: Callable[[], No
     with shifted(weights, shift, penalty.step) as done:
         again()
     norm_after, second = taken(weights, penalty.clip)
-    added = [penalty.coef / penalty.step * (there - here) for here, there in zip(first, second, strict=True)]
-    for weight, here, more in zip(weights, first, added, strict=True):
-        weight.grad = here + more
-    length = total(first)
+    length, along = total(first), dot(first, second)
+    cosine = along / (length * total(second)).clamp(min=TINY)
+    with torch.no_grad():  # in place: there may be as much memory as for the weights, and no more
+        added = [there.sub_(here).mul_(penalty.coef / penalty.step) for here, there in zip(first, second, strict=True)]
+        for weight, here, more in zip(weights, first, added, strict=True):
+            weight.grad = here.add_(more)
     clip = torch.inf if penalty.clip is None else penalty.clip
     return {
         "gradient_penalty/norm": norm,
         "gradient_penalty/norm_after": norm_after,
-        "gradient_penalty/cosine": dot(first, second) / (length * total(second)).clamp(min=TINY),
+        "gradient_penalty/cosine": cosine,
         "gradient_penalty/share": total(added) / length.clamp(min=TINY),
         "gradient_penalty/clipped": ((norm > clip).float() + (norm_after > clip).float()) / 2,
         "gradient_penalty/moved": done,
@@ -74,8 +76,8 @@ def shifted(weights: Sequence[nn.Parameter], shift: Sequence[Tensor], step: floa
         with torch.no_grad():
             for weight, along in zip(weights, shift, strict=True):
                 weight.add_(along, alpha=step)
-            gone = [weight.detach() - before for weight, before in zip(weights, start, strict=True)]
-        yield dot(gone, shift) / (step * total(shift).square()).clamp(min=TINY)
+            gone = dot((weight - before for weight, before in zip(weights, start, strict=True)), shift)
+        yield gone / (step * total(shift).square()).clamp(min=TINY)
     finally:
         with torch.no_grad():
             for weight, before in zip(weights, start, strict=True):
@@ -95,6 +97,6 @@ def total(tensors: Sequence[Tensor]) -> Tensor:
     return nn.utils.get_total_norm(tensors)
 
 
-def dot(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
+def dot(left: Iterable[Tensor], right: Iterable[Tensor]) -> Tensor:
     """The inner product over all of them together, summed in float64."""
     return torch.stack([(a * b).sum(dtype=torch.float64) for a, b in zip(left, right, strict=True)]).sum()

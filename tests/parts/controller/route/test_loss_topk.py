@@ -13,8 +13,9 @@ def gradient(k: int, form: str, sampler: torch.Tensor) -> torch.Tensor:
     logp, logp_sampler = logits.log_softmax(-1), sampler.log_softmax(-1)
     ids = OLD.topk(route.top_k).indices
     inside_tok = torch.isin(torch.arange(5), ids)
-    topk = TopK(logp=logp[ids].expand(5, -1), logp_ref=REFERENCE[ids].expand(5, -1), inside_tok=inside_tok)
-    kl_tok = route.kl_topk_tok(topk, logp - REFERENCE, logp - logp_sampler)
+    # One response of five tokens: each that may be sampled, once.
+    topk = TopK(logp=logp[ids].expand(1, 5, -1), logp_ref=REFERENCE[ids].expand(1, 5, -1), inside_tok=inside_tok[None])
+    kl_tok = route.kl_topk_tok(topk, (logp - REFERENCE)[None], (logp - logp_sampler)[None])
     (logp_sampler.exp() * kl_tok).sum().backward()
     return logits.grad
 
