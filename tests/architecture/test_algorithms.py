@@ -43,6 +43,8 @@ lco                 | none            | group_norm        | logits_convex    | t
 frpo                | none            | group_norm        | robust_group     | sequence_mean | linear loss_k3        | 4     | 2
 clip_cov            | none            | group_norm        | clip_cov         | token_mean    | none constant         | 4     | 2
 kl_cov              | none            | group_norm        | kl_cov           | token_mean    | none constant         | 4     | 2
+gr                  | none            | group_norm        | ppo_clip         | token_mean    | none constant         | 4     | 2
+ema_pg              | none            | group_norm        | ppo_clip         | token_mean    | linear loss_topk      | 4     | 2
 best_of_n           | none            | group_norm        | best_of_n        | sequence_mean | none constant         | 2     | 1
 online_dpo          | none            | group_norm        | online_dpo       | sequence_mean | none constant         | 2     | 1
 """  # noqa: E501
@@ -91,6 +93,13 @@ MARKS: dict[str, dict[str, Any]] = {
     "clip_cov": {"objective.share": 2e-4, "objective.cov_low": 1.0, "objective.cov_high": 5.0,
                  "objective.dual_clip": None},
     "kl_cov": {"objective.share": 2e-3, "objective.pull": 1.0},
+    "gr": {**CLIP, "advantage.scale": False, "optimizer.gradient_penalty.coef": 0.01,
+           "optimizer.gradient_penalty.step": 1e-3, "optimizer.gradient_penalty.clip": 10.0,
+           "optimizer.gradient_penalty.direction": "gradient"},
+    "ema_pg": {"objective.clip_range": 0.2, "objective.clip_range_high": 0.28, "advantage.scale": True,
+               "controller.coefficient.value": 0.001, "controller.reference.name": "moving",
+               "controller.reference.decay": 0.9, "controller.reference.every": 10, "controller.route.k": 32,
+               "controller.route.gradient": "unbiased"},
     "best_of_n": {"advantage.scale": False},
     "online_dpo": {"advantage.scale": False, "objective.beta": 0.1, "objective.distance": "logistic"},
     "dpo": {"preference.beta": 0.1, "preference.label_smoothing": 0.0},
