@@ -22,7 +22,7 @@ TINY = 1e-30
 """What a length that is divided by is at least: where all advantages are 0 there is no gradient."""
 
 
-def penalise(module: nn.Module, penalty: GradientPenalty, again: Callable[[], None], seed: int) -> dict[str, Tensor]:
+def penalise(module: nn.Module, penalty: GradientPenalty, again: Callable[[], object], seed: int) -> dict[str, Tensor]:
     """Turn the gradient g1 that the weights hold into d; returns what is logged of it.
 
     Args:

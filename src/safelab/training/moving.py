@@ -6,8 +6,10 @@ Its weights are part of a run's state: they are saved in its checkpoints and res
 Ref: EMA-PG, arXiv 2602.04417, by its released code; periodic resets (s = 1): TRL's ``sync_ref_model``.
 """
 
+from collections.abc import Mapping
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from safelab.contracts import CausalModel, Policy
 from safelab.training.components import Components
@@ -37,13 +39,16 @@ def moving_metrics(policy: Policy) -> dict[str, Tensor]:
     """How far the moving reference is from the policy, and from the frozen one where it began."""
     if policy.moving is None:
         return {}
-    moving, places = policy.moving, {"distance": policy.moving.policy, "moved": policy.moving.start}
+    moving = policy.moving
     return {
-        f"policy/anchor_{name}": torch.nn.utils.get_total_norm(
-            [weight - place[key].to(weight) for key, weight in moving.weights.items()]
-        )
-        for name, place in places.items()
+        "policy/anchor_distance": apart(moving.weights, moving.policy),
+        "policy/anchor_moved": apart(moving.weights, moving.start),
     }
+
+
+def apart(weights: Mapping[str, Tensor], others: Mapping[str, Tensor]) -> Tensor:
+    """The norm of all differences together."""
+    return nn.utils.get_total_norm([weight - others[name].to(weight) for name, weight in weights.items()])
 
 
 def saved(policy: Policy) -> dict[str, Tensor]:
@@ -52,7 +57,7 @@ def saved(policy: Policy) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def restore(policy: Policy, tensors: dict[str, Tensor]) -> None:
+def restore(policy: Policy, tensors: Mapping[str, Tensor]) -> None:
     """Take what ``saved`` gave, to the bit."""
     for name, weight in saved(policy).items():
         weight.copy_(tensors[name])

@@ -90,7 +90,7 @@ class CausalReader(CausalModel):
         flat = hidden.flatten(0, -2)
         places = pieces(len(flat), self.module.get_output_embeddings())
         found = [super(CausalReader, self).likeliest(flat[rows], count) for rows in places]
-        return torch.cat(found).unflatten(0, hidden.shape[:-1])
+        return torch.cat(found).view(*hidden.shape[:-1], -1)
 
     def sampled_logit(self, hidden: Float[Tensor, "b t d"], ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t"]:
         """The head's logit of each token, in float32."""
