@@ -9,6 +9,7 @@ import torch
 
 from safelab.contracts import CausalModel, MovingReference, Policy
 from safelab.errors import ConfigError
+from safelab.results.replay.steps import replay, run_signals
 from safelab.training import rollouts, stages
 from safelab.training.lifecycle import recovery
 from safelab.training.loop import train_update
@@ -75,6 +76,15 @@ def test_the_kl_to_the_start_is_told_still_where_it_is_reset_each_time(tmp_path:
     assert rows[-1]["policy/anchor_moved"] > rows[1]["policy/anchor_moved"] > 0
     # What the controller heard is what holds: a penalty at a KL of 0.
     assert [row["controller/penalty"] for row in rows] == pytest.approx([0.0] * 5, abs=1e-9)
+
+
+def test_a_replay_hears_what_the_controller_heard(tmp_path: Path) -> None:
+    config = small(tmp_path, *HELD, "controller/reference=moving", "controller.reference.every=1", "updates=4")
+    outcome, rows = run(config)
+    again = replay(parts_of(config).controller, run_signals(outcome.directory))
+    assert [row["controller/penalty"] for row in rows] == [row["penalty"] for row in again]
+    assert rows[-1]["controller/penalty"] == pytest.approx(0.5 * rows[-1]["kl/anchor_token_exact"])
+    assert rows[-1]["kl/anchor_token_exact"] != rows[-1]["kl/ref_token_exact"]
 
 
 def test_losses_and_controller_see_the_moving_one_and_scores_keep_both(tmp_path: Path) -> None:

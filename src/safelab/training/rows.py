@@ -16,6 +16,7 @@ from safelab.maths.wide import wide
 from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.moving import moving_metrics
+from safelab.training.stages import observe
 from safelab.training.state import Recovery, TrainState
 from safelab.training.update import UpdateStats
 from safelab.types import Plan, Rollout, Scored, Signals, TrainBatch
@@ -92,13 +93,18 @@ def kl_metrics(scored: Scored, signals: Signals, stats: UpdateStats) -> dict[str
     return {**metrics, **kl_ref_metrics(scored, signals), "kl/old_token_k3": stats.token_mean("kl_old_k3")}
 
 
-def anchor_metrics(parts: Components, scored: Scored) -> dict[str, Tensor]:
+def anchor_metrics(parts: Components, scored: Scored) -> dict[str, Tensor | float | None]:
     """What a moving reference is to the policy, and how much of it a route of the likeliest tokens sums up."""
-    mask, metrics = scored.rollout.mask, moving_metrics(parts.policy)
+    metrics: dict[str, Tensor | float | None] = {**moving_metrics(parts.policy)}
     if scored.kl_moving_tok is not None:
-        metrics["kl/anchor_token_exact"] = masked_mean(scored.kl_moving_tok, mask)
+        heard = observe(scored.for_training)
+        metrics |= {
+            "kl/anchor_token_exact": heard.kl_ref_token_exact,
+            "kl/anchor_token_k1": heard.kl_ref_token_k1,
+            "kl/anchor_seq_k1": heard.kl_ref_seq_k1,
+        }
     if scored.mass_topk_tok is not None:
-        metrics["kl/topk_mass"] = masked_mean(scored.mass_topk_tok, mask)
+        metrics["kl/topk_mass"] = masked_mean(scored.mass_topk_tok, scored.rollout.mask)
     return metrics
 
 
