@@ -124,6 +124,11 @@ class Scored:
     ``logit_gradient_tok``: ``1 - 2 p + sum_v p_v^2`` of the policy before this update, where the advantage needs it.
     ``logp_vocab_old``: its whole distributions, where the objective needs them. Of these and ``hidden_ref``, which are
     large, each rank of a run holds its own rows only.
+
+    Where a second reference moves, ``logp_moving_tok`` and ``kl_moving_tok`` (exact) are to it, and ``hidden_ref`` is
+    its own; ``for_training`` has it in the frozen one's place. ``ids_topk``, ``logp_ref_topk``: the likeliest tokens
+    before this update, and what the reference that training is held to gives them, where the KL's route reads those;
+    ``mass_topk_tok``: the probability that they have together.
     """
 
     rollout: Rollout
@@ -139,6 +144,31 @@ class Scored:
     bootstrap_heads: Float[Tensor, "b v h"]
     logit_gradient_tok: Float[Tensor, "b t"] | None = None
     logp_vocab_old: Float[Tensor, "held t vocab"] | None = None
+    logp_moving_tok: Float[Tensor, "b t"] | None = None
+    kl_moving_tok: Float[Tensor, "b t"] | None = None
+    ids_topk: Int[Tensor, "b t k"] | None = None
+    logp_ref_topk: Float[Tensor, "b t k"] | None = None
+    mass_topk_tok: Float[Tensor, "b t"] | None = None
+
+    @property
+    def for_training(self) -> "Scored":
+        """What controller and losses see: the KL to the moving reference where there is one."""
+        if self.logp_moving_tok is None or self.kl_moving_tok is None:
+            return self
+        return replace(self, logp_ref_tok=self.logp_moving_tok, kl_exact_tok=self.kl_moving_tok)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopK:
+    """The tokens that were likeliest before an update, at each place, and what is said of them now; in nats.
+
+    ``logp``: by the policy that is trained, with its graph. ``logp_ref``: by the reference. ``inside_tok``: whether the
+    sampled token is among them.
+    """
+
+    logp: Float[Tensor, "b t k"]
+    logp_ref: Float[Tensor, "b t k"]
+    inside_tok: Bool[Tensor, "b t"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,7 +213,8 @@ class TrainBatch:
     """One update's training data, flat over sequences: the only thing that is cut into minibatches.
 
     ``weight_tok``: multiplies the objective's loss of a token, where a correction says so; ``corrected_tok``: where it
-    bounds the ratio. Both are None where nothing is to correct. ``hidden_ref`` and ``logp_vocab_old`` hold the rows
+    bounds the ratio. Both are None where nothing is to correct. ``logp_ref_tok``, ``hidden_ref``, ``logp_ref_topk``: of
+    the reference that training is held to. ``hidden_ref`` and ``logp_vocab_old`` hold the rows
     from ``held_from`` on: on several ranks those of this rank, unless minibatches mix the rows of all.
     ``advantage_metrics``: what the advantage says of all rows, for the log.
     """
@@ -204,6 +235,8 @@ class TrainBatch:
     logp_vocab_old: Float[Tensor, "held t vocab"] | None = None
     weight_tok: Float[Tensor, "b t"] | None = None
     corrected_tok: Bool[Tensor, "b t"] | None = None
+    ids_topk: Int[Tensor, "b t k"] | None = None
+    logp_ref_topk: Float[Tensor, "b t k"] | None = None
     held_from: int = 0
     advantage_metrics: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
 

@@ -51,6 +51,8 @@ vespo               | none            | group_norm        | vespo            | t
 luspo               | none            | group_norm        | gspo             | sequence_sum  | none constant         | 4     | 2
 drpo                | none            | group_norm        | drpo             | sequence_sum  | none constant         | 4     | 2
 dppo_topk           | none            | group_norm        | dppo_topk        | sequence_sum  | none constant         | 4     | 2
+gr                  | none            | group_norm        | ppo_clip         | token_mean    | none constant         | 4     | 2
+ema_pg              | none            | group_norm        | ppo_clip         | token_mean    | linear loss_topk      | 4     | 2
 best_of_n           | none            | group_norm        | best_of_n        | sequence_mean | none constant         | 2     | 1
 online_dpo          | none            | group_norm        | online_dpo       | sequence_mean | none constant         | 2     | 1
 """  # noqa: E501
@@ -112,6 +114,13 @@ MARKS: dict[str, dict[str, Any]] = {
     "dppo_topk": {"advantage.scale": False, "objective.divergence": "tv", "objective.top_k": 20,
                   "objective.delta_low": 0.15, "objective.delta_high": 0.15, "objective.anchor": "rollout",
                   "aggregation.length": 32},
+    "gr": {**CLIP, "advantage.scale": False, "optimizer.gradient_penalty.coef": 0.01,
+           "optimizer.gradient_penalty.step": 1e-3, "optimizer.gradient_penalty.clip": 10.0,
+           "optimizer.gradient_penalty.direction": "gradient"},
+    "ema_pg": {"objective.clip_range": 0.2, "objective.clip_range_high": 0.28, "advantage.scale": True,
+               "controller.coefficient.value": 0.001, "controller.reference.name": "moving",
+               "controller.reference.decay": 0.9, "controller.reference.every": 10, "controller.route.k": 32,
+               "controller.route.gradient": "unbiased"},
     "best_of_n": {"advantage.scale": False},
     "online_dpo": {"advantage.scale": False, "objective.beta": 0.1, "objective.distance": "logistic"},
     "dpo": {"preference.beta": 0.1, "preference.label_smoothing": 0.0},

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from safelab.maths.divergence import clamp_log_ratio, entropy, exact_kl, k1, k2, k3, ratio_k1
+from safelab.maths.divergence import clamp_log_ratio, entropy, exact_kl, k1, k2, k3, ratio_k1, topk_kl
 
 # Probabilities of five sampled tokens under policy and reference.
 POLICY = torch.tensor([0.6, 0.3, 0.85, 0.3, 0.02], dtype=torch.float64)
@@ -143,3 +143,37 @@ def test_exact_kl_and_entropy_keep_their_bounds(logits, data):
     q = torch.tensor(other, dtype=torch.float64).log_softmax(-1)
     assert exact_kl(p, q).item() >= -1e-12
     assert -1e-12 <= entropy(p).item() <= math.log(len(logits)) + 1e-12
+
+
+def over_four_tokens(logits: torch.Tensor, released: bool) -> torch.Tensor:
+    """``topk_kl`` of k = 2, in expectation over the four tokens that the policy may sample."""
+    logp, logp_ref = logits.log_softmax(-1), torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64).log()
+    top = (logp[:2].expand(4, 2), logp_ref[:2].expand(4, 2), torch.tensor([True, True, False, False]))
+    found = topk_kl(*top, logp - logp_ref, (logp - logp.detach()), released=released)
+    return (logp.detach().exp() * found).sum()
+
+
+@pytest.mark.parametrize(
+    ("released", "expected"),
+    [
+        (False, [0.094691, -0.010129, -0.048217, -0.036345]),
+        (True, [0.194691, 0.049871, -0.168217, -0.076345]),
+    ],
+)
+def test_the_kl_of_the_likeliest_tokens_by_worked_numbers(released: bool, expected: list[float]) -> None:
+    logits = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64).log().requires_grad_()
+    value = over_four_tokens(logits, released)
+    assert value.item() == pytest.approx(0.033762, abs=1e-6)
+    value.backward()
+    torch.testing.assert_close(logits.grad, torch.tensor(expected, dtype=torch.float64), atol=1e-6, rtol=0)
+
+
+def test_its_unbiased_gradient_is_the_slope_of_the_exact_kl() -> None:
+    start = torch.tensor([0.5, 0.3, 0.15, 0.05], dtype=torch.float64).log()
+    logp_ref = torch.tensor([0.4, 0.3, 0.2, 0.1], dtype=torch.float64).log()
+    logits, h = start.clone().requires_grad_(), 1e-6
+    over_four_tokens(logits, released=False).backward()
+    for index in range(4):
+        moved = [start + sign * h * torch.eye(4, dtype=torch.float64)[index] for sign in (1, -1)]
+        up, down = (exact_kl(one.log_softmax(-1), logp_ref).item() for one in moved)
+        assert logits.grad[index].item() == pytest.approx((up - down) / (2 * h), abs=1e-8)

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from safelab.contracts import Optimizers
+from safelab.contracts import CausalModel, Optimizers
 from safelab.crash.detectors import detect_init
 from safelab.options import State
 from safelab.ranks import Ranks
@@ -43,6 +43,8 @@ class Bigram(nn.Module):
 
     def log_probs(self, hidden: Tensor) -> Tensor:
         return torch.log_softmax(hidden @ self.out, dim=-1)
+
+    log_probs_of, likeliest = CausalModel.log_probs_of, CausalModel.likeliest
 
     def token_stats(self, hidden: Tensor, ids: Tensor, reference: Any = None, mask: Any = None) -> TokenStats:
         logp = self.log_probs(hidden)
@@ -72,7 +74,14 @@ def policy(seed: int = 0) -> SimpleNamespace:
     reference = copy.deepcopy(module).requires_grad_(False)
     reference.table += 0.3 * noise(VOCABULARY, WIDTH, seed=seed + 2)
     return SimpleNamespace(
-        module=module, model=module, reference=reference, hidden_size=WIDTH, pad=0, sharded=False, whole=nullcontext
+        module=module,
+        model=module,
+        reference=reference,
+        hidden_size=WIDTH,
+        pad=0,
+        sharded=False,
+        whole=nullcontext,
+        moving=None,
     )
 
 

@@ -90,6 +90,25 @@ from support.runs import parts_of, resolved, small
             "correction must be none with preference=dpo, which learns from",
         ),
         (["algorithm=dpo", "correction=mask"], "correction must be none with preference=dpo, which learns from no"),
+        (
+            ["algorithm=gr", "policy.dtype=bfloat16"],
+            "policy.dtype must be float32 with optimizer.gradient_penalty.coef=",
+        ),
+        (["algorithm=dpo", "optimizer.gradient_penalty.coef=1"], "optimizer.gradient_penalty.coef must be 0 with"),
+        (
+            ["algorithm=ema_pg", "policy/adapter=lora"],
+            "policy/adapter must be none with controller/reference=moving, got",
+        ),
+        (
+            ["algorithm=ema_pg", "policy.dtype=bfloat16"],
+            "policy.dtype must be float32 with controller/reference=moving",
+        ),
+        (
+            ["algorithm=ema_pg", "policy=local", "policy.path=x", "policy.compile=true"],
+            "policy.compile must be false with",
+        ),
+        (["algorithm=gr", "controller/reference=moving"], "controller/reference must be frozen without a KL penalty"),
+        (["algorithm=dpo", "controller/reference=moving"], "controller must be none with preference=dpo"),
         (["algorithm=r2vpo", "optimizer.epochs=1"], "optimizer.epochs must be at least 2, got 1 with one minibatch"),
         (["algorithm=r2vpo", "optimizer.epochs=1", "rollout.staleness=1", "objective.anchor=old"], "every ratio is 1"),
         (
@@ -249,6 +268,11 @@ SHARDED = ("policy=local", "policy.path=x", "ranks=3", "policy.sharding=layers")
         (["rollout.decoding=compiled"], "rollout.decoding must be dynamic or static with policy.sharding=layers, got"),
         (["policy.compile=true"], "policy.compile must be false with policy.sharding=layers, got true"),
         (["optimizer=adamw_8bit"], "optimizer must be adamw with policy.sharding=layers, got adamw_8bit"),
+        (["algorithm=gr"], "optimizer.gradient_penalty.coef must be 0 with policy.sharding=layers, got 0.01"),
+        (
+            ["algorithm=ema_pg"],
+            "policy.sharding must be none with controller/reference=moving, got layers: the copy is",
+        ),
         (["optimizer.micro_batch_tokens=99"], "optimizer.micro_batch_tokens must be null with policy.sharding=layers"),
         (
             ["rollout.batch_size=32", "optimizer.micro_batch_size=10"],

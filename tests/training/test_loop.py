@@ -146,6 +146,8 @@ def padded(batch: TrainBatch, columns: int, per_token: bool) -> TrainBatch:
     grown = {name: wider(getattr(batch, name), 7.0) for name in scores}
     if batch.logp_vocab_old is not None:
         grown["logp_vocab_old"] = wider(batch.logp_vocab_old, -2.0)
+    if batch.ids_topk is not None:
+        grown |= {"ids_topk": wider(batch.ids_topk, 1), "logp_ref_topk": wider(batch.logp_ref_topk, -2.0)}
     grown |= {"ids": wider(batch.ids, 0), "mask": wider(batch.mask, False), "hidden_ref": wider(batch.hidden_ref, 3.0)}
     if per_token:
         grown |= {"heads_old": wider(batch.heads_old, 5.0), "returns": wider(batch.returns, 5.0)}

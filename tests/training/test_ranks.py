@@ -37,7 +37,7 @@ def assert_close(rows: Rows, expected: Rows) -> None:
         )
 
 
-@pytest.mark.parametrize("algorithm", ["ppo", "safe", "grpo", "safe_released", "otb"])
+@pytest.mark.parametrize("algorithm", ["ppo", "safe", "grpo", "safe_released", "otb", "gr"])
 def test_rows_are_those_of_one_process_to_the_bit(tmp_path: Path, algorithm: str) -> None:
     config = small(tmp_path, f"algorithm={algorithm}", "updates=4")
     alone = rows_of({**config, "optimizer": {**config["optimizer"], "micro_batch_size": 4}}, Ranks())
@@ -55,6 +55,8 @@ def test_rows_are_those_of_one_process_to_the_bit(tmp_path: Path, algorithm: str
         (("algorithm=drpo", "optimizer.minibatches=2"), 2),
         (("algorithm=remax", "optimizer.micro_batch_size=1"), 2),
         (("algorithm=safe", "controller/preview=cap"), 3),
+        (("algorithm=ema_pg", "controller.route.k=3", "controller.reference.every=1", "optimizer.minibatches=2"), 2),
+        (("algorithm=gr", "optimizer.minibatches=2", "optimizer.gradient_penalty.direction=random"), 2),
         (("algorithm=ppo", "critic=value_model", "optimizer.minibatches=2"), 2),
         (("algorithm=dapo", "correction=sequence_mask", "correction.threshold=0.001", "optimizer.lr=1e-2"), 3),
         (("algorithm=dapo", "correction=geometric", "objective.anchor=old", "rollout=noisy"), 2),
@@ -67,6 +69,8 @@ def test_rows_are_those_of_one_process_to_the_bit(tmp_path: Path, algorithm: str
         "greatest",
         "greedy",
         "preview",
+        "moving",
+        "random_direction",
         "value_model",
         "sequence_mask",
         "noisy",

@@ -21,6 +21,7 @@ from safelab.contracts.controller import (
     Penalty,
     Phase,
     Preview,
+    Reference,
     Remembering,
     Route,
     Term,
@@ -30,10 +31,10 @@ from safelab.contracts.correction import Correction, Weights
 from safelab.contracts.critic import Critic
 from safelab.contracts.critic import critic_states as critic_states
 from safelab.contracts.losses import Aggregation, Anchor, EntropyPositions, Objective, Preference, StatelessObjective
-from safelab.contracts.models import CausalModel, Decoding, Policy, Sampler, Tally
+from safelab.contracts.models import CausalModel, Decoding, MovingReference, Policy, Sampler, Tally
 from safelab.contracts.part import Context, Need, Part
 from safelab.contracts.reward import Reward
-from safelab.contracts.run import Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
+from safelab.contracts.run import GradientPenalty, Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
 from safelab.contracts.scores import Evaluator, Normaliser, Shaped, Shaping, checked_scores
 from safelab.contracts.sources import PairSource, PromptSource, asked_of, drawn_columns, drawn_pairs, drawn_prompts
 from safelab.contracts.triage import Triage, TriagedPreference
@@ -48,6 +49,7 @@ CONTRACT_OF: Mapping[str, type] = {
     "controller/penalty": Penalty,
     "controller/phase": Phase,
     "controller/preview": Preview,
+    "controller/reference": Reference,
     "controller/route": Route,
     "controller/threshold": Threshold,
     "correction": Correction,
@@ -90,9 +92,11 @@ __all__ = [
     "Evidence",
     "Forgetful",
     "Gate",
+    "GradientPenalty",
     "Guard",
     "Mirror",
     "Momentum",
+    "MovingReference",
     "Need",
     "Normaliser",
     "Objective",
@@ -107,6 +111,7 @@ __all__ = [
     "Preview",
     "PromptSource",
     "Reading",
+    "Reference",
     "Remedy",
     "Remembering",
     "Reward",

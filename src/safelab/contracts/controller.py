@@ -9,7 +9,20 @@ from torch import Tensor
 
 from safelab.contracts.part import Part
 from safelab.options import S, State
-from safelab.types import Plan, Signals
+from safelab.types import Plan, Signals, TopK
+
+
+class Reference(Part, ABC):
+    """``controller/reference``: what the KL penalty is to.
+
+    ``moves``: whether that is a second reference, which starts where the frozen one stays and follows the policy.
+    """
+
+    moves: ClassVar[bool] = False
+
+    def share(self, updates: int) -> float:
+        """How much of its way to the policy it goes after so many updates of the run: 0 none, 1 all of it."""
+        return 0.0
 
 
 class Route(Part, ABC):
@@ -25,6 +38,25 @@ class Route(Part, ABC):
     in_reward: ClassVar[bool] = False
     needs_exact: ClassVar[bool] = False
     known_bad: ClassVar[str | None] = None
+
+    @property
+    def top_k(self) -> int | None:
+        """Of how many of the policy's likeliest tokens ``kl_topk_tok`` makes the loss; None: ``kl_tok`` makes it."""
+        return None
+
+    def kl_topk_tok(
+        self,
+        topk: TopK,
+        log_ratio_ref_tok: Float[Tensor, "b t"],
+        log_ratio_tok: Float[Tensor, "b t"],
+    ) -> Float[Tensor, "b t"]:
+        """The KL to the reference at each response token, in nats, where the route has a ``top_k``.
+
+        Args:
+            topk: the ``top_k`` tokens, with the policy's gradient.
+            log_ratio_ref_tok, log_ratio_tok: as ``kl_tok`` has them.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no top_k")
 
     @abstractmethod
     def kl_tok(
@@ -48,10 +80,11 @@ class Controller(ABC, Generic[S]):
     """``controller``: decides threshold, gate and coefficient of the KL penalty. Pure: state in, state out.
 
     ``step_every``: when it hears signals: before the plan of the update whose rollout was measured (``rollout``), after
-    that update (``update``), or after each of its passes (``epoch``).
+    that update (``update``), or after each of its passes (``epoch``). ``reference``: None for the frozen one.
     """
 
     route: Route
+    reference: Reference | None = None
     step_every: Literal["rollout", "epoch", "update"]
     preview_max_kl: float | None
 

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from safelab.errors import ConfigError
 from safelab.types import Greedy, PromptBatch, Rollout, TokenStats
 
 
@@ -67,6 +68,15 @@ class CausalModel(ABC):
     def log_probs(self, hidden: Float[Tensor, "*rows d"]) -> Float[Tensor, "*rows vocab"]:
         """Next-token log-probabilities at the sampling temperature, in float32."""
 
+    def log_probs_of(self, hidden: Float[Tensor, "*rows d"], ids: Int[Tensor, "*rows k"]) -> Float[Tensor, "*rows k"]:
+        """Those of some tokens at each place."""
+        return self.log_probs(hidden).gather(-1, ids)
+
+    def likeliest(self, hidden: Float[Tensor, "*rows d"], count: int) -> Int[Tensor, "*rows k"]:
+        """The ``count`` tokens of the greatest probability at each place, or all where there are fewer."""
+        logp = self.log_probs(hidden)
+        return logp.topk(min(count, logp.shape[-1]), dim=-1).indices
+
     def sampled_logit(self, hidden: Float[Tensor, "b t d"], ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t"]:
         """The head's logit of each token of ``ids``, neither normalised nor over a temperature, in float32."""
         raise NotImplementedError(f"{type(self).__name__} tells no raw logits")
@@ -85,6 +95,19 @@ Decoding = Literal["dynamic", "static", "captured", "compiled"]
 """The key-value cache of sampling: it grows, or has a fixed size; then a step may be a captured graph, or compiled."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MovingReference:
+    """A second reference, which follows the policy: ``model`` reads it, ``weights`` are its own, by name.
+
+    ``policy``, ``start``: by the same names the weights that it follows, and those of the frozen reference.
+    """
+
+    model: CausalModel
+    weights: Mapping[str, Tensor]
+    policy: Mapping[str, Tensor]
+    start: Mapping[str, Tensor]
+
+
 class Policy(ABC):
     """``policy``: the model that is trained, its tokenizer and its frozen reference.
 
@@ -93,6 +116,7 @@ class Policy(ABC):
     ``unused_template``: whether its tokenizer has a chat template, and prompts are not written by it. ``tally``: of the
     positions that ``model`` and ``reference`` read; None for a policy that does not count. ``pad``: the token that
     ``generate`` leaves behind a response's end. ``sharded``: whether each rank holds only its part of the weights.
+    ``moving``: what ``have_moving`` made; None where training is held to the frozen reference.
     """
 
     module: nn.Module
@@ -106,6 +130,18 @@ class Policy(ABC):
     tally: Tally | None = None
     pad: int = 0
     sharded: bool = False
+    moving: MovingReference | None = None
+
+    def have_moving(self) -> None:
+        """Have a second reference from now on, a copy of the policy as it is.
+
+        Raises:
+            ConfigError: this policy cannot.
+        """
+        raise ConfigError(
+            f"controller/reference must be frozen with a policy of your own that has no have_moving, got moving for "
+            f"{type(self).__name__}"
+        )
 
     def keep_padding(self) -> None:  # noqa: B027 (most compute it anyway)
         """From now on compute what stands on padding too: a part of the run reads it, as the released code does."""

@@ -4,23 +4,41 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 
 from safelab.contracts.part import Part
+from safelab.options import Options
+
+
+class GradientPenalty(Options):
+    """``coef``: gamma of ``gamma / 2 |grad L|^2``, 0 for none. ``step``: eps of its finite difference.
+
+    ``clip``: the norm to which both gradients are scaled down first, null for no limit. ``direction``: of the step; a
+    ``random`` one of the same length is a control, which penalises nothing. See ``training.gradient_penalty``.
+    """
+
+    coef: Annotated[float, Field(ge=0)]
+    step: Annotated[float, Field(gt=0)]
+    clip: Annotated[float, Field(gt=0)] | None
+    direction: Literal["gradient", "random"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimizers:
-    """Both optimisers of a run; a critic without weights has none. A gradient norm limit of None limits nothing."""
+    """Both optimisers of a run; a critic without weights has none. A gradient norm limit of None limits nothing.
+
+    ``gradient_penalty``: what the policy's loss has besides; None for nothing.
+    """
 
     policy: torch.optim.Optimizer
     critic: torch.optim.Optimizer | None
     policy_max_grad_norm: float | None
     critic_max_grad_norm: float | None
+    gradient_penalty: GradientPenalty | None = None
 
 
 class OptimizerFactory(Part, ABC):

@@ -8,6 +8,7 @@
 | ``k2`` | about KL where both are close | grad KL(policy, ref) |
 | ``k3`` | KL | grad KL(ref, policy), the other direction |
 | ``ratio_k1`` | KL | grad KL(policy, ref), also off-policy |
+| ``topk_kl`` | KL | grad KL(policy, ref), also off-policy; sampling noise outside of S only |
 | ``exact_kl`` | KL | grad KL(policy, ref), without sampling noise |
 
 All of them are per token: none sees how an earlier token changes which later states are met. A KL in the reward
@@ -18,7 +19,7 @@ gradient estimation for RL" (2025).
 """
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 LOG_RATIO_LIMIT = 20.0  # nats; exp(20) = 4.9e8 is the largest ratio that enters an average (verl, OpenRLHF)
@@ -64,6 +65,33 @@ def ratio_k1(
             +-20 nats.
     """
     return torch.exp(clamp_log_ratio(log_ratio_sampler)) * log_ratio_ref.detach()
+
+
+def topk_kl(
+    logp: Float[Tensor, "*shape k"],
+    logp_ref: Float[Tensor, "*shape k"],
+    inside: Bool[Tensor, "*shape"],
+    log_ratio_ref: Float[Tensor, "*shape"],
+    log_ratio_sampler: Float[Tensor, "*shape"],
+    *,
+    released: bool,
+) -> Float[Tensor, "*shape"]:
+    """``sum_{v in S} p (log p - log q) + 1[a not in S] sg(r) d exp(logp - sg(logp))``: unbiased for any fixed S.
+
+    Its gradient over tokens that mu sampled is ``sum_S grad p (d + 1) + sum_{not S} grad p (d + 1)`` = grad KL.
+
+    Args:
+        logp, logp_ref: of the tokens of S under policy and reference.
+        inside: whether the sampled token is in S.
+        log_ratio_ref: d = logp - logp_ref of the sampled token.
+        log_ratio_sampler: log r = logp - logp_mu of it, clamped to +-20 nats.
+        released: d has no gradient in the last term, as in EMA-PG's code: what results is grad KL + grad p(S).
+    """
+    head = (logp.exp() * (logp - logp_ref)).sum(dim=-1)
+    weight = torch.exp(clamp_log_ratio(log_ratio_sampler)).detach()
+    ratio = torch.exp(log_ratio_ref - log_ratio_ref.detach())  # 1, with the gradient of logp
+    tail = weight * (log_ratio_ref.detach() if released else log_ratio_ref) * ratio
+    return head + tail.masked_fill(inside, 0.0)
 
 
 def exact_kl(logp: Float[Tensor, "*shape vocab"], logp_ref: Float[Tensor, "*shape vocab"]) -> Float[Tensor, "*shape"]:

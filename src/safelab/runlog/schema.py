@@ -44,11 +44,16 @@ NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "pairs": (FROM_FILES, {"skip_unfit": False}),
     "policy": (("causal_lm", "tiny"), {"packing": "none", "sharding": "none"}),
     "optimizer": (("adamw", "adamw_8bit"), {"micro_batch_tokens": None, "schedule": "constant"}),
+    "optimizer:gradient_penalty": (
+        ("adamw", "adamw_8bit"),
+        {"gradient_penalty": {"coef": 0.0, "step": 1e-3, "clip": 10.0, "direction": "gradient"}},
+    ),
     "rollout": (("vllm",), {"devices": None}),
     "evaluator": (("gold_reviews",), {"norm": "kind"}),
     "reward": (("ensemble",), {"variance_coef": 0.1}),
     "reward:sequence_classifier": (("sequence_classifier",), {"scale": "raw"}),
     "shaping": (("stack",), {"missing_end_reward": None}),
+    "controller": (("stack",), {"reference": {"name": "frozen"}}),
     "advantage": (("gae",), {"whiten_rewards": False}),
 }
 """Keys that options of a group have since 0.1.0, and what their runs did before there was the key; behind

@@ -7,6 +7,7 @@ from safelab.contracts import Need
 from safelab.errors import ConfigError
 from safelab.plugins import find
 from safelab.pretrained.limits import beyond
+from safelab.training.held_fit import held_misfits
 from safelab.training.offline.fit import changes_of, pair_misfits
 from safelab.training.placement import placement_misfits
 
@@ -15,7 +16,7 @@ def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
         return [*pair_misfits(config), *placement_misfits(config), *_rollback(config)]
-    rules = (_needs, _batch_and_minibatches, placement_misfits, _rollback)
+    rules = (_needs, _batch_and_minibatches, placement_misfits, held_misfits, _rollback)
     return [line for rule in rules for line in rule(config)]
 
 

@@ -13,6 +13,7 @@ from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.finite import check_batch, check_plan, check_weights
 from safelab.training.losses import step_zero
+from safelab.training.moving import follow
 from safelab.training.rates import set_rates
 from safelab.training.rewards import score_greedy, score_rewards
 from safelab.training.rows import metric_row, sample_records
@@ -72,8 +73,9 @@ def learn(parts: Components, state: TrainState, rollout: Rollout, aside: Aside, 
             parts, rollout, reward_seq, gold_seq, keep=reuses_pass(parts, rollout)
         )
         signals = stages.observe(scored)
+        heard = signals if parts.policy.moving is None else stages.observe(scored.for_training)
         if parts.controller.step_every == "rollout":
-            state = replace(state, controller=parts.controller.step(state.controller, signals))
+            state = replace(state, controller=parts.controller.step(state.controller, heard))
         plan = planned(parts, state)
         shaping, shaped = parts.shaping.step(state.shaping, rollout, reward_seq)
         if update == 0:
@@ -82,12 +84,13 @@ def learn(parts: Components, state: TrainState, rollout: Rollout, aside: Aside, 
         check_batch(batch, shaped.shaped_seq, update)
         events = start_audit(parts, plan, batch, first_pass) if update == 0 else []
         set_rates(parts, state)
-        state, stats = optimise(parts, state, batch, plan, signals, first_pass)
+        state, stats = optimise(parts, state, batch, plan, heard, first_pass)
         check_weights(parts, state)
         adapted = parts.policy.after_update(update, state.optimizers.policy)
         del first_pass  # with its graph, before the next rollout
+        follow(parts, update + 1)
         if parts.controller.step_every == "update":
-            state = replace(state, controller=parts.controller.step(state.controller, signals))
+            state = replace(state, controller=parts.controller.step(state.controller, heard))
     if update == 0:
         check_first_pass(stats)
     state = aside.joined(parts, state, clock)

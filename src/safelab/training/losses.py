@@ -14,7 +14,8 @@ from safelab.maths.masked import masked_sum
 from safelab.options import State
 from safelab.training.components import Components
 from safelab.training.corrections import dropped_responses, dropped_sums
-from safelab.types import Counts, Current, Pass, Plan, PolicyLoss, TokenStats, TrainBatch
+from safelab.training.moving import held_to
+from safelab.types import Counts, Current, Pass, Plan, PolicyLoss, TokenStats, TopK, TrainBatch
 
 
 def counts(batch: TrainBatch) -> Counts:
@@ -93,10 +94,7 @@ def loss_terms(
         told = replace(told, loss_tok=told.loss_tok.masked_fill(dropped_seq.unsqueeze(1), 0.0))
     policy = parts.aggregation.reduce(told.loss_tok, batch.mask, whole)
     check_tensor("aggregation", parts.aggregation, "reduce", policy, (), learns=told.loss_tok.requires_grad)
-    exact_tok = k1(log_ratio_ref_tok) if stats.kl_exact_tok is None else stats.kl_exact_tok
-    # The ratio to whoever wrote the tokens: on stale rollouts, or another engine's, that is not the old policy.
-    kl_tok = route.kl_tok(exact_tok, log_ratio_ref_tok, stats.logp_tok - batch.logp_rollout_tok)
-    check_tensor("controller/route", route, "kl_tok", kl_tok, tuple(batch.mask.shape))
+    kl_tok = route_kl(parts, plan, batch, hidden, stats)
     kl = masked_sum(kl_tok, batch.mask) / whole.tokens
     entropy = _entropy(parts.objective.entropy_positions, stats.entropy_tok, batch, whole)
 
@@ -134,6 +132,27 @@ def loss_terms(
             greatest={name: greatest(value_tok, batch) for name, value_tok in told.greatest_tok.items()},
             correction=dropped_sums(dropped_seq, stats.logp_tok, batch),
         )
+
+
+def route_kl(parts: Components, plan: Plan, batch: TrainBatch, hidden: Tensor, stats: TokenStats) -> Tensor:
+    """The KL of each token as the route has it; of the likeliest tokens only where its gradient is wanted."""
+    route, shape = parts.controller.route, tuple(batch.mask.shape)
+    log_ratio_ref_tok = stats.logp_tok - batch.logp_ref_tok
+    # The ratio to whoever wrote the tokens: on stale rollouts, or another engine's, that is not the old policy.
+    log_ratio_tok = stats.logp_tok - batch.logp_rollout_tok
+    if batch.ids_topk is not None and batch.logp_ref_topk is not None and plan.kl_coef != 0.0:
+        topk = TopK(
+            logp=parts.policy.model.log_probs_of(hidden[:, :-1], batch.ids_topk),
+            logp_ref=batch.logp_ref_topk,
+            inside_tok=(batch.ids_topk == batch.ids.unsqueeze(-1)).any(dim=-1),
+        )
+        kl_tok = route.kl_topk_tok(topk, log_ratio_ref_tok, log_ratio_tok)
+        check_tensor("controller/route", route, "kl_topk_tok", kl_tok, shape)
+        return kl_tok
+    exact_tok = k1(log_ratio_ref_tok) if stats.kl_exact_tok is None else stats.kl_exact_tok
+    kl_tok = route.kl_tok(exact_tok, log_ratio_ref_tok, log_ratio_tok)
+    check_tensor("controller/route", route, "kl_tok", kl_tok, shape)
+    return kl_tok
 
 
 def objective_sums(told: PolicyLoss, batch: TrainBatch, whole: Counts) -> dict[str, Float[Tensor, ""]]:
@@ -185,7 +204,7 @@ def forward(parts: Components, plan: Plan, batch: TrainBatch) -> tuple[Tensor, T
     model = parts.policy.model
     hidden = model.hidden(batch.prompt_ids, batch.prompt_mask, batch.ids, batch.mask)
     exact = parts.controller.route.needs_exact and plan.kl_coef != 0.0
-    reference = (parts.policy.reference, batch.hidden_ref) if exact else None
+    reference = (held_to(parts.policy), batch.hidden_ref) if exact else None
     return hidden, model.token_stats(hidden[:, :-1], batch.ids, reference, mask=batch.mask)
 
 

@@ -74,6 +74,11 @@ def _sharding(config: Mapping[str, Any]) -> list[str]:
             f"optimizer.micro_batch_tokens must be null with policy.sharding=layers, got {tokens}: ranks would make "
             "unequal numbers of passes; set optimizer.micro_batch_size"
         ]
+    if coef := optimizer.get("gradient_penalty", {}).get("coef"):
+        lines += [
+            f"optimizer.gradient_penalty.coef must be 0 with policy.sharding=layers, got {coef}: the second gradient "
+            "is taken at whole weights"
+        ]
     return lines + _unequal_passes(config)
 
 

@@ -16,6 +16,8 @@ from safelab.maths.wide import wide
 from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.corrections import dropped_metrics, weight_metrics
+from safelab.training.moving import moving_metrics
+from safelab.training.stages import observe
 from safelab.training.state import Recovery, TrainState
 from safelab.training.update import UpdateStats
 from safelab.types import Plan, Rollout, Scored, Signals, TrainBatch
@@ -41,10 +43,12 @@ def metric_row(
         **reward_metrics(scored),
         **shaped.metrics,
         **kl_metrics(scored, signals, stats),
+        **anchor_metrics(parts, scored),
         **weight_metrics(scored, batch),
         **dropped_metrics(stats.sums),
         **{f"advantage/{name}": value for name, value in batch.advantage_metrics.items()},
         **policy_metrics(state, signals, stats),
+        **gradient_penalty_metrics(stats),
         **objective_metrics(stats),
         **({} if parts.optimizer.target_kl is None else {"policy/epochs": stats.epochs}),
         **({} if parts.critic.grain is None else critic_metrics(parts, batch, stats)),
@@ -93,6 +97,21 @@ def kl_metrics(scored: Scored, signals: Signals, stats: UpdateStats) -> dict[str
     return {**metrics, **kl_ref_metrics(scored, signals), "kl/old_token_k3": stats.token_mean("kl_old_k3")}
 
 
+def anchor_metrics(parts: Components, scored: Scored) -> dict[str, Tensor | float | None]:
+    """What a moving reference is to the policy, and how much of it a route of the likeliest tokens sums up."""
+    metrics: dict[str, Tensor | float | None] = {**moving_metrics(parts.policy)}
+    if scored.kl_moving_tok is not None:
+        heard = observe(scored.for_training)
+        metrics |= {
+            "kl/anchor_token_exact": heard.kl_ref_token_exact,
+            "kl/anchor_token_k1": heard.kl_ref_token_k1,
+            "kl/anchor_seq_k1": heard.kl_ref_seq_k1,
+        }
+    if scored.mass_topk_tok is not None:
+        metrics["kl/topk_mass"] = masked_mean(scored.mass_topk_tok, scored.rollout.mask)
+    return metrics
+
+
 def policy_metrics(state: TrainState, signals: Signals, stats: UpdateStats) -> dict[str, float]:
     """Entropy at the rollout, and the update's loss, ratio, clipping and gradient."""
     return {
@@ -104,6 +123,11 @@ def policy_metrics(state: TrainState, signals: Signals, stats: UpdateStats) -> d
         "policy/grad_norm": stats.pass_mean("policy_grad_norm"),
         "policy/lr": float(state.optimizers.policy.param_groups[0]["lr"]),
     }
+
+
+def gradient_penalty_metrics(stats: UpdateStats) -> dict[str, float]:
+    """What the second gradient was like, mean over the optimiser steps; nothing where there was none."""
+    return {name: stats.pass_mean(name) for name in stats.sums if name.startswith("gradient_penalty/")}
 
 
 def objective_metrics(stats: UpdateStats) -> dict[str, float]:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from safelab.contracts import Advantages, Evidence, Route, critic_states
+from safelab.contracts import Advantages, Evidence, Policy, Route, critic_states
 from safelab.contracts.answers import check_tensor, check_type
 from safelab.errors import ConfigError
 from safelab.maths.divergence import k1
@@ -14,8 +14,9 @@ from safelab.maths.fetched import fetched
 from safelab.maths.masked import masked_mean
 from safelab.training.components import Components
 from safelab.training.corrections import correction_weights
+from safelab.training.moving import held_to
 from safelab.training.pieces import model_inputs, rollout_pieces
-from safelab.types import LARGE, Pass, Plan, Rollout, Scored, Signals, TrainBatch
+from safelab.types import LARGE, Pass, Plan, Rollout, Scored, Signals, TokenStats, TrainBatch
 
 
 def score_tokens(parts: Components, rollout: Rollout, reward_seq: Tensor, gold_seq: Tensor | None) -> Scored:
@@ -33,8 +34,8 @@ def score_with_pass(
     """
     if keep:
         rows = None if parts.ranks.size == 1 else parts.ranks.own(len(rollout.mask))
-        hidden_ref, seen = _passes(parts, rollout, rows)
-        pieces = [_measured(parts, rollout, hidden_ref, seen, rows)]
+        hidden_ref, seen, frozen = _passes(parts, rollout, rows)
+        pieces = [_measured(parts, rollout, hidden_ref, seen, frozen, rows)]
     else:
         seen = None
         with torch.no_grad():
@@ -69,32 +70,47 @@ def check_anchor(objective: Any, rollout: Rollout) -> None:
         )
 
 
-def _passes(parts: Components, rollout: Rollout, rows: slice | None) -> tuple[Tensor, Pass]:
-    """Reference and policy on some rows: the reference's hidden states, and what the policy's pass gives."""
+def _passes(parts: Components, rollout: Rollout, rows: slice | None) -> tuple[Tensor, Pass, TokenStats | None]:
+    """Reference and policy on some rows: the reference's hidden states, and what the policy's pass gives.
+
+    The reference is that which training is held to. Where it moves, the policy is compared with the frozen one, too.
+    """
     inputs = model_inputs(rollout, rows)
-    model, reference = parts.policy.model, parts.policy.reference
+    model, reference = parts.policy.model, held_to(parts.policy)
     with torch.no_grad():
         hidden_ref = reference.hidden(*inputs)[:, :-1]
     hidden = model.hidden(*inputs)
     stats = model.token_stats(hidden[:, :-1], inputs[2], (reference, hidden_ref), mask=inputs[3])
-    return hidden_ref, Pass(hidden=hidden, stats=stats)
+    seen = Pass(hidden=hidden, stats=stats)
+    if parts.policy.moving is None:
+        return hidden_ref, seen, None
+    with torch.no_grad():
+        beside = parts.policy.reference, parts.policy.reference.hidden(*inputs)[:, :-1]
+        return hidden_ref, seen, model.token_stats(hidden[:, :-1].detach(), inputs[2], beside, mask=inputs[3])
 
 
 @torch.no_grad()
 def _measured(
-    parts: Components, rollout: Rollout, hidden_ref: Tensor, seen: Pass, rows: slice | None
+    parts: Components, rollout: Rollout, hidden_ref: Tensor, seen: Pass, frozen: TokenStats | None, rows: slice | None
 ) -> dict[str, Tensor]:
     """What ``Scored`` keeps of the passes on some rows."""
-    hidden, stats = seen.hidden.detach(), seen.stats
+    hidden, stats = seen.hidden.detach(), seen.stats if frozen is None else frozen
     mask = rollout.mask if rows is None else rollout.mask[rows]
     assert stats.kl_exact_tok is not None
     assert stats.logp_ref_tok is not None
-    vocabulary = {}
+    vocabulary: dict[str, Tensor] = {}
     if "full_logits" in parts.objective.needs:
         vocabulary["logp_vocab_old"] = parts.policy.model.log_probs(hidden[:, :-1])
     if "logit_gradient" in parts.advantage.needs:
         ids = rollout.ids if rows is None else rollout.ids[rows]
         vocabulary["logit_gradient_tok"] = parts.policy.model.logit_gradient(hidden[:, :-1], ids, mask)
+    if frozen is not None:
+        assert seen.stats.kl_exact_tok is not None
+        assert seen.stats.logp_ref_tok is not None
+        vocabulary["logp_moving_tok"] = seen.stats.logp_ref_tok
+        vocabulary["kl_moving_tok"] = seen.stats.kl_exact_tok.detach()
+    if (count := parts.controller.route.top_k) is not None:
+        vocabulary |= likeliest(parts.policy, hidden[:, :-1], hidden_ref, count)
     states = critic_states(parts.critic, hidden, *model_inputs(rollout, rows))
     heads, bootstrap = parts.critic.heads(states, mask), parts.critic.bootstrap(states, mask)
     check_heads(parts.critic, heads, bootstrap, mask)
@@ -107,6 +123,16 @@ def _measured(
         "hidden_ref": hidden_ref,
         "heads_old": heads,
         "bootstrap_heads": bootstrap,
+    }
+
+
+def likeliest(policy: Policy, hidden: Tensor, hidden_ref: Tensor, count: int) -> dict[str, Tensor]:
+    """The policy's ``count`` likeliest tokens at each place, and what it and the reference give them."""
+    ids = policy.model.likeliest(hidden, count)
+    return {
+        "ids_topk": ids,
+        "logp_ref_topk": held_to(policy).log_probs_of(hidden_ref, ids),
+        "mass_topk_tok": policy.model.log_probs_of(hidden, ids).exp().sum(dim=-1),
     }
 
 
@@ -157,6 +183,7 @@ def make_batch(
     greedy_seq: Float[Tensor, "b"] | None = None,
 ) -> TrainBatch:
     """Advantages and returns, with all that the losses read. ``greedy_seq``: rewards of the greedy responses."""
+    scored = scored.for_training
     rollout = scored.rollout
     check_tensor("shaping", parts.shaping, "shaped_seq", shaped_seq, (len(rollout.mask),))
     values, bootstrap_values = parts.critic.combine(scored.heads_old), parts.critic.combine(scored.bootstrap_heads)
@@ -195,6 +222,8 @@ def make_batch(
         returns=values if estimates.returns is None else estimates.returns,
         value_mask=rollout.mask if parts.critic.grain == "token" else torch.ones_like(values, dtype=torch.bool),
         logp_vocab_old=logp_vocab_old,
+        ids_topk=scored.ids_topk,
+        logp_ref_topk=scored.logp_ref_topk,
         held_from=held_from,
         advantage_metrics=estimates.metrics,
         # A weight that is no number would make the gradient of padding one that is none.

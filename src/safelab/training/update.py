@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
@@ -15,6 +17,7 @@ from safelab.maths.seeds import derive_seed, generator
 from safelab.ranks import Ranks, is_part, local
 from safelab.training.components import Components
 from safelab.training.finite import refuse_non_finite
+from safelab.training.gradient_penalty import penalise
 from safelab.training.losses import Terms, counts_of_each, loss_terms
 from safelab.training.pieces import rollout_pieces, slices
 from safelab.training.state import TrainState
@@ -160,27 +163,27 @@ def step(
         Diverged: a loss or a gradient is not finite; no weight has moved then.
     """
     optimizers = state.optimizers
-    pieces = []
-    for piece in micro_batches(parts, minibatch):
-        terms = loss_terms(
-            parts,
-            plan,
-            piece,
-            whole,
-            objective=state.objective,
-            train_policy=train_policy,
-            seen=seen,
-            seed=seed,
-        )
-        terms.total.backward()  # type: ignore[no-untyped-call]
-        pieces.append(terms)
+    differentiate = partial(
+        backward, parts, plan, minibatch, whole, objective=state.objective, train_policy=train_policy, seed=seed
+    )
+    pieces = differentiate(seen=seen)
     parts.ranks.add_gradients(state.policy, *([] if optimizers.critic is None else [state.critic]))
+    penalised = {}
+    if train_policy and optimizers.gradient_penalty is not None:
+
+        def again() -> None:
+            """No pass was made yet at the weights as they are now, and the critic's gradient stays."""
+            differentiate(inputs=[weight for weight in state.policy.parameters() if weight.requires_grad])
+            parts.ranks.add_gradients(state.policy)
+
+        # One direction on all ranks, though each has draws of its own.
+        penalised = penalise(state.policy, optimizers.gradient_penalty, again, parts.ranks.told(seed))
     norms = {"policy_grad_norm": limit_gradient(parts.ranks, state.policy, optimizers.policy_max_grad_norm)}
     if optimizers.critic is not None:
         norms["critic_grad_norm"] = limit_gradient(parts.ranks, state.critic, optimizers.critic_max_grad_norm)
-    measured = gather(parts.ranks, pieces, whole, norms)
+    measured = gather(parts.ranks, pieces, whole, {**norms, **penalised})
     # In the order in which one makes the next, so that the first is the cause.
-    for name in dict.fromkeys(("policy", "value", *pieces[0].weighted, *norms)):
+    for name in dict.fromkeys(("policy", "value", *pieces[0].weighted, *norms, *penalised)):
         refuse_non_finite(name, measured.sums[name], state.counters.update)
     if train_policy:
         optimizers.policy.step()
@@ -191,6 +194,27 @@ def step(
         optimizers.critic.zero_grad(set_to_none=True)
     parts.critic.after_step()
     return measured
+
+
+def backward(
+    parts: Components,
+    plan: Plan,
+    minibatch: TrainBatch,
+    whole: Counts,
+    *,
+    inputs: Sequence[Tensor] | None = None,
+    **given: Any,
+) -> list[Terms]:
+    """The gradients of a minibatch's loss, piece by piece; ``inputs``: of these weights alone, None for of all.
+
+    ``given``: to ``loss_terms``.
+    """
+    pieces = []
+    for piece in micro_batches(parts, minibatch):
+        terms = loss_terms(parts, plan, piece, whole, **given)
+        terms.total.backward(inputs=inputs)  # type: ignore[no-untyped-call]
+        pieces.append(terms)
+    return pieces
 
 
 def micro_batches(parts: Components, minibatch: TrainBatch) -> Iterator[TrainBatch]:

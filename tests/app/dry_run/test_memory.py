@@ -30,8 +30,11 @@ CASES = {
     "micro-batches": (case("optimizer.micro_batch_size=4"), "backward"),
     "lora": (case(*LORA), "backward"),
     "checkpointing": (case(*LORA, "policy.gradient_checkpointing=true", "algorithm=ppo"), "backward"),
+    "gradient penalty": (case("optimizer.gradient_penalty.coef=0.01"), "backward"),
+    "moving reference": (case("controller/reference=moving", "controller/route=loss_topk", "controller.route.k=32",
+                              "controller/penalty=linear"), "backward"),
     "step": (case(width=128, layers=4, vocabulary=2048, batch=2, prompt=16, response=4), "step"),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("made", "most"), CASES.values(), ids=CASES)

@@ -41,6 +41,11 @@ def test_recomputing_costs_a_pass_and_an_adapter_saves_one(override: str, passes
     assert counted(SHAPE, *model, override) == 2 * 100 * 5 * 8 * (1 + 2 + 2 * passes)
 
 
+def test_a_second_gradient_costs_as_much_as_the_first_and_a_second_reference_a_pass() -> None:
+    assert counted(SHAPE, "algorithm=gr") == 2 * 100 * 5 * 8 * (1 + 2 + 2 * 6)
+    assert counted(SHAPE, "algorithm=ema_pg") == 2 * 100 * 5 * 8 * (1 + 3 + 2 * 3)
+
+
 def test_an_offline_update_learns_from_pairs_and_writes_where_it_is_measured() -> None:
     # 4 pairs are 8 answers: the reference and three passes; 8 responses in one update of two, 3 passes.
     asked = ["algorithm=dpo", "pairs.batch_size=4", "pairs.evaluate_every=2"]

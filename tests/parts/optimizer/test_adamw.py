@@ -1,6 +1,7 @@
 import torch
 from torch import nn
 
+from safelab.contracts import GradientPenalty
 from safelab.plugins import build_option
 from support.models import context
 
@@ -8,6 +9,7 @@ OPTIONS = {
     "name": "adamw", "lr": 0.1, "critic_lr": 0.5, "weight_decay": 0.0, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8,
     "max_grad_norm": 1.0, "critic_max_grad_norm": None, "epochs": 2, "minibatches": 1, "micro_batch_size": None,
     "micro_batch_tokens": None, "target_kl": None, "schedule": "constant",
+    "gradient_penalty": {"coef": 0.0, "step": 1e-3, "clip": 10.0, "direction": "gradient"},
 }  # fmt: skip
 
 
@@ -44,3 +46,12 @@ def test_a_constant_schedule_leaves_rates_and_groups_alone() -> None:
     made = build_option("optimizer", OPTIONS, context())
     assert made.lr_share(3, 4) is None
     assert "initial_lr" not in made.make(nn.Linear(1, 1), nn.Linear(1, 1)).policy.param_groups[0]
+
+
+def test_a_gradient_penalty_is_there_where_it_has_a_coefficient() -> None:
+    def made(**changes: object) -> object:
+        options = {**OPTIONS, "gradient_penalty": {**OPTIONS["gradient_penalty"], **changes}}
+        return build_option("optimizer", options, context()).make(nn.Linear(1, 1), nn.Linear(1, 1)).gradient_penalty
+
+    assert made() is None
+    assert made(coef=0.5, clip=None) == GradientPenalty(coef=0.5, step=1e-3, clip=None, direction="gradient")

@@ -17,6 +17,7 @@ OPTIONS = {
     "name": "adamw_8bit", "lr": 0.1, "critic_lr": 0.5, "weight_decay": 0.0, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8,
     "max_grad_norm": 1.0, "critic_max_grad_norm": None, "epochs": 2, "minibatches": 1, "micro_batch_size": None,
     "micro_batch_tokens": None, "target_kl": None, "schedule": "constant",
+    "gradient_penalty": {"coef": 0.0, "step": 1e-3, "clip": 10.0, "direction": "gradient"},
 }  # fmt: skip
 
 TABLE = torch.linspace(-1, 1, 256)

@@ -8,7 +8,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from safelab.parts.policy import _vocabulary
-from safelab.parts.policy._vocabulary import ChunkedStats, tokens_per_chunk
+from safelab.parts.policy._vocabulary import ChunkedStats, chosen, tokens_per_chunk
 
 
 class PeakMemory(TorchDispatchMode):
@@ -128,3 +128,20 @@ def test_peak_memory_is_below_the_bfloat16_logits(dtype, with_kl) -> None:
     with PeakMemory() as plain:
         torch.log_softmax(head(hidden).float(), dim=-1).exp().sum().backward()
     assert plain.peak > 3 * logits  # the measuring itself sees what it should
+
+
+def test_some_tokens_are_read_in_pieces_as_at_once(monkeypatch) -> None:
+    torch.manual_seed(0)
+    head, ids = torch.nn.Linear(6, 11), torch.randint(11, (37, 4))
+    found = []
+    for small in (2**20, 1):
+        monkeypatch.setattr(_vocabulary, "SMALL", small)
+        hidden = torch.linspace(-1, 1, 222).reshape(37, 6).requires_grad_()
+        head.zero_grad()
+        logp = chosen(head, hidden, ids, 0.7)
+        (logp * torch.arange(4)).sum().backward()
+        found.append((logp.detach(), hidden.grad, head.weight.grad.clone()))
+    expected = torch.log_softmax(head(hidden) / 0.7, dim=-1).gather(-1, ids).detach()
+    torch.testing.assert_close(found[0][0], expected)
+    for whole, pieced in zip(*found, strict=True):
+        torch.testing.assert_close(pieced, whole)

@@ -38,12 +38,14 @@ def test_a_run_leaves_its_record(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "algorithm", ["safe", "safe_released", "ppo_adaptive_kl", "ppo", "dvpo", "online_dpo", "otb", "grpo_guard"]
+    "algorithm",
+    ["safe", "safe_released", "ppo_adaptive_kl", "ppo", "dvpo", "online_dpo", "otb", "grpo_guard", "gr", "ema_pg"],
 )
 def test_a_resumed_run_writes_the_rows_of_an_uninterrupted_one(algorithm: str, tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     (tmp_path / "cut").mkdir()
-    target = ["critic.polyak_rate=0.1"] if algorithm == "ppo" else []
+    followers = {"ppo": ["critic.polyak_rate=0.1"], "ema_pg": ["controller.reference.every=1", "optimizer.lr=0.01"]}
+    target = followers.get(algorithm, [])
     settings = [f"algorithm={algorithm}", "checkpoint.every=2", *target]
     _, whole = run(small(tmp_path / "whole", *settings, "updates=5"))
     cut = small(tmp_path / "cut", *settings, "updates=3")

@@ -94,6 +94,8 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
     parts = Components(settings=settings, detectors=detectors, ranks=context.ranks, **made)
     if reads_padding(parts):
         parts.policy.keep_padding()
+    if parts.controller.reference is not None and parts.controller.reference.moves:
+        parts.policy.have_moving()  # read as the frozen one is
     if parts.preference is None and (said := built_misfit(parts.advantage.needs, parts.advantage.name, parts.critic)):
         raise ConfigError(said)
     check_first_texts(parts, reader(context))

@@ -110,6 +110,7 @@ def memory_parts(found: "Need") -> dict[str, int]:
         "activations (update)": found.activations + found.recomputed,
         "logits, in pieces (update)": found.logits,
         "gradients (update)": found.gradients,
+        "the first of two gradients (update)": found.second,
         "value network, with its averages": found.value.weights + found.value.averages,
         "its activations (update)": found.value.activations,
         "its gradients (update)": found.value.gradients,
@@ -119,6 +120,7 @@ def memory_parts(found: "Need") -> dict[str, int]:
     of_some = (
         "all layers whole (sampling)", "two layers whole (update)", "their exchange, in pieces (update)",
         "value network, with its averages", "its activations (update)", "its gradients (update)",
+        "the first of two gradients (update)",
     )  # fmt: skip
     return {name: size for name, size in parts.items() if size or name not in of_some}
 

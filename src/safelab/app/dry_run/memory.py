@@ -37,7 +37,8 @@ class Need:
     With ``policy.sharding=layers``, ``written_with`` and ``trained_with`` come beside the parts of the weights while
     the policy writes, and while it learns. ``exchange``: the buffer through which ranks add up their gradients;
     ``summed``: all that goes through it. ``layer_weights``, ``layer_gradients``: of all layers, divided or not.
-    ``value``: what a value network of its own needs besides; it is in none of the others.
+    ``value``: what a value network of its own needs besides; it is in none of the others. ``second``: beside a second
+    gradient, the first one and the weights where it was taken.
     """
 
     parameters: int
@@ -61,6 +62,7 @@ class Need:
     layer_weights: int
     layer_gradients: int
     value: ValueNeed
+    second: int
 
     @property
     def held(self) -> int:
@@ -93,7 +95,7 @@ class Need:
         exchange = max(self.exchange, self.value.exchange)
         # The policy steps first, and its gradients are gone when the value network does.
         steps = max(both + self.gradients, 2 * self.value.gradients)
-        learning = max(self.both_backward + self.trained_with, both + exchange, steps)
+        learning = max(self.both_backward + self.trained_with + self.second, both + exchange, steps)
         return self.held + max(self.written_with + self.cache, self.states + learning)
 
 
@@ -157,6 +159,8 @@ def need(
     # A controller of the user's own may have no route.
     route = route_class(config["controller"].get("route"))
     exact = route is not None and route.needs_exact
+    follows = config["controller"].get("reference", {}).get("name", "frozen") != "frozen"
+    moving = size_of(adapted.inner.parameters()) if follows else 0
     elsewhere = config["rollout"]["name"] == "vllm"  # which has weights and a cache of its own
     head = adapted.inner.get_output_embeddings().parameters()
     value = NONE
@@ -165,7 +169,7 @@ def need(
     return Need(
         parameters=parameters,
         trained=count_of(trained),
-        weights=divided.held(every.values()),
+        weights=divided.held(every.values()) + moving,
         # AdamW's two averages, each in the weight's own type, or a byte each.
         averages=2
         * divided.held(trained)
@@ -189,6 +193,7 @@ def need(
         layer_weights=sum(divided.layers(adapted.inner.parameters())),
         layer_gradients=sum(divided.layers(trained)),
         value=value,
+        second=2 * divided.held(trained) if config["optimizer"].get("gradient_penalty", {}).get("coef") else 0,
     )
 
 

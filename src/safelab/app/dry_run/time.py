@@ -4,7 +4,8 @@ operations of an update = 2 N T (w + 2 + e k)
 
 N weights that multiply (all but the table of embeddings), T tokens of an update's rows at full length; w = 1 where the
 policy writes them, 2 passes score them (policy and reference), and each of e epochs costs k passes: 3 (forward, and
-twice that back), 2 where only an adapter trains, and 1 more where activations are computed again. A value network of N'
+twice that back), 2 where only an adapter trains, and 1 more where activations are computed again; all of them twice
+with a gradient penalty. A moving reference is a third pass that scores. A value network of N'
 such weights adds 2 N' T (1 + 3 e). A bound from below: attention's own products and the reward model are left out, and
 that a policy that writes waits for its memory. Hours are those of a GPU; a CPU's speed is not assumed, so a run on one
 gets its operations alone.
@@ -44,12 +45,14 @@ def operations(config: Mapping[str, Any], table: Mapping[str, int], parameters: 
     weights = parameters - (0 if tied else shape.vocab_size * shape.hidden_size)
     adapted = config["policy"].get("adapter", {}).get("name", "none") != "none"
     passes = (2 if adapted else 3) + int(config["policy"]["gradient_checkpointing"])
+    passes *= 2 if config["optimizer"].get("gradient_penalty", {}).get("coef") else 1
     if "pairs per update" in table:
         learnt, written = 2 * table["pairs per update"], table["responses per update"]
         measured = table["updates that are measured"] / config["updates"]
         rows = learnt * (1 + passes) + written * 3 * measured  # the reference reads the pairs
     else:
-        rows = table["responses per update"] * (1 + 2 + passes * config["optimizer"]["epochs"])
+        scores = 2 if config["controller"].get("reference", {}).get("name", "frozen") == "frozen" else 3
+        rows = table["responses per update"] * (1 + scores + passes * config["optimizer"]["epochs"])
     return float(2 * weights * tokens * rows)
 
 

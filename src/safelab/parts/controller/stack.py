@@ -25,6 +25,7 @@ from safelab.contracts import (
     Part,
     Penalty,
     Phase,
+    Reference,
     Route,
     Threshold,
 )
@@ -60,6 +61,7 @@ class Stack(Part):
     preview: Mapping[str, Any]
     coefficient: Mapping[str, Any]
     route: Mapping[str, Any]
+    reference: Mapping[str, Any]
 
     @model_validator(mode="after")
     def _route_can_act(self) -> Self:
@@ -78,6 +80,7 @@ class Stack(Part):
         return ControllerStack(
             options=self,
             route=part("route"),
+            reference=part("reference"),
             step_every=self.step_every,
             preview_max_kl=part("preview").limit(),
             penalty=part("penalty"),
@@ -119,6 +122,7 @@ class ControllerStack(Controller[ControllerState]):
 
     options: Stack
     route: Route
+    reference: Reference | None
     step_every: Literal["rollout", "epoch", "update"]
     preview_max_kl: float | None
     penalty: Penalty

@@ -17,7 +17,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from safelab.contracts import OptimizerFactory, Optimizers
+from safelab.contracts import GradientPenalty, OptimizerFactory, Optimizers
 from safelab.ranks import is_part
 
 Positive = Annotated[float, Field(gt=0)]
@@ -26,7 +26,8 @@ Positive = Annotated[float, Field(gt=0)]
 class Adam(OptimizerFactory, ABC):
     """``lr``, ``critic_lr``: step sizes. ``max_grad_norm``, ``critic_max_grad_norm``: null for no limit.
 
-    ``schedule``: of both rates over the run's updates, every epoch and minibatch of one alike.
+    ``schedule``: of both rates over the run's updates, every epoch and minibatch of one alike. ``gradient_penalty``: of
+    the policy's loss.
     """
 
     lr: Positive
@@ -38,6 +39,7 @@ class Adam(OptimizerFactory, ABC):
     eps: Positive
     max_grad_norm: Positive | None
     critic_max_grad_norm: Positive | None
+    gradient_penalty: GradientPenalty
 
     @abstractmethod
     def adam(self) -> Callable[..., torch.optim.Optimizer]:
@@ -50,6 +52,7 @@ class Adam(OptimizerFactory, ABC):
             critic=self._over(critic, self.critic_lr) if list(critic.parameters()) else None,
             policy_max_grad_norm=self.max_grad_norm,
             critic_max_grad_norm=self.critic_max_grad_norm,
+            gradient_penalty=self.gradient_penalty if self.gradient_penalty.coef > 0 else None,
         )
 
     def lr_share(self, update: int, updates: int) -> float | None:

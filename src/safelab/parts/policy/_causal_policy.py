@@ -1,5 +1,6 @@
 """A policy over a causal model of ``transformers``."""
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -12,7 +13,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from torch.optim import Optimizer
 
-from safelab.contracts import Adapted, Decoding, Policy
+from safelab.contracts import Adapted, Decoding, MovingReference, Policy
 from safelab.parts.policy._decoding import Memory, sample
 from safelab.parts.policy._growing_cache import Growing
 from safelab.parts.policy._probe import check_fixed_cache
@@ -65,6 +66,17 @@ class CausalPolicy(Policy):
         # Saved with the weights: the checkpoint's own sampling defaults (top-k, penalties) would make what
         # ``generate`` samples from them elsewhere another distribution than the trained one.
         adapted.inner.generation_config = plain_sampling(texts, self.ends, sampling_temperature)
+
+    def have_moving(self) -> None:
+        """A copy of the model as it is, read as the reference is."""
+        inner = self._adapted.inner
+        module = copy.deepcopy(inner).requires_grad_(False).eval()
+        self.moving = MovingReference(
+            model=replace(self.reference, module=module),
+            weights=dict(module.named_parameters()),
+            policy=dict(inner.named_parameters()),
+            start=dict(self._adapted.reference.named_parameters()),
+        )
 
     def keep_padding(self) -> None:
         """From now on every pass is as wide as the widest row."""

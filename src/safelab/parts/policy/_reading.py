@@ -14,8 +14,10 @@ from safelab.maths.divergence import entropy
 from safelab.parts.policy._vocabulary import (
     ChunkedStats,
     Stats,
+    chosen,
     log_probs,
     logit_gradient,
+    pieces,
     plain_stats,
     tokens_per_chunk,
     vocabulary_of,
@@ -75,6 +77,21 @@ class CausalReader(CausalModel):
         """log_softmax of the logits over the temperature, in float32."""
         with self.inside():
             return log_probs(self.module.get_output_embeddings(), hidden, self.sampling_temperature)
+
+    def log_probs_of(self, hidden: Float[Tensor, "*rows d"], ids: Int[Tensor, "*rows k"]) -> Float[Tensor, "*rows k"]:
+        """Those of some tokens at each place; a large batch in pieces, which the backward pass computes again."""
+        with self.inside():
+            head = self.module.get_output_embeddings()
+            flat = chosen(head, hidden.flatten(0, -2), ids.flatten(0, -2), self.sampling_temperature)
+        return flat.view_as(ids)
+
+    @torch.no_grad()
+    def likeliest(self, hidden: Float[Tensor, "*rows d"], count: int) -> Int[Tensor, "*rows k"]:
+        """The ``count`` likeliest tokens at each place, or all there are; a large batch in pieces."""
+        flat = hidden.flatten(0, -2)
+        places = pieces(len(flat), self.module.get_output_embeddings())
+        found = [super(CausalReader, self).likeliest(flat[rows], count) for rows in places]
+        return torch.cat(found).view(*hidden.shape[:-1], -1)
 
     def sampled_logit(self, hidden: Float[Tensor, "b t d"], ids: Int[Tensor, "b t"]) -> Float[Tensor, "b t"]:
         """The head's logit of each token, in float32."""

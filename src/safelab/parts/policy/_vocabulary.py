@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from safelab.maths.divergence import entropy, exact_kl
 
@@ -141,6 +142,20 @@ def log_probs(head: nn.Module, hidden: Tensor, temperature: float) -> Tensor:
     """log_softmax of the logits over the temperature, in float32."""
     logits: Tensor = head(hidden)
     return torch.log_softmax(logits.float() / temperature, dim=-1)
+
+
+def chosen(
+    head: nn.Module, hidden: Float[Tensor, "n d"], ids: Int[Tensor, "n k"], temperature: float
+) -> Float[Tensor, "n k"]:
+    """``log_probs`` of some tokens at each place."""
+
+    def of(piece: Tensor, index: Tensor) -> Tensor:
+        return log_probs(head, piece, temperature).gather(-1, index)
+
+    cut = [*pieces(len(ids), head)]
+    if len(cut) == 1:
+        return of(hidden, ids)
+    return torch.cat([checkpoint(of, hidden[rows], ids[rows], use_reentrant=False) for rows in cut])
 
 
 def pieces(tokens: int, head: nn.Module) -> Iterator[slice]:

@@ -1,7 +1,7 @@
 """Steps a controller over recorded signals, without a model, to see what it would have done."""
 
 import csv
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -79,11 +79,17 @@ def run_signals(directory: Path) -> list[Signals]:
     batch = metrics[EPISODES].diff().fillna(metrics[EPISODES])
     wrote = (batch > 0) & (batch <= EXACT)
     metrics, batch = metrics[wrote], batch[wrote]
-    columns = {name: metrics[metric] for name, metric in METRIC_OF.items() if metric in metrics}
+    columns = {name: metrics[metric] for name, metric in heard_in(metrics.columns).items() if metric in metrics}
     return [
         Signals(**{name: float(column.iloc[row]) for name, column in columns.items()}, n_sequences=int(batch.iloc[row]))
         for row in range(len(metrics))
     ]
+
+
+def heard_in(metrics: Collection[str]) -> dict[str, str]:
+    """``METRIC_OF``, but for a KL to a moving reference where that is what the run's controller heard."""
+    to_moving = {name: metric.replace("kl/ref_", "kl/anchor_") for name, metric in METRIC_OF.items()}
+    return {name: to_moving[name] if to_moving[name] in metrics else metric for name, metric in METRIC_OF.items()}
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

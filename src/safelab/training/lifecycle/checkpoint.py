@@ -2,7 +2,7 @@
 
 checkpoints/update_000050/
 policy/  (as ``transformers`` or ``peft`` loads it, with a model card)
-tensors.safetensors (critic, its target, optimisers)
+tensors.safetensors (critic, its target, a moving reference, optimisers)
 state.json (run, counters, controller, shaping, detectors, rollbacks, best, triage)
 manifest.json (SHA-256 of every file)
 
@@ -28,6 +28,7 @@ from safelab.errors import DataError
 from safelab.options import restored
 from safelab.runlog import model_card
 from safelab.runlog.durable import as_os_error, flush, shared
+from safelab.training import moving
 from safelab.training.components import Components
 from safelab.training.lifecycle import optimizer_slots, pending
 from safelab.training.state import TrainState
@@ -191,6 +192,7 @@ def _load(parts: Components, state: TrainState, path: Path, saved_rates: bool) -
     state.critic.load_state_dict(part(tensors, "critic."))
     if parts.critic.target is not None:
         parts.critic.target.load_state_dict(part(tensors, "target."))
+    moving.restore(parts.policy, part(tensors, "moving."))
     for name, (module, optimizer) in optimizers_of(state).items():
         fresh = [{key: value for key, value in group.items() if key != "params"} for group in optimizer.param_groups]
         optimizer_slots.load(module, optimizer, part(tensors, f"optimizer.{name}."), saved["param_groups"][name])
@@ -212,6 +214,7 @@ def tensors_of(parts: Components, state: TrainState, gathered: Collected) -> dic
     tensors = {f"critic.{name}": tensor for name, tensor in state.critic.state_dict().items()}
     if parts.critic.target is not None:
         tensors |= {f"target.{name}": tensor for name, tensor in parts.critic.target.state_dict().items()}
+    tensors |= {f"moving.{name}": tensor for name, tensor in moving.saved(parts.policy).items()}
     for index, rollout in enumerate(state.pending):
         tensors |= {f"pending.{index}.{name}": tensor for name, tensor in pending.tensors_of(rollout).items()}
     return {name: tensor.contiguous() for name, tensor in {**tensors, **gathered.slots}.items()}

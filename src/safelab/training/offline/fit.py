@@ -7,7 +7,8 @@ from typing import Any
 from safelab.plugins import find
 
 CONTROLLER_PARTS = {"penalty": "none", "momentum": "none", "gate": "none", "threshold": "fixed", "phase": "none",
-                    "preview": "none", "coefficient": "fixed"}  # fmt: skip
+                    "preview": "none", "coefficient": "fixed",
+                    "reference": "frozen"}  # fmt: skip
 """``controller=none``, part by part."""
 
 SAME_FILE = ("path", "subset", "split", "limit")
@@ -78,6 +79,8 @@ def _optimizer(optimizer: Mapping[str, Any], preference: str) -> Iterator[str]:
             )
     if optimizer.get("target_kl") is not None:
         yield f"optimizer.target_kl must be null with preference={preference}, got {optimizer['target_kl']}"
+    if coef := optimizer.get("gradient_penalty", {}).get("coef"):
+        yield f"optimizer.gradient_penalty.coef must be 0 with preference={preference}, got {coef}: it is online only"
     if optimizer.get("micro_batch_size") == 1:
         yield f"optimizer.micro_batch_size must be >= 2 with preference={preference}, got 1: a pair is two sequences"
 

@@ -15,19 +15,23 @@ early where more rollouts would change nothing: from ``FEW`` on with t > ``T_EAR
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from safelab.contracts import GradientPenalty
 from safelab.errors import RunFailed
 from safelab.maths.masked import masked_mean
 from safelab.maths.streams import stream
 from safelab.options import State
 from safelab.training import rollouts, stages
 from safelab.training.components import Components
+from safelab.training.gradient_penalty import penalise
 from safelab.training.losses import counts, gradient, loss_terms, step_zero
 from safelab.training.rewards import score_greedy, score_rewards
+from safelab.training.update import backward
 from safelab.types import Plan, Rollout, Scored, TrainBatch
 
 T_BOUND = 3.0
@@ -44,6 +48,9 @@ NEAR = 0.02
 
 FARTHEST = 100.0
 """In each tensor's own deviations; a policy that is not moved by that is moved by none."""
+
+HALF = 0.5
+"""Of the way to its second gradient that a gradient penalty's weights must go: rounding leaves nearly all or none."""
 
 ENOUGH = 32
 """Rollouts from which on a penalty whose effect is not seen is said to have none."""
@@ -95,6 +102,9 @@ def audit(parts: Components, target_kl: float, batches: int, say: Callable[[str]
     terms = [judge(name, values, parts) for name, values in step_zero(parts, plan, batch).items() if name != "kl"]
     if plan.penalty != 0.0 or plan.kl_coef != 0.0:
         terms.append(judge_penalty(parts, plan, first, batches, say))
+    made = parts.optimizer.make(parts.policy.module, parts.critic.module).gradient_penalty
+    if made is not None:
+        terms.append(judge_gradient_penalty(parts, made, plan, batch))
     return Audit(kl=mean_kl(first), terms=tuple(terms))
 
 
@@ -169,7 +179,7 @@ def mean_kl(scored: Scored) -> float:
 def settle(parts: Components, scored: Scored) -> State:
     """The controller after it has heard the same signals long enough for its averages to have arrived."""
     state: State = parts.controller.init()
-    signals = stages.observe(scored)
+    signals = stages.observe(scored.for_training)
     for _ in range(SETTLING_STEPS):
         state = parts.controller.step(state, signals)
     return state
@@ -189,6 +199,27 @@ def judge(name: str, values: Mapping[str, float], parts: Components) -> TermAudi
     if name == "value" and values["policy_grad_norm"] > 0:
         note = "also moves the policy (critic.detach=false)"
     return TermAudit(term=name, **values, t=None, acts=reached > 0, note=note if reached > 0 else "has no gradient")
+
+
+def judge_gradient_penalty(parts: Components, made: GradientPenalty, plan: Plan, batch: TrainBatch) -> TermAudit:
+    """What the second gradient adds to the first acts if the weights went the step on which it was taken."""
+    module = parts.policy.module
+    weights = [weight for weight in module.parameters() if weight.requires_grad]
+    again = partial(backward, parts, plan, batch, counts(batch), objective=parts.objective.init(), inputs=weights)
+    again()
+    found = penalise(module, made, again, parts.settings.seed)
+    module.zero_grad(set_to_none=True)
+    length, share, moved = (float(found[f"gradient_penalty/{name}"]) for name in ("norm", "share", "moved"))
+    length = length if made.clip is None else min(length, made.clip)
+    acts = share > 0 and moved > HALF
+    note = (
+        f"adds {share:.2g} of the gradient's length" if acts else f"rounding took its step: {moved:.2g} of it is left"
+    )
+    value = 0.5 * made.coef * length**2
+    name = "gradient penalty" if made.direction == "gradient" else "gradient penalty (random direction, a control)"
+    return TermAudit(
+        term=name, value=value, policy_grad_norm=share * length, critic_grad_norm=0.0, t=None, acts=acts, note=note
+    )
 
 
 def judge_penalty(parts: Components, plan: Plan, first: Scored, batches: int, say: Callable[[str], None]) -> TermAudit:
