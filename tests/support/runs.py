@@ -17,8 +17,8 @@ from safelab.ranks import Ranks
 from safelab.training.components import Components
 from safelab.training.lifecycle.run import Outcome, train
 from safelab.training.loop import train_loop
-from safelab.training.offline.loop import update_of
 from safelab.training.state import TrainState, initial_state
+from safelab.training.updates import update_of
 from support.folders import NO_CACHE
 from support.models import classifier_directory, model_directory, value_model_directory
 
