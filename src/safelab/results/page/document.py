@@ -12,6 +12,7 @@ from safelab.errors import DataError, nearest, printable
 from safelab.results.compare.against_baseline import compare, compare_crashes, overheads
 from safelab.results.compare.aggregate import arm_row, rankings, shared_levels, values_by_run
 from safelab.results.compare.budget import at_equal_kl
+from safelab.results.compare.cost import costs
 from safelab.results.compare.paper import beside_paper, metrics_of
 from safelab.results.compare.preset_gaps import Preset
 from safelab.results.model import ArmRow, Comparison, CrashPolicy, Measure, Report, RunRow
@@ -103,6 +104,7 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
         rankings=ranks,
         gold=gold,
         equal_kl=equal_kl,
+        costs=costs(loaded, arms),
         overheads=overheads(values, baseline),
         phases=phases(loaded, [arm.name for arm in arms]),
         paper=beside_paper(choices.paper, choices.preset, loaded, arms, values, measures),
