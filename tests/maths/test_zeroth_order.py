@@ -45,7 +45,9 @@ def test_shares_by_hand() -> None:
     # Trimmed to [0.05, 0.95]: log(0.95 / 0.05) = log 19 at most. Twice, as the temperature is 2.
     wanted = [2 * math.log(7 / 3), 0.0, -2 * math.log(19), 2 * math.log(19)]
     assert gap_of("logistic", shares, 0.05, 2.0).tolist() == pytest.approx(wanted)
-    assert gap_of("probit", shares, 0.05, 2.0).tolist() == pytest.approx([2 * norm.ppf(0.7), 0.0, -3.2897, 3.2897], abs=1e-4)
+    assert gap_of("probit", shares, 0.05, 2.0).tolist() == pytest.approx(
+        [2 * norm.ppf(0.7), 0.0, -3.2897, 3.2897], abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("block_size", [None, 7])
@@ -102,7 +104,12 @@ def test_on_the_sphere_a_known_gradient_is_met_within_its_standard_error(link: L
 
 def test_on_a_bandit_the_estimate_is_the_policy_gradient_within_its_standard_error() -> None:
     """Softmax over three arms; each pair is one pull by either policy, and dV/dtheta_i = pi_i (r_i - V)."""
-    theta, reward, mu, pairs = torch.tensor([0.2, -0.4, 0.1]).double(), torch.tensor([1.0, 0.0, -0.5]).double(), 0.2, 200
+    theta, reward, mu, pairs = (
+        torch.tensor([0.2, -0.4, 0.1]).double(),
+        torch.tensor([1.0, 0.0, -0.5]).double(),
+        0.2,
+        200,
+    )
     policy = theta.softmax(dim=0)
     gradient = policy * (reward - policy @ reward)
     drawn = torch.Generator().manual_seed(0)

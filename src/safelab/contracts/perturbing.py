@@ -11,13 +11,13 @@ from safelab.types import Link
 
 
 class Oracle(Options):
-    """Who compares two responses to a prompt: ``votes`` voters, each of whom takes the first with probability
+    """Who compares two responses to a prompt: ``votes`` voters, each by a probability.
 
-        p = link((score of the first - score of the second) / link_temperature)
+        p(takes the first) = link((score of the first - score of the second) / link_temperature)
 
     ``of``: the score that they go by, the run's reward or its evaluator (``gold``). ``link_temperature``: in units of
     that score. ``trim``: the least share that the link is undone for; the greatest is 1 - trim.
-    """  # noqa: D205
+    """
 
     of: Literal["gold", "reward"]
     link: Link

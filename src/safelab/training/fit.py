@@ -16,7 +16,11 @@ from safelab.training.zeroth.fit import is_zeroth, zeroth_misfits
 def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if is_zeroth(config):
-        return [*zeroth_misfits(config), *(placement_misfits(config) if config["ranks"] == 1 else []), *_rollback(config)]
+        return [
+            *zeroth_misfits(config),
+            *(placement_misfits(config) if config["ranks"] == 1 else []),
+            *_rollback(config),
+        ]
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
         return [*pair_misfits(config), *placement_misfits(config), *_rollback(config)]
     rules = (_needs, _batch_and_minibatches, placement_misfits, _correction, _rollback)

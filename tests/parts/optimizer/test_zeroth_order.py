@@ -35,13 +35,13 @@ def test_frozen_weights_are_left_out() -> None:
 
 def test_a_block_is_at_most_all_weights() -> None:
     made = build_option("optimizer", {**OPTIONS, "block_size": 7}, context())
-    with pytest.raises(ConfigError, match="optimizer.block_size must be at most the 6 weights that train, got 7"):
+    with pytest.raises(ConfigError, match=r"optimizer\.block_size must be at most the 6 weights that train, got 7"):
         made.make(nn.Linear(2, 2), nn.Identity())
 
 
 def test_weights_that_round_a_perturbation_away_are_refused() -> None:
     made = build_option("optimizer", OPTIONS, context())
-    with pytest.raises(ConfigError, match="policy.dtype must be float32 with optimizer=zeroth_order"):
+    with pytest.raises(ConfigError, match=r"policy\.dtype must be float32 with optimizer=zeroth_order"):
         made.make(nn.Linear(2, 2).to(torch.bfloat16), nn.Identity())
 
 
@@ -53,7 +53,10 @@ def test_weights_that_round_a_perturbation_away_are_refused() -> None:
         ({"minibatches": 4}, "optimizer.minibatches must be 1, got 4"),
         ({"target_kl": 0.1}, "optimizer.target_kl must be None, got 0.1"),
         ({"oracle": {**ORACLE, "trim": 0.5}}, "optimizer.oracle.trim must be < 0.5, got 0.5"),
-        ({"oracle": {**ORACLE, "link": "cauchy"}}, "optimizer.oracle.link must be 'logistic' or 'probit', got 'cauchy'"),
+        (
+            {"oracle": {**ORACLE, "link": "cauchy"}},
+            "optimizer.oracle.link must be 'logistic' or 'probit', got 'cauchy'",
+        ),
     ],
 )
 def test_what_is_out_of_range_is_told(changes: dict[str, Any], told: str) -> None:

@@ -91,14 +91,16 @@ def test_with_the_same_noise_and_no_way_to_go_both_write_the_same_and_nobody_vot
 
 
 def test_votes_are_binomial_by_the_link(tmp_path: Path) -> None:
-    """Each share within five deviations of the closed form; the reward lies in [0, 1], the temperature makes it steep."""
+    """Each share within five deviations of the closed form; the reward lies in [0, 1]."""
     settings = ["optimizer.oracle.votes=4000", "optimizer.oracle.link_temperature=0.5", "rollout.batch_size=16"]
     parts = parts_of(by_votes(tmp_path, *settings))
     scored, written = written_pairs(parts)
     votes = vote(parts, scored, written, 0)
     theirs = [text.split() for one in written for text in one.responses]
     score_of = [words.count("good") / max(1, len(words)) for words in theirs]
-    wanted = [1 / (1 + math.exp(-(one - own) / 0.5)) for one, own in zip(score_of, scored.reward_seq.tolist(), strict=True)]
+    wanted = [
+        1 / (1 + math.exp(-(one - own) / 0.5)) for one, own in zip(score_of, scored.reward_seq.tolist(), strict=True)
+    ]
     for share, chance in zip(votes.share_seq.tolist(), wanted, strict=True):
         assert abs(share - chance) < 5 * math.sqrt(chance * (1 - chance) / 4000)
     assert votes.votes == 4000 * int((~votes.tie_seq).sum())

@@ -18,8 +18,8 @@ VOTES = "votes"
 HEADS = ("Arm", "Responses written", "Oracle votes", "Optimiser steps", "Backward passes")
 
 HOW = (
-    "Means over runs. A backward pass is one over a minibatch, however it is cut. The labels that a reward model was made "
-    "from are not counted, nor the responses that are only evaluated."
+    "Means over runs. A backward pass is one over a minibatch, however it is cut. The labels that a reward model was "
+    "made from are not counted."
 )
 
 
@@ -42,7 +42,9 @@ def _row(arm: str, runs: Sequence[LoadedRun]) -> CostRow:
     return CostRow(
         arm=arm,
         episodes=_mean([_last(run.record.metrics, "episodes") for run in runs]),
-        votes=_mean([_last(run.record.metrics, VOTES) if voted else 0.0 for run, voted in zip(runs, by_votes, strict=True)]),
+        votes=_mean(
+            [_last(run.record.metrics, VOTES) if voted else 0.0 for run, voted in zip(runs, by_votes, strict=True)]
+        ),
         steps=_mean(steps),
         backward=_mean([0.0 if voted else made for made, voted in zip(steps, by_votes, strict=True)]),
     )

@@ -13,13 +13,13 @@ from safelab.training.zeroth.stages import vote, write_perturbed
 from safelab.types import Scored
 
 NO_LOSS = (
-    "this run has no loss and no backward pass: |grad| is the norm of the estimate from votes. That the step goes uphill "
-    "is not audited: one update's estimate is mostly noise; tests hold it to known gradients"
+    "this run has no loss and no backward pass: |grad| is the norm of the estimate from votes. That the step goes "
+    "uphill is not audited, as one update's estimate is mostly noise; tests hold it to known gradients"
 )
 
 
 def audit_votes(parts: Components, target_kl: float, say: Callable[[str], None]) -> Audit:
-    """One update by hand, ``target_kl`` nats per token from the reference: do perturbation and step move the policy?
+    """One update by hand, ``target_kl`` nats per token from the reference, to see what moves the policy.
 
     ``perturbation``: its value is the share of pairs whose two responses differ. ``step``: the mean absolute change of
     a token's log-probability, in nats.
@@ -47,9 +47,7 @@ def term(name: str, value: float, norm: float, note: str) -> TermAudit:
     """It acts where ``value`` is not 0."""
     acts = value > 0
     said = note if name == "step" or not acts else ""
-    return TermAudit(
-        term=name, value=value, policy_grad_norm=norm, critic_grad_norm=0.0, t=None, acts=acts, note=said
-    )
+    return TermAudit(term=name, value=value, policy_grad_norm=norm, critic_grad_norm=0.0, t=None, acts=acts, note=said)
 
 
 def apart(before: Scored, after: Scored) -> float:

@@ -1,4 +1,4 @@
-"""From prompts to an estimate: what perturbed policies write, how it is voted on, and what that says of the gradient."""
+"""From prompts to an estimate: what perturbed policies write, how it is voted on, and what follows for the gradient."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -136,7 +136,7 @@ def vote(parts: Components, scored: Scored, written: Sequence[Rollout], update: 
 
 
 def estimate(parts: Components, ballot: Ballot, update: int) -> list[Tensor]:
-    """g = mean over perturbations of (d / mu) mean_j gap_j v, weight by weight."""
+    """G = mean over perturbations of (d / mu) mean_j gap_j v, weight by weight."""
     weights, optimizer = trained_weights(parts), perturbing(parts)
     size = sum(weight.numel() for weight in weights)
     gaps = [float(ballot.gap_seq[share].mean()) for share in shares(parts, len(ballot.gap_seq))]
