@@ -112,10 +112,9 @@ def small(tmp_path: Path, *overrides: str) -> dict[str, Any]:
 
 
 def by_votes(tmp_path: Path, *overrides: str) -> dict[str, Any]:
-    """``small`` as a run by votes, which go by the reward; two perturbations, and a block that the policy has."""
-    return small(
-        tmp_path, "algorithm=zpg", "optimizer.oracle.of=reward", "optimizer.perturbations=2", *overrides
-    )  # fmt: skip
+    """``small`` as a run by votes, which go by the reward: two perturbations of all weights, unless told otherwise."""
+    few = ["optimizer.oracle.of=reward", "optimizer.perturbations=2", "rollout.batch_size=8", "optimizer.noise=own"]
+    return small(tmp_path, "algorithm=zpg", "policy/adapter=none", *few, *overrides)
 
 
 def _with(given: dict[str, str], node: Any) -> Any:

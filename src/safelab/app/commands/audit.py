@@ -23,8 +23,8 @@ def main(arguments: Sequence[str]) -> int:
         usage="safelab audit [overrides] [--batches N] [--kl NATS]",
         description="One batch, every term of the loss: its value, and what of its gradient reaches policy and critic. "
         "A KL penalty is tested on many rollouts: does its expected gradient lower the KL? An offline run has one "
-        "term, the loss on its pairs; a run by votes has no loss, and it is asked whether perturbation and step move the "
-        "policy. Exit code 1: a term that is meant to act is not seen to.",
+        "term, the loss on its pairs. A run by votes has no loss: do perturbation and step move the policy? Exit code "
+        "1: a term that is meant to act is not seen to.",
     )
     parser.add_argument(
         "--batches",
