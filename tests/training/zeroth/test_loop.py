@@ -59,7 +59,9 @@ def test_the_step_is_the_rate_times_the_estimate(tmp_path: Path) -> None:
     assert float((flat(parts) - before).norm()) == pytest.approx(row["policy/step_norm"], rel=1e-3)
 
 
-@pytest.mark.parametrize(("noise", "adapter", "file"), [("own", "none", "model"), ("same", "lora_head", "adapter_model")])
+@pytest.mark.parametrize(
+    ("noise", "adapter", "file"), [("own", "none", "model"), ("same", "lora_head", "adapter_model")]
+)
 def test_a_resumed_run_writes_the_rows_of_an_uninterrupted_one(
     noise: str, adapter: str, file: str, tmp_path: Path
 ) -> None:
@@ -93,11 +95,11 @@ def test_a_checkpoint_of_before_there_were_votes_is_gone_on_with(tmp_path: Path)
 def test_it_learns_to_emit_a_given_token(tmp_path: Path) -> None:
     """With few weights to move, the same noise and voters that see clearly."""
     settings = [
-        *ADAPTER, "rollout.batch_size=32", "optimizer.perturbations=8", "optimizer.mu=1.0", "optimizer.lr=0.02",
-        "optimizer.oracle.link_temperature=0.2", "optimizer.noise=same", "updates=25", "rollout.max_new_tokens=4",
+        *ADAPTER, "rollout.batch_size=32", "optimizer.perturbations=8", "optimizer.mu=1.0", "optimizer.lr=0.3",
+        "optimizer.oracle.link_temperature=0.2", "optimizer.noise=same", "updates=13", "rollout.max_new_tokens=4",
     ]  # fmt: skip
     rows = trained(by_votes(tmp_path, *settings))[2]
-    assert rows[-1]["reward/mean"] > rows[0]["reward/mean"] + 0.2
+    assert rows[-1]["reward/mean"] > rows[0]["reward/mean"] + 0.4
 
 
 def flat(parts) -> torch.Tensor:
