@@ -5,8 +5,9 @@ from collections.abc import Callable
 import torch
 
 from safelab.maths.masked import masked_mean
+from safelab.training import rollouts
 from safelab.training.components import Components
-from safelab.training.probes.audit import Audit, TermAudit, mean_kl, move_away, rollout_of, score
+from safelab.training.probes.audit import Audit, TermAudit, mean_kl, move_away, score
 from safelab.training.state import initial_state
 from safelab.training.zeroth.loop import climb
 from safelab.training.zeroth.stages import vote, write_perturbed
@@ -28,8 +29,9 @@ def audit_votes(parts: Components, target_kl: float, say: Callable[[str], None])
     move_away(parts, target_kl, say)
     state = initial_state(parts)
     say("votes")
-    before = score(parts, rollout_of(parts, 0))
-    written = write_perturbed(parts, before.rollout.prompts, 0)
+    prompts = rollouts.draw_prompts(parts, 0)
+    before = score(parts, rollouts.roll_out(parts, prompts, 0))  # as an update has it, with its noise
+    written = write_perturbed(parts, prompts, 0)
     ballot = vote(parts, before, written, 0)
     norm, _ = climb(parts, state, ballot)
     differing = 1.0 - float(ballot.tie_seq.double().mean())
