@@ -140,8 +140,13 @@ class State(BaseModel):
 
 
 def restored(initial: S, saved: Mapping[str, Any]) -> S:
-    """The state that ``state.model_dump()`` gave, nested states included; ``initial`` tells the classes."""
+    """The state that ``state.model_dump()`` gave, nested states included; ``initial`` tells the classes.
+
+    A field that has a default may be missing, as an older version had no such field; any other may not.
+    """
     values = {
-        name: restored(value, saved[name]) if isinstance(value, State) else saved[name] for name, value in initial
+        name: restored(value, saved[name]) if isinstance(value, State) else saved[name]
+        for name, value in initial
+        if name in saved or type(initial).model_fields[name].is_required()
     }
     return type(initial).model_validate(values)

@@ -15,6 +15,9 @@ from torch import Tensor
 
 Grain = Literal["sequence", "token"]
 
+Link = Literal["logistic", "probit"]
+"""How a difference of scores becomes the probability of a vote: 1 / (1 + exp(-x)), or the normal distribution's."""
+
 LARGE = ("hidden_ref", "logp_vocab_old")
 """Tensors of a rollout that are far larger than the rest: each rank keeps those of its own rows."""
 

@@ -60,6 +60,9 @@ online_dpo          | none            | group_norm        | online_dpo       | s
 # The loss of each preset that learns from pairs; such a run has nothing of the above but its one epoch.
 OFFLINE = {"dpo": "dpo", "cdpo": "dpo", "ipo": "ipo", "chi_po": "chi_po", "var": "var", "trace": "trace"}
 
+# Presets that learn from votes between rollouts; such a run has no loss. What a perturbation moves.
+BY_VOTES = {"zpg": "all weights that train", "zbcpg": "a block"}
+
 CLIP = {"objective.clip_range": 0.2, "objective.clip_range_high": None}
 SAFE = {"controller.gate.name": "entropy", "controller.threshold.name": "pid", "controller.phase.name": "reward_trend"}
 PLAIN = {"controller.gate.name": "none", "controller.threshold.name": "fixed", "controller.phase.name": "none"}
@@ -123,6 +126,8 @@ MARKS: dict[str, dict[str, Any]] = {
                "controller.route.gradient": "unbiased"},
     "best_of_n": {"advantage.scale": False},
     "online_dpo": {"advantage.scale": False, "objective.beta": 0.1, "objective.distance": "logistic"},
+    "zpg": {"optimizer.oracle.link": "logistic", "optimizer.noise": "same", "optimizer.block_size": None},
+    "zbcpg": {"optimizer.oracle.link": "logistic", "optimizer.noise": "same", "optimizer.block_size": 32},
     "dpo": {"preference.beta": 0.1, "preference.label_smoothing": 0.0},
     "cdpo": {"preference.beta": 0.1, "preference.label_smoothing": 0.1},
     "ipo": {"preference.beta": 0.1, "preference.over": "sum"},
@@ -150,7 +155,7 @@ def route_of(config: dict[str, Any]) -> str:
 
 def test_every_preset_is_bound() -> None:
     presets = {path.stem for path in (ROOT / "conf" / "algorithm").glob("*.yaml")}
-    assert presets == {*TABLE, *OFFLINE} == {*MARKS}
+    assert presets == {*TABLE, *OFFLINE, *BY_VOTES} == {*MARKS}
 
 
 @pytest.mark.parametrize("name", TABLE)
@@ -174,6 +179,15 @@ def test_a_preset_that_learns_from_pairs_is_what_its_name_says(name: str) -> Non
     assert (config["critic.name"], config["controller.penalty.name"], config["optimizer.epochs"]) == ("none", "none", 1)
 
 
+@pytest.mark.parametrize("name", BY_VOTES)
+def test_a_preset_that_learns_from_votes_is_what_its_name_says(name: str) -> None:
+    config = flat(name)
+    assert config["optimizer.name"] == "zeroth_order"
+    assert (config["optimizer.block_size"] is None) == (BY_VOTES[name] == "all weights that train")
+    assert (config["critic.name"], config["controller.penalty.name"], config["preference.name"]) == ("none",) * 3
+    assert (config["optimizer.oracle.of"], config["evaluator.name"]) == ("gold", "gold_reviews")  # no reward model
+
+
 @pytest.mark.parametrize("name", MARKS)
 def test_the_numbers_that_make_the_name_are_there(name: str) -> None:
     config = flat(name)
@@ -181,7 +195,7 @@ def test_the_numbers_that_make_the_name_are_there(name: str) -> None:
 
 
 def test_no_two_presets_are_one() -> None:
-    said = {name: str(TABLE.get(name) or OFFLINE[name]) + str(MARKS[name]) for name in MARKS}
+    said = {name: str(TABLE.get(name) or OFFLINE.get(name) or BY_VOTES[name]) + str(MARKS[name]) for name in MARKS}
     assert len({*said.values()}) == len(said)
 
 

@@ -17,19 +17,31 @@ from safelab.ranks import Ranks
 from safelab.training.components import Components
 from safelab.training.lifecycle.run import Outcome, train
 from safelab.training.loop import train_loop
-from safelab.training.offline.loop import update_of
 from safelab.training.state import TrainState, initial_state
+from safelab.training.updates import update_of
 from support.folders import NO_CACHE
 from support.models import classifier_directory, model_directory, value_model_directory
 
 CONF = Path(__file__).parents[2] / "conf"
+FLAT = CONF.parent / "tests" / "configs"
 PROMPTS, OUTPUTS = "the-prompts-of-a-test", "the-outputs-of-a-test"
 
 
 def algorithms(offline: bool) -> list[str]:
-    """Presets that learn from pairs, or those that learn from rollouts."""
-    flat = {path.stem: path.read_text() for path in (CONF.parent / "tests" / "configs").glob("*.yaml")}
-    return sorted(name for name, text in flat.items() if ('preference.name: "none"' not in text) == offline)
+    """Presets that learn from pairs, or those that learn by a loss on rollouts."""
+    kind = "pairs" if offline else "rollouts"
+    return sorted(path.stem for path in FLAT.glob("*.yaml") if _learns_from(path.read_text()) == kind)
+
+
+def algorithms_by_votes() -> list[str]:
+    """Presets that learn from votes between rollouts, without a loss."""
+    return sorted(path.stem for path in FLAT.glob("*.yaml") if _learns_from(path.read_text()) == "votes")
+
+
+def _learns_from(text: str) -> str:
+    if 'preference.name: "none"' not in text:
+        return "pairs"
+    return "votes" if 'optimizer.name: "zeroth_order"' in text else "rollouts"
 
 
 def share_of_good(prompts: Sequence[str], responses: Sequence[str]) -> list[float]:
@@ -97,6 +109,12 @@ def small(tmp_path: Path, *overrides: str) -> dict[str, Any]:
     if config["critic"].get("path", "") is None:
         config["critic"]["path"] = str(classifier_directory())
     return config
+
+
+def by_votes(tmp_path: Path, *overrides: str) -> dict[str, Any]:
+    """``small`` as a run by votes, which go by the reward: two perturbations of all weights, unless told otherwise."""
+    few = ["optimizer.oracle.of=reward", "optimizer.perturbations=2", "rollout.batch_size=8", "optimizer.noise=own"]
+    return small(tmp_path, "algorithm=zpg", "policy/adapter=none", *few, *overrides)
 
 
 def _with(given: dict[str, str], node: Any) -> Any:

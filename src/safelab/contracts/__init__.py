@@ -33,6 +33,7 @@ from safelab.contracts.critic import critic_states as critic_states
 from safelab.contracts.losses import Aggregation, Anchor, EntropyPositions, Objective, Preference, StatelessObjective
 from safelab.contracts.models import CausalModel, Decoding, MovingReference, Policy, Sampler, Tally
 from safelab.contracts.part import Context, Need, Part
+from safelab.contracts.perturbing import Oracle, Perturbing
 from safelab.contracts.reward import Reward
 from safelab.contracts.run import GradientPenalty, Guard, Mirror, OptimizerFactory, Optimizers, Remedy, Tracker
 from safelab.contracts.scores import Evaluator, Normaliser, Shaped, Shaping, checked_scores
@@ -102,9 +103,11 @@ __all__ = [
     "Objective",
     "OptimizerFactory",
     "Optimizers",
+    "Oracle",
     "PairSource",
     "Part",
     "Penalty",
+    "Perturbing",
     "Phase",
     "Policy",
     "Preference",

@@ -135,6 +135,17 @@ class BudgetRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CostRow:
+    """What an arm spent in a run, on average: responses, votes, optimiser steps, and those by a backward pass."""
+
+    arm: str
+    episodes: float | None
+    votes: float | None
+    steps: float | None
+    backward: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """One arm in one panel: mean, least and greatest over the seeds at each step, and the seeds themselves."""
 
@@ -250,6 +261,7 @@ class Report:
     rankings: Sequence[Ranking]
     gold: Levels
     equal_kl: Sequence[BudgetRow]
+    costs: Sequence[CostRow]
     overheads: Mapping[str, Estimate]
     phases: Sequence[PhaseLine]
     paper: Paper | None

@@ -10,10 +10,17 @@ from safelab.pretrained.limits import beyond
 from safelab.training.held_fit import held_misfits
 from safelab.training.offline.fit import changes_of, pair_misfits
 from safelab.training.placement import placement_misfits
+from safelab.training.zeroth.fit import is_zeroth, zeroth_misfits
 
 
 def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
+    if is_zeroth(config):
+        return [
+            *zeroth_misfits(config),
+            *(placement_misfits(config) if config["ranks"] == 1 else []),
+            *_rollback(config),
+        ]
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
         return [*pair_misfits(config), *placement_misfits(config), *_rollback(config)]
     rules = (_needs, _batch_and_minibatches, placement_misfits, held_misfits, _rollback)

@@ -46,7 +46,7 @@ class Step:
 def train_loop(
     parts: Components, state: TrainState, update: Callable[[Components, TrainState], Step]
 ) -> Iterator[Step]:
-    """Updates (of ``offline.update_of``) from ``state`` to the last; each is yielded when it is whole."""
+    """Updates (of ``updates.update_of``) from ``state`` to the last; each is yielded when it is whole."""
     while state.counters.update < parts.settings.updates:
         step = update(parts, state)
         state = step.state

@@ -85,6 +85,16 @@ def kl_ref_metrics(scored: Scored, signals: Signals) -> dict[str, Tensor | float
     }
 
 
+def written_metrics(scored: Scored, signals: Signals) -> dict[str, Tensor | float | None]:
+    """What every row says of a rollout, also where nothing is trained on it by a loss, under the same names."""
+    return {
+        **reward_metrics(scored),
+        **kl_ref_metrics(scored, signals),
+        "policy/entropy_token": signals.entropy_token,
+        **response_metrics(scored.rollout),
+    }
+
+
 def kl_metrics(scored: Scored, signals: Signals, stats: UpdateStats) -> dict[str, Tensor | float | None]:
     """KL to the reference at the rollout; KL from the policy that wrote it, over the update's passes."""
     mask, metrics = scored.rollout.mask, dict[str, Tensor]()

@@ -12,12 +12,16 @@ from safelab.types import Rollout
 
 
 class Counters(State):
-    """``update``: the next one. ``cursor``: prompts drawn. ``episodes``, ``tokens``: responses, their tokens."""
+    """``update``: the next one. ``cursor``: prompts drawn. ``episodes``, ``tokens``: responses, their tokens.
+
+    ``votes``: of a preference oracle between responses.
+    """
 
     update: int
     cursor: int
     episodes: int
     tokens: int
+    votes: int = 0
 
 
 class Rollback(State):

@@ -23,7 +23,8 @@ def main(arguments: Sequence[str]) -> int:
         usage="safelab audit [overrides] [--batches N] [--kl NATS]",
         description="One batch, every term of the loss: its value, and what of its gradient reaches policy and critic. "
         "A KL penalty is tested on many rollouts: does its expected gradient lower the KL? An offline run has one "
-        "term, the loss on its pairs. Exit code 1: a term that is meant to act is not seen to.",
+        "term, the loss on its pairs. A run by votes has no loss: do perturbation and step move the policy? Exit code "
+        "1: a term that is meant to act is not seen to.",
     )
     parser.add_argument(
         "--batches",
@@ -45,11 +46,17 @@ def main(arguments: Sequence[str]) -> int:
     from safelab.app.console import progress
     from safelab.training.probes.audit import audit
     from safelab.training.probes.pair_audit import audit_pairs
+    from safelab.training.probes.zeroth_audit import audit_votes
+    from safelab.training.zeroth.fit import is_zeroth
 
     with progress() as say:
         parts = build(job.config, context_for(job.config, say))
-        online = parts.preference is None
-        result = audit(parts, flags.kl, flags.batches, say) if online else audit_pairs(parts, flags.kl, say)
+        if parts.preference is not None:
+            result = audit_pairs(parts, flags.kl, say)
+        elif is_zeroth(job.config):
+            result = audit_votes(parts, flags.kl, say)
+        else:
+            result = audit(parts, flags.kl, flags.batches, say)
     show(job.name, result)
     return 0 if result.passed else 1
 

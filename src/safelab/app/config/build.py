@@ -21,9 +21,11 @@ from safelab.ranks import Ranks
 from safelab.runlog.flat import leaves
 from safelab.training.components import Components
 from safelab.training.fit import built_misfit, check_length, misfits
+from safelab.training.loop import train_update
 from safelab.training.own_models import check_models, needs_of
 from safelab.training.rollouts import prompts_per_rollout
 from safelab.training.settings import Settings
+from safelab.training.updates import update_of
 from safelab.world.options import WorldOptions
 
 GROUPS = tuple(field.name for field in fields(Components) if field.name not in ("settings", "detectors", "ranks"))
@@ -96,7 +98,8 @@ def build(config: Mapping[str, Any], context: Context) -> Components:
         parts.policy.keep_padding()
     if parts.controller.reference is not None and parts.controller.reference.moves:
         parts.policy.have_moving()  # read as the frozen one is
-    if parts.preference is None and (said := built_misfit(parts.advantage.needs, parts.advantage.name, parts.critic)):
+    by_loss = update_of(parts) is train_update  # other updates read no advantage
+    if by_loss and (said := built_misfit(parts.advantage.needs, parts.advantage.name, parts.critic)):
         raise ConfigError(said)
     check_first_texts(parts, reader(context))
     return parts

@@ -12,6 +12,7 @@ from safelab.errors import DataError, nearest, printable
 from safelab.results.compare.against_baseline import compare, compare_crashes, overheads
 from safelab.results.compare.aggregate import arm_row, rankings, shared_levels, values_by_run
 from safelab.results.compare.budget import at_equal_kl
+from safelab.results.compare.cost import costs
 from safelab.results.compare.paper import beside_paper, metrics_of
 from safelab.results.compare.preset_gaps import Preset
 from safelab.results.model import ArmRow, Comparison, CrashPolicy, Measure, Report, RunRow
@@ -31,6 +32,7 @@ from safelab.results.words.definitions import constants_of, definitions
 from safelab.results.words.limits import limits, notes
 from safelab.results.words.standing import diverged_said, unfinished_said
 from safelab.results.words.verdict import verdict
+from safelab.results.words.voted import voted_by_gold_said
 from safelab.runlog.schema import strict_json
 
 MOST_DRAWN = 10
@@ -78,6 +80,7 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
         *unfinished_said(arms, loaded.unfinished),
         *diverged_said(arms, ranks, choices.crash_policy, measures[0]),
         *not_alike_said([arm.name for arm in arms], baseline, settings),
+        *voted_by_gold_said(loaded),
     ]
     said = verdict(arms, comparisons, baseline, measures, equal_kl, gold, caveats, named_baselines(loaded))
     found = Report(
@@ -103,6 +106,7 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
         rankings=ranks,
         gold=gold,
         equal_kl=equal_kl,
+        costs=costs(loaded, arms),
         overheads=overheads(values, baseline),
         phases=phases(loaded, [arm.name for arm in arms]),
         paper=beside_paper(choices.paper, choices.preset, loaded, arms, values, measures),

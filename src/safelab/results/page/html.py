@@ -16,6 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from safelab.crash.table import kind_of
 from safelab.results import text
+from safelab.results.compare import cost
 from safelab.results.model import Report
 from safelab.results.page.palette import DARK, LIGHT, slot
 from safelab.results.page.plots import figures
@@ -98,5 +99,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"text": text, "slot": slot, "beside_paper": beside_paper}
+    environment.globals |= {"text": text, "slot": slot, "beside_paper": beside_paper, "cost": cost}
     return environment

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from safelab.results import text
+from safelab.results.compare import cost
 from safelab.results.estimates import Estimate
 from safelab.results.model import ArmRow, Measure, Report
 from safelab.results.page.columns import chosen_columns
@@ -76,6 +77,9 @@ def markdown(report: Report) -> str:
         parts += [f"## Against {_md(report.baseline)}", "", *_table(*_differences_table(report)), ""]
     if report.equal_kl:
         parts += ["## At equal KL", "", *_table(*_equal_kl_table(report)), ""]
+    if report.costs:
+        parts += ["## Cost", "", *_table(cost.HEADS, [[row.arm, *cost.cells(row)] for row in report.costs]), ""]
+        parts += [_md(cost.HOW), ""]
     if report.paper:
         parts += _beside_paper(report.paper)
     if report.limits:

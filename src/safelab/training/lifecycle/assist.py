@@ -6,8 +6,8 @@ from safelab.errors import RankLost, RunFailed
 from safelab.training.components import Components
 from safelab.training.lifecycle import checkpoint, recovery
 from safelab.training.lifecycle.orders import Order
-from safelab.training.offline.loop import update_of
 from safelab.training.state import initial_state
+from safelab.training.updates import update_of
 
 
 def assist(parts: Components) -> None:

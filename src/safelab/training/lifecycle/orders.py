@@ -12,8 +12,8 @@ from typing import Any, Literal
 from safelab.training.components import Components
 from safelab.training.lifecycle import checkpoint, recovery
 from safelab.training.loop import Step
-from safelab.training.offline.loop import update_of
 from safelab.training.state import TrainState
+from safelab.training.updates import update_of
 
 Update = Callable[[Components, TrainState], Step]
 

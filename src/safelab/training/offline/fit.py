@@ -36,9 +36,7 @@ def _unheard(config: Mapping[str, Any], preference: str) -> Iterator[str]:
     controller, shaping, critic = config["controller"], config["shaping"], config["critic"]["name"]
     if critic != "none":
         yield f"critic must be none with preference={preference}, which reads no values, got {critic}"
-    named = {part: controller.get(part, {}).get("name", idle) for part, idle in CONTROLLER_PARTS.items()}
-    busy = ", ".join(f"{part}={name}" for part, name in named.items() if name != CONTROLLER_PARTS[part])
-    if busy:
+    if busy := busy_controller(controller):
         yield (
             f"controller must be none with preference={preference}, whose own beta holds the policy near its "
             f"reference, got {busy}"
@@ -60,6 +58,12 @@ def _unheard(config: Mapping[str, Any], preference: str) -> Iterator[str]:
             f"objective.entropy_coef must be 0 with preference={preference}, which has no such term, "
             f"got {config['objective']['entropy_coef']}"
         )
+
+
+def busy_controller(controller: Mapping[str, Any]) -> str:
+    """The parts of a controller that do something; empty for ``controller=none``."""
+    named = {part: controller.get(part, {}).get("name", idle) for part, idle in CONTROLLER_PARTS.items()}
+    return ", ".join(f"{part}={name}" for part, name in named.items() if name != CONTROLLER_PARTS[part])
 
 
 def changes_of(shaping: Mapping[str, Any]) -> list[str]:

@@ -6,11 +6,8 @@ noise as in an online run of this seed. Reward, gold score, KL, entropy and resp
 functions; nothing is optimised from them.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
-
-from torch import Tensor
 
 from safelab.crash.detectors import detect_step
 from safelab.maths.fetched import fetched
@@ -18,7 +15,7 @@ from safelab.training import rollouts, stages
 from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.finite import check_weights, refuse_non_finite
-from safelab.training.loop import Step, train_update
+from safelab.training.loop import Step
 from safelab.training.losses import gradient
 from safelab.training.offline.stages import (
     PairTerms,
@@ -34,23 +31,11 @@ from safelab.training.offline.stages import (
 from safelab.training.offline.triage import sorted_pairs, triage_metrics, triage_of
 from safelab.training.rates import set_rates
 from safelab.training.rewards import score_rewards
-from safelab.training.rows import (
-    guard_metrics,
-    kl_ref_metrics,
-    response_metrics,
-    reward_metrics,
-    sample_records,
-    time_metrics,
-)
+from safelab.training.rows import guard_metrics, sample_records, time_metrics, written_metrics
 from safelab.training.start import START_TOLERANCE
 from safelab.training.state import Counters, TrainState
 from safelab.training.update import limit_gradient
 from safelab.types import PairBatch, Rollout, Scored
-
-
-def update_of(parts: Components) -> Callable[[Components, TrainState], Step]:
-    """What an update of this run is."""
-    return train_update if parts.preference is None else offline_update
 
 
 def offline_update(parts: Components, state: TrainState) -> Step:
@@ -78,7 +63,7 @@ def offline_update(parts: Components, state: TrainState) -> Step:
             "episodes": counters.episodes,
             "tokens": counters.tokens,
             "pairs": counters.update * source.batch_size,
-            **({} if scored is None else written_metrics(scored)),
+            **({} if scored is None else written_metrics(scored, stages.observe(scored))),
             **preference_metrics(parts, terms, batch),
             **triage_metrics(state.triage),
             "policy/grad_norm": norm,
@@ -137,17 +122,6 @@ def advance(parts: Components, counters: Counters, rollout: Rollout | None) -> C
         episodes=counters.episodes + written[0],
         tokens=counters.tokens + written[1],
     )
-
-
-def written_metrics(scored: Scored) -> dict[str, Tensor | float | None]:
-    """What an online row says of a rollout, under the same names."""
-    signals = stages.observe(scored)
-    return {
-        **reward_metrics(scored),
-        **kl_ref_metrics(scored, signals),
-        "policy/entropy_token": signals.entropy_token,
-        **response_metrics(scored.rollout),
-    }
 
 
 def start_audit(parts: Components, batch: PairBatch) -> list[dict[str, Any]]:
