@@ -45,6 +45,7 @@ NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     "policy": (("causal_lm", "tiny"), {"packing": "none", "sharding": "none"}),
     "optimizer": (("adamw", "adamw_8bit"), {"micro_batch_tokens": None, "schedule": "constant"}),
     "rollout": (("vllm",), {"devices": None}),
+    "rollout:all": (("hf", "vllm"), {"dynamic_sampling": 0}),
     "reward": (("ensemble",), {"variance_coef": 0.1}),
     "reward:sequence_classifier": (("sequence_classifier",), {"scale": "raw"}),
     "shaping": (("stack",), {"missing_end_reward": None}),

@@ -1,6 +1,6 @@
 """Which parts cannot work together: asked of the configuration, before anything is built."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any
 
@@ -10,13 +10,26 @@ from safelab.plugins import find
 from safelab.pretrained.limits import beyond
 from safelab.training.offline.fit import changes_of, pair_misfits
 from safelab.training.placement import placement_misfits
+from safelab.training.worlds import world_misfits
+
+
+Rules = Sequence[Callable[[Mapping[str, Any]], list[str]]]
 
 
 def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
-        return [*pair_misfits(config), *placement_misfits(config), *_rollback(config)]
-    rules = (_needs, _batch_and_minibatches, placement_misfits, _correction, _rollback)
+        rules: Rules = (pair_misfits, placement_misfits, _rollback, world_misfits)
+    else:
+        rules = (
+            _needs,
+            _batch_and_minibatches,
+            _dynamic_sampling,
+            placement_misfits,
+            _correction,
+            _rollback,
+            world_misfits,
+        )
     return [line for rule in rules for line in rule(config)]
 
 
@@ -244,6 +257,23 @@ def _batch_and_minibatches(config: Mapping[str, Any]) -> list[str]:
     if isinstance(size, int) and isinstance(pieces, int) and pieces > size:
         return [f"optimizer.minibatches must be at most rollout.batch_size, got {pieces} for {size} responses"]
     return []
+
+
+def _dynamic_sampling(config: Mapping[str, Any]) -> list[str]:
+    """Further rollouts answer to the policy of the moment, and replace groups of several responses."""
+    rollout, advantage = config["rollout"], config["advantage"]["name"]
+    if not rollout.get("dynamic_sampling"):
+        return []
+    lines, must = [], f"rollout.dynamic_sampling must be 0, got {rollout['dynamic_sampling']},"
+    if rollout["staleness"] > 0:
+        lines += [f"{must} with rollout.staleness={rollout['staleness']}: further rollouts would be fresh ones"]
+    if rollout["samples_per_prompt"] < 2:
+        lines += [f"{must} with rollout.samples_per_prompt=1: one response to a prompt has nothing to be equal to"]
+    if "greedy" in find("advantage", advantage).needs:
+        lines += [
+            f"{must} with advantage={advantage}, which compares with a greedy response: equal rewards teach it, too"
+        ]
+    return lines
 
 
 def _correction(config: Mapping[str, Any]) -> list[str]:

@@ -74,6 +74,7 @@ class Vllm(Sampling):
             batch_size=self.batch_size,
             samples_per_prompt=self.samples_per_prompt,
             staleness=self.staleness,
+            dynamic_sampling=self.dynamic_sampling,
             engine=engine,
         )
 
@@ -118,6 +119,7 @@ class VllmSampler(Sampler):
     batch_size: int
     samples_per_prompt: int
     staleness: int
+    dynamic_sampling: int
     engine: Engine
     handed: bool = False
 
