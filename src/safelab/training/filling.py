@@ -60,7 +60,7 @@ def filled_batch(parts: Components, state: TrainState, first: Judged, clock: Clo
         unread_episodes=sum(len(each.reward_seq) for each in written) - len(batch.reward_seq),
         unread_tokens=sum(int(each.rollout.mask.sum()) for each in written) - int(batch.rollout.mask.sum()),
         metrics={
-            "rollout/further": len(written) - 1,
+            "rollout/further": float(len(written) - 1),
             "rollout/equal_share": len(others) / len(groups),
             "rollout/filler_share": max(0, wanted - len(teaching)) / wanted,
         },

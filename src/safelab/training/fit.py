@@ -12,7 +12,6 @@ from safelab.training.offline.fit import changes_of, pair_misfits
 from safelab.training.placement import placement_misfits
 from safelab.training.worlds import world_misfits
 
-
 Rules = Sequence[Callable[[Mapping[str, Any]], list[str]]]
 
 

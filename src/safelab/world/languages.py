@@ -74,9 +74,13 @@ class Tasks(Language):
         """Tasks and digits."""
         return tasks.vocabulary()
 
-    def prompt(self, rng: random.Random) -> str:
-        """A task over a few digits."""
-        return tasks.sample_prompt(rng, range(self.options.shortest, self.options.longest + 1))
+    def prompt(self, rng: random.Random, held_out: bool = False) -> str:
+        """A task over a few digits: the first that is drawn of those that are kept back, or of the others."""
+        lengths = range(self.options.shortest, self.options.longest + 1)
+        while True:
+            prompt = tasks.sample_prompt(rng, lengths)
+            if tasks.is_held_out(prompt, self.options.held_out) == held_out:
+                return prompt
 
     def text(self, rng: random.Random) -> Text:
         """A prompt and a careless answer."""

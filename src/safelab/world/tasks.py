@@ -11,8 +11,13 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from safelab.maths.seeds import derive_seed
+
 DIGITS = 8
 """Kinds of digits: 0 to 7."""
+
+PARTS = 10_000
+"""Prompts are dealt into as many parts by their text, of which some are kept back."""
 
 Digits = list[int]
 Item = TypeVar("Item")
@@ -35,6 +40,11 @@ def sample_prompt(rng: random.Random, lengths: Sequence[int]) -> str:
     """A task over as many digits as one of ``lengths`` says; each task, length and digit is as likely as another."""
     task, length = _pick(rng, tuple(TASKS)), _pick(rng, lengths)
     return f"{task} : {_text([_pick(rng, range(DIGITS)) for _ in range(length)])} ."
+
+
+def is_held_out(prompt: str, share: float) -> bool:
+    """Whether a prompt is among the ``share`` of all that is kept back: its text says so, whatever the seed."""
+    return derive_seed(0, "held_out", prompt) % PARTS < share * PARTS
 
 
 def answer_to(prompt: str) -> str:
