@@ -59,6 +59,19 @@ from support.runs import parts_of, resolved, small
         (["algorithm=dpo", "correction=mask"], "correction must be none with preference=dpo, which learns from no"),
         (["algorithm=r2vpo", "optimizer.epochs=1"], "optimizer.epochs must be at least 2, got 1 with one minibatch"),
         (["algorithm=r2vpo", "optimizer.epochs=1", "rollout.staleness=1", "objective.anchor=old"], "every ratio is 1"),
+        (
+            ["algorithm=dapo", "rollout.staleness=1"],
+            "rollout.dynamic_sampling must be 0, got 9, with rollout.staleness=1",
+        ),
+        (["algorithm=ppo", "rollout.dynamic_sampling=1"], "got 1, with rollout.samples_per_prompt=1: one response"),
+        (
+            ["algorithm=remax", "rollout.samples_per_prompt=2", "rollout.dynamic_sampling=1"],
+            "got 1, with advantage=greedy_baseline, which compares with a greedy response",
+        ),
+        (
+            ["algorithm=dpo", "rollout.dynamic_sampling=1"],
+            "must be 0 with preference=dpo, which learns from no rollout",
+        ),
         (["algorithm=grpo", "rollout.batch_size=10"], "a multiple of samples_per_prompt, got 10 and 4"),
     ],
 )

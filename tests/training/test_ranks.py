@@ -51,11 +51,20 @@ def test_rows_are_those_of_one_process_to_the_bit(tmp_path: Path, algorithm: str
         (("algorithm=safe", "optimizer.minibatches=2", "optimizer.epochs=2", "rollout.staleness=1"), 2),
         (("algorithm=grpo", "optimizer.minibatches=2", "rollout.samples_per_prompt=4"), 3),
         (("algorithm=lco", "optimizer.minibatches=2"), 2),
+        (("algorithm=dapo", "rollout.dynamic_sampling=2"), 2),
         (("algorithm=remax", "optimizer.micro_batch_size=1"), 2),
         (("algorithm=safe", "controller/preview=cap"), 3),
         (("algorithm=ppo", "critic=value_model", "optimizer.minibatches=2"), 2),
     ],
-    ids=["stale_minibatches", "groups_across_ranks", "whole_distributions", "greedy", "preview", "value_model"],
+    ids=[
+        "stale_minibatches",
+        "groups_across_ranks",
+        "whole_distributions",
+        "further_rollouts",
+        "greedy",
+        "preview",
+        "value_model",
+    ],
 )
 def test_rows_are_those_of_one_process_but_for_rounding(tmp_path: Path, overrides: tuple[str, ...], size: int) -> None:
     # Adam divides a gradient by its size: where rewards are alike it is all rounding, and must not become a step.

@@ -15,8 +15,9 @@ Share = Annotated[float, Field(ge=0, le=1)]
 class TaskOptions(Options):
     """Tasks over ``shortest`` to ``longest`` digits, and how well the policy does them; see ``tasks``.
 
-    ``held_out``: share of all prompts that nothing in the world is made from. ``taught_share``: of the texts that it learns from, those that come first and hold right answers only. In the others
-    a digit is right with chance ``right_share``, the prompt's own at that place with ``copied_share``, else any.
+    ``held_out``: share of all prompts that nothing in the world is made from. ``taught_share``: of the texts that the
+    policy learns from, those that come first and hold right answers only. In the others a digit is right with chance
+    ``right_share``, the prompt's own at that place with ``copied_share``, else any.
     """
 
     shortest: Positive
