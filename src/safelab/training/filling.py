@@ -3,7 +3,7 @@
 A group teaches where its rewards are not all equal: an advantage that compares the responses to a prompt is 0 for all
 of them otherwise. Other groups are left out, and as many prompts as the first time are drawn and answered again, at
 most ``rollout.dynamic_sampling`` times. Then groups that teach nothing fill what is still missing.
-Ref: DAPO, Yu et al. 2025, arXiv 2503.14476, section 3.2, eq. 11.
+Ref: DAPO, Yu et al. 2025, arXiv 2503.14476, section 3.2.
 """
 
 from collections.abc import Mapping, Sequence
