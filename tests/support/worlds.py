@@ -43,6 +43,7 @@ EXACT: dict[str, Any] = {
         "right_share": 0.3,
         "copied_share": 0.45,
     },
+    "reward_model": {**OPTIONS["reward_model"], "label_noise": 0.0},
     # Short tasks, wide and long enough that some answers are right: pairs want a right one.
     "language_model": {**OPTIONS["language_model"], "width": 32, "steps": 60, "max_new_tokens": 8},
 }

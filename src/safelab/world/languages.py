@@ -5,8 +5,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from safelab.world import gold, grammar, tasks
+from safelab.world.gold import gold_score
+from safelab.world.grammar import is_review, sample_review, vocabulary
+from safelab.world.grammar import sample_prompt as product_prompt
 from safelab.world.options import TaskOptions, WorldOptions
+from safelab.world.tasks import answer_to, careless_answer, is_answer, is_held_out
+from safelab.world.tasks import sample_prompt as task_prompt
+from safelab.world.tasks import vocabulary as task_words
 
 Text = tuple[str, str]
 """A prompt and a response, words parted by one space."""
@@ -40,15 +45,15 @@ class Reviews(Language):
 
     def words(self) -> tuple[str, ...]:
         """Of all reviews."""
-        return grammar.vocabulary()
+        return vocabulary()
 
     def prompt(self, rng: random.Random) -> str:
         """A product in a colour."""
-        return grammar.sample_prompt(rng)
+        return product_prompt(rng)
 
     def text(self, rng: random.Random) -> Text:
         """A review with its prompt."""
-        return grammar.sample_review(rng)
+        return sample_review(rng)
 
     def texts(self, rng: random.Random, count: int) -> Iterator[Text]:
         """Reviews, of one kind from first to last."""
@@ -57,11 +62,11 @@ class Reviews(Language):
 
     def is_whole(self, prompt: str, response: str) -> bool:
         """Whether the grammar can answer ``prompt`` so."""
-        return grammar.is_review(prompt, response)
+        return is_review(prompt, response)
 
     def judge(self, prompt: str, response: str, ended: bool) -> float:
         """See ``gold``."""
-        return gold.gold_score(prompt, response, ended)
+        return gold_score(prompt, response, ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +77,36 @@ class Tasks(Language):
 
     def words(self) -> tuple[str, ...]:
         """Tasks and digits."""
-        return tasks.vocabulary()
+        return task_words()
 
     def prompt(self, rng: random.Random, held_out: bool = False) -> str:
         """A task over a few digits: the first that is drawn of those that are kept back, or of the others."""
         lengths = range(self.options.shortest, self.options.longest + 1)
         while True:
-            prompt = tasks.sample_prompt(rng, lengths)
-            if tasks.is_held_out(prompt, self.options.held_out) == held_out:
+            prompt = task_prompt(rng, lengths)
+            if is_held_out(prompt, self.options.held_out) == held_out:
                 return prompt
 
     def text(self, rng: random.Random) -> Text:
         """A prompt and a careless answer."""
         prompt = self.prompt(rng)
-        return prompt, tasks.careless_answer(rng, prompt, self.options.right_share, self.options.copied_share)
+        return prompt, careless_answer(rng, prompt, self.options.right_share, self.options.copied_share)
 
     def texts(self, rng: random.Random, count: int) -> Iterator[Text]:
         """Right answers first, so that the tasks are known, then careless ones; see ``TaskOptions``."""
         for _ in range(round(self.options.taught_share * count)):
             prompt = self.prompt(rng)
-            yield prompt, tasks.answer_to(prompt)
+            yield prompt, answer_to(prompt)
         while True:
             yield self.text(rng)
 
     def is_whole(self, prompt: str, response: str) -> bool:
         """Whether it is as many digits as there are in the prompt, right or wrong."""
-        return tasks.is_answer(prompt, response)
+        return is_answer(prompt, response)
 
     def judge(self, prompt: str, response: str, ended: bool) -> float:
         """1 for the right answer with its end token, else 0."""
-        return float(ended and response == tasks.answer_to(prompt))
+        return float(ended and response == answer_to(prompt))
 
 
 def language_of(world: WorldOptions) -> Language:
