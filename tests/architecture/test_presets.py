@@ -65,7 +65,12 @@ def committed(algorithm: str) -> dict[str, Any]:
     return found
 
 
-NEEDED = {"critic=value_model": ["critic.path=org/reward-model"]}
+NEEDED = {
+    "critic=value_model": ["critic.path=org/reward-model"],
+    "data=tasks": ["world=exact"],
+    "evaluator=right_answer": ["world=exact"],
+    "reward=right_answer": ["world=exact"],
+}
 """What an option must be told, where no default would do."""
 
 

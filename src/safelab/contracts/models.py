@@ -169,13 +169,13 @@ class Sampler(ABC):
 
     ``batch_size``: responses per update, ``samples_per_prompt`` of them to each prompt. ``staleness``: by how many
     updates the policy that writes lags behind the one that is trained. ``dynamic_sampling``: the most further rollouts
-    of an update, in place of groups whose rewards are all equal; 0: none.
+    of an update, in place of groups whose rewards are all equal; 0, or left out: none.
     """
 
     batch_size: int
     samples_per_prompt: int
     staleness: int
-    dynamic_sampling: int = 0
+    dynamic_sampling: int
 
     @abstractmethod
     def sample(self, policy: Policy, prompts: PromptBatch, seeds: Sequence[int]) -> Rollout:

@@ -45,7 +45,7 @@ def filled_batch(parts: Components, state: TrainState, first: Judged, clock: Clo
     Raises:
         RewardFailed: as ``score_rewards``.
     """
-    if parts.rollout.dynamic_sampling == 0:
+    if getattr(parts.rollout, "dynamic_sampling", 0) == 0:  # a sampler of the user's own may not know of it
         return state, Filled(batch=first, first=first)
     wanted = rollouts.prompts_per_rollout(parts)
     with clock.span("refill"):
