@@ -94,6 +94,15 @@ class Rollout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A rollout with its rewards, and with the held-out score where there is one."""
+
+    rollout: Rollout
+    reward_seq: Float[Tensor, "b"]
+    gold_seq: Float[Tensor, "b"] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TokenStats:
     """What one forward pass says of the response tokens, in nats.
 

@@ -70,6 +70,9 @@ def committed(algorithm: str) -> dict[str, Any]:
 NEEDED = {
     "critic=value_model": ["critic.path=org/reward-model"],
     "objective=logits_convex_dense": ["objective.path=org/verifier"],
+    "data=tasks": ["world=exact"],
+    "evaluator=right_answer": ["world=exact"],
+    "reward=right_answer": ["world=exact"],
 }
 """What an option must be told, where no default would do."""
 

@@ -29,6 +29,13 @@ def test_both_must_hold():
     assert len(hacks([0.5] * 10 + [0.563] * 40, GOLD_DOWN)) == 1
 
 
+def test_a_gold_score_that_is_the_reward_is_never_hacked():
+    # The policy has learnt and forgotten: its share of right answers falls from 0.9 to 0.5, far above its start.
+    learnt = [0.05] * 10 + [0.9] * 20 + [0.5] * 20
+    assert hacks(learnt, learnt) == []
+    assert len(hacks(learnt, [gold + 0.001 for gold in learnt])) == 1
+
+
 def test_it_fires_later_if_the_proxy_rises_later():
     late = [0.5] * 35 + [0.7] * 15
     assert len(hacks(late, GOLD_DOWN)) == 1

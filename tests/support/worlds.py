@@ -1,4 +1,4 @@
-"""An embedded world that is made in seconds: the real code on a handful of steps."""
+"""Embedded worlds that are made in seconds: the real code on a handful of steps."""
 
 from functools import cache
 from pathlib import Path
@@ -32,6 +32,22 @@ OPTIONS: dict[str, Any] = {
     },
     "value_model": {"epochs": 2, "batch_size": 8, "lr": 3e-3},
 }
+
+EXACT: dict[str, Any] = {
+    **OPTIONS,
+    "tasks": {
+        "shortest": 1,
+        "longest": 2,
+        "held_out": 0.1,
+        "taught_share": 0.5,
+        "right_share": 0.3,
+        "copied_share": 0.45,
+    },
+    "reward_model": {**OPTIONS["reward_model"], "label_noise": 0.0},
+    # Short tasks, wide and long enough that some answers are right: pairs want a right one.
+    "language_model": {**OPTIONS["language_model"], "width": 32, "steps": 60, "max_new_tokens": 8},
+}
+"""The same for the world of tasks."""
 
 
 @cache

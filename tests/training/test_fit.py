@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from safelab.app.config.build import problems
 from safelab.contracts import Context, Critic, Need, Part
 from safelab.errors import ConfigError
-from safelab.training.fit import PROVIDED, check_length
+from safelab.training.fit import check_length
 from safelab.training.loop import train_update
+from safelab.training.needs import PROVIDED
 from safelab.training.state import initial_state
 from support.runs import parts_of, resolved, small
 
@@ -124,6 +125,19 @@ from support.runs import parts_of, resolved, small
         (
             ["algorithm=otb", "objective=gspo", "aggregation=sequence_mean"],
             "objective must take a ratio for each token, got",
+        ),
+        (
+            ["algorithm=dapo", "rollout.staleness=1"],
+            "rollout.dynamic_sampling must be 0, got 9, with rollout.staleness=1",
+        ),
+        (["algorithm=ppo", "rollout.dynamic_sampling=1"], "got 1, with rollout.samples_per_prompt=1: one response"),
+        (
+            ["algorithm=remax", "rollout.samples_per_prompt=2", "rollout.dynamic_sampling=1"],
+            "got 1, with advantage=greedy_baseline, which compares with a greedy response",
+        ),
+        (
+            ["algorithm=dpo", "rollout.dynamic_sampling=1"],
+            "must be 0 with preference=dpo, which learns from no rollout",
         ),
         (["algorithm=grpo", "rollout.batch_size=10"], "a multiple of samples_per_prompt, got 10 and 4"),
     ],

@@ -222,12 +222,14 @@ class Sampler(ABC):
     """``rollout``: turns prompts into responses.
 
     ``batch_size``: responses per update, ``samples_per_prompt`` of them to each prompt. ``staleness``: by how many
-    updates the policy that writes lags behind the one that is trained.
+    updates the policy that writes lags behind the one that is trained. ``dynamic_sampling``: the most further rollouts
+    of an update, in place of groups whose rewards are all equal; 0, or left out: none.
     """
 
     batch_size: int
     samples_per_prompt: int
     staleness: int
+    dynamic_sampling: int
 
     @property
     def apart(self) -> float:

@@ -7,6 +7,8 @@ of the mean reward, as long as all rewards of the run lie in [0, 1]. A reward on
 measured in deviations over the responses of the first window, so that, as with the logit of a Bradley-Terry model, a
 change of zero or unit of the reward changes nothing.
 
+A gold score that is the reward itself in every row of the window tells of no hacking: the two cannot part.
+
 With the constants that ship it did not fire in any run in which nothing happens.
 """
 
@@ -67,8 +69,10 @@ def step(options: Options, state: State, row: Row) -> tuple[State, bool] | None:
         spread = root_mean_square(state.deviations)
         first = {"start": proxy_level, "start_deviation": spread, "fall": Fall(peak=gold_level)}
         return state.model_copy(update=first), False
+    # Where the gold score is the reward, the policy forgets, and has hacked nothing.
+    parted = state.golds != state.proxies
     risen = _risen(proxy_level, state.start, state.start_deviation, state.bounded, options.proxy_logit_gain)
-    tolerance = options.gold_drop if risen else math.inf
+    tolerance = options.gold_drop if risen and parted else math.inf
     fall, hacked = fall_step(state.fall, gold_level, tolerance, options.rearm_share)
     return state.model_copy(update={"fall": fall}), hacked
 

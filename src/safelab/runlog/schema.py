@@ -49,6 +49,7 @@ NEW_KEYS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
         {"gradient_penalty": {"coef": 0.0, "step": 1e-3, "clip": 10.0, "direction": "gradient"}},
     ),
     "rollout": (("vllm",), {"devices": None}),
+    "rollout:all": (("hf", "vllm"), {"dynamic_sampling": 0}),
     "evaluator": (("gold_reviews",), {"norm": "kind"}),
     "reward": (("ensemble",), {"variance_coef": 0.1}),
     "reward:sequence_classifier": (("sequence_classifier",), {"scale": "raw"}),

@@ -1,6 +1,6 @@
 """Which parts cannot work together: asked of the configuration, before anything is built."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from safelab.contracts import Need
@@ -8,22 +8,32 @@ from safelab.errors import ConfigError
 from safelab.plugins import find
 from safelab.pretrained.limits import beyond
 from safelab.training.held_fit import held_misfits
-from safelab.training.offline.fit import changes_of, pair_misfits
+from safelab.training.needs import need_misfits
+from safelab.training.offline.fit import pair_misfits
 from safelab.training.placement import placement_misfits
+from safelab.training.worlds import world_misfits
 from safelab.training.zeroth.fit import is_zeroth, zeroth_misfits
+
+Rules = Sequence[Callable[[Mapping[str, Any]], list[str]]]
 
 
 def misfits(config: Mapping[str, Any]) -> list[str]:
     """One line for each pair of parts that do not fit; each part is sound by itself."""
     if is_zeroth(config):
-        return [
-            *zeroth_misfits(config),
-            *(placement_misfits(config) if config["ranks"] == 1 else []),
-            *_rollback(config),
-        ]
+        placed = (placement_misfits,) if config["ranks"] == 1 else ()  # else it is refused already
+        return [line for rule in (zeroth_misfits, *placed, _rollback, world_misfits) for line in rule(config)]
     if config["preference"]["name"] != "none" or config["pairs"]["name"] != "none":
-        return [*pair_misfits(config), *placement_misfits(config), *_rollback(config)]
-    rules = (_needs, _batch_and_minibatches, placement_misfits, held_misfits, _rollback)
+        rules: Rules = (pair_misfits, placement_misfits, _rollback, world_misfits)
+    else:
+        rules = (
+            need_misfits,
+            _batch_and_minibatches,
+            _dynamic_sampling,
+            placement_misfits,
+            held_misfits,
+            _rollback,
+            world_misfits,
+        )
     return [line for rule in rules for line in rule(config)]
 
 
@@ -88,204 +98,28 @@ def built_misfit(needs: Iterable[Need], advantage: str, critic: Any) -> str | No
     return None
 
 
-def _needs(config: Mapping[str, Any]) -> list[str]:
-    """What advantage, objective and correction need of the others and do not get: a line each, whoever asks for it."""
-    asking: dict[str, list[str]] = {}
-    for said, part in (*_lacking(config), *_group_mean_of_one(config)):
-        asking.setdefault(said, []).append(part)
-    return [f"{said} with {' and '.join(parts)}" for said, parts in asking.items()]
-
-
-def _lacking(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What is lacking by the ``needs`` of a class, and the part that needs it."""
-    for group in ("advantage", "objective", "correction"):
-        name = config[group]["name"]
-        for need in sorted(find(group, name).needs):
-            if said := PROVIDED[need](config):
-                yield said, f"{group}={name}"
-
-
-def _values(grain: str) -> Callable[[Mapping[str, Any]], str | None]:
-    fitting = "per_token" if grain == "token" else "prompt_end or response_end"
-
-    def lacking(config: Mapping[str, Any]) -> str | None:
-        critic = config["critic"]
-        if critic["name"] == "none":
-            return f"critic must give a value per {grain}, got none: choose critic=single"
-        # An option that reads in one place only says so on its class; a user's own may leave it unsaid.
-        own = getattr(find("critic", critic["name"]), "grain", None)
-        if own in ("sequence", "token") and own != grain:
-            return f"critic must give a value per {grain}, got {critic['name']}, which gives one per {own}"
-        read_at = critic.get("read_at")
-        if read_at is None or (read_at == "per_token") == (grain == "token"):
-            return None  # a user's own critic answers for itself
-        return f"critic.read_at must be {fitting}, got {read_at!r}: one value per {grain} is needed"
-
-    return lacking
-
-
-def _no_values(config: Mapping[str, Any]) -> str | None:
-    name = config["critic"]["name"]
-    return None if name == "none" else f"critic must be none, got {name!r}: its values would be trained and never read"
-
-
-def _groups(config: Mapping[str, Any]) -> str | None:
-    count = config["rollout"].get("samples_per_prompt", 1)
-    if count >= 2:
-        return None
-    return f"rollout.samples_per_prompt must be at least 2, got {count}: responses to one prompt are compared"
-
-
-def _unshaped(reason: str) -> Callable[[Mapping[str, Any]], str | None]:
-    def lacking(config: Mapping[str, Any]) -> str | None:
-        if not changes_of(config["shaping"]):
-            return None
-        return f"shaping must be none, got one that changes rewards: {reason}"
-
-    return lacking
-
-
-def _whole_minibatch(config: Mapping[str, Any]) -> str | None:
-    rows = -(-config["rollout"]["batch_size"] // config["optimizer"]["minibatches"])
-    size, tokens = config["optimizer"]["micro_batch_size"], config["optimizer"]["micro_batch_tokens"]
-    if tokens is not None:
-        return f"optimizer.micro_batch_tokens must be null, got {tokens}: the loss is no sum over pieces"
-    if size is None or size >= rows:
-        return None
-    return (
-        f"optimizer.micro_batch_size must be null or at least the minibatch's {rows} responses, got {size}: "
-        "the loss is no sum over pieces"
-    )
-
-
-def _whole_groups(config: Mapping[str, Any]) -> str | None:
-    pieces = config["optimizer"]["minibatches"]
-    if pieces != 1:
-        return f"optimizer.minibatches must be 1, got {pieces}: responses to one prompt must stay together"
-    return _whole_minibatch(config)
-
-
-def _groups_together(config: Mapping[str, Any]) -> str | None:
-    pieces, size = config["optimizer"]["minibatches"], config["optimizer"]["micro_batch_size"]
-    group = config["rollout"].get("samples_per_prompt", 1)
-    if pieces != 1:
-        return f"optimizer.minibatches must be 1, got {pieces}: responses to one prompt must stay together"
-    if size is not None and size < group:
-        return (
-            f"optimizer.micro_batch_size must be null or at least rollout.samples_per_prompt, {group}, got {size}: "
-            "responses to one prompt must stay together"
-        )
-    return None
-
-
-def _sequence_mean(config: Mapping[str, Any]) -> str | None:
-    name = config["aggregation"]["name"]
-    if name == "sequence_mean":
-        return None
-    return f"aggregation must be sequence_mean, got {name!r}: the loss is one number per response"
-
-
-def _moved_ratio(config: Mapping[str, Any]) -> str | None:
-    optimizer = config["optimizer"]
-    stale = config["rollout"].get("staleness", 0) > 0 and config["objective"].get("anchor") == "rollout"
-    if optimizer["epochs"] > 1 or optimizer["minibatches"] > 1 or stale:
-        return None
-    return (
-        "optimizer.epochs must be at least 2, got 1 with one minibatch: every ratio is 1 in the only pass, "
-        "which leaves nothing to hold,"
-    )
-
-
-def _unread_advantage(config: Mapping[str, Any]) -> str | None:
-    name = config["controller"].get("route", {}).get("name")
-    if name is not None and getattr(find("controller/route", name), "in_reward", False):
-        return f"controller/route must lead into the loss, got {name!r}: nothing reads the rewards"
-    return _unshaped("nothing reads them")(config)
-
-
-def _anchor_logits(config: Mapping[str, Any]) -> str | None:
-    rollout = config["rollout"]
-    stale, engine = rollout.get("staleness", 0) > 0, getattr(find("rollout", rollout["name"]), "gives_logp", False)
-    if config["objective"].get("anchor") != "rollout" or not (stale or engine):
-        return None
-    cause = f"rollout.staleness={rollout['staleness']}" if stale else f"rollout={rollout['name']}"
-    return (
-        f"objective.anchor must be old with {cause}, got rollout: of the sampler's distributions only the sampled "
-        "tokens' probabilities are kept, too little to compare"
-    )
-
-
-def _sequence_advantage(config: Mapping[str, Any]) -> str | None:
-    name = config["advantage"]["name"]
-    if getattr(find("advantage", name), "grain", "sequence") == "sequence":  # a user's own may leave it unsaid
-        return None
-    return f"advantage must give one number per response, got {name!r}: choose group_norm, leave_one_out or the like"
-
-
-def _token_ratio(config: Mapping[str, Any]) -> str | None:
-    name = config["objective"]["name"]
-    if getattr(find("objective", name), "ratio_grain", "token") == "token":  # a user's own may leave it unsaid
-        return None
-    return f"objective must take a ratio for each token, got {name!r}, whose ratio is the response's: choose ppo_clip"
-
-
-def _old_anchor(config: Mapping[str, Any]) -> str | None:
-    if config["objective"].get("anchor") != "rollout":
-        return None
-    return (
-        "correction must be none with objective.anchor=rollout, whose ratio to the sampler corrects already: add "
-        "objective.anchor=old, or the sampler's probabilities would count twice"
-    )
-
-
-def _pushes_down(config: Mapping[str, Any]) -> str | None:
-    name = config["objective"]["name"]
-    if getattr(find("objective", name), "pushes_down", True):
-        return None
-    return (
-        f"objective must make bad responses less likely, each by a loss of its own, got {name!r}: none could be left "
-        "out by itself"
-    )
-
-
-def _always(config: Mapping[str, Any]) -> None:
-    """Every run has it: the scoring pass and the policy group's readers provide it."""
-
-
-PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
-    "values_per_sequence": _values("sequence"),
-    "values_per_token": _values("token"),
-    "no_values": _no_values,
-    "groups": _groups,
-    "greedy": _always,
-    "raw_reward": _unshaped("the greedy response's reward is not shaped"),
-    "unread_reward": _unshaped("nothing reads them"),
-    "logit_gradient": _always,
-    "token_ratio": _token_ratio,
-    "sequence_advantage": _sequence_advantage,
-    "rollout_logp": _always,
-    "old_logp": _always,
-    "reference": _always,
-    "full_logits": _always,
-    "sampled_logit": _always,
-    "anchor_logits": _anchor_logits,
-    "whole_minibatch": _whole_minibatch,
-    "whole_groups": _whole_groups,
-    "groups_together": _groups_together,
-    "sequence_mean": _sequence_mean,
-    "unread_advantage": _unread_advantage,
-    "moved_ratio": _moved_ratio,
-    "old_anchor": _old_anchor,
-    "pushes_down": _pushes_down,
-}
-"""For each need: what the configuration lacks, or None."""
-
-
 def _batch_and_minibatches(config: Mapping[str, Any]) -> list[str]:
     size, pieces = config["rollout"].get("batch_size"), config["optimizer"].get("minibatches")
     if isinstance(size, int) and isinstance(pieces, int) and pieces > size:
         return [f"optimizer.minibatches must be at most rollout.batch_size, got {pieces} for {size} responses"]
     return []
+
+
+def _dynamic_sampling(config: Mapping[str, Any]) -> list[str]:
+    """Further rollouts answer to the policy of the moment, and replace groups of several responses."""
+    rollout, advantage = config["rollout"], config["advantage"]["name"]
+    if not rollout.get("dynamic_sampling"):
+        return []
+    lines, must = [], f"rollout.dynamic_sampling must be 0, got {rollout['dynamic_sampling']},"
+    if rollout["staleness"] > 0:
+        lines += [f"{must} with rollout.staleness={rollout['staleness']}: further rollouts would be fresh ones"]
+    if rollout["samples_per_prompt"] < 2:
+        lines += [f"{must} with rollout.samples_per_prompt=1: one response to a prompt has nothing to be equal to"]
+    if "greedy" in find("advantage", advantage).needs:
+        lines += [
+            f"{must} with advantage={advantage}, which compares with a greedy response: equal rewards teach it, too"
+        ]
+    return lines
 
 
 def _rollback(config: Mapping[str, Any]) -> list[str]:
@@ -299,8 +133,3 @@ def _rollback(config: Mapping[str, Any]) -> list[str]:
         factor = guard["kl_coef_factor"]
         lines += [f"guard.kl_coef_factor must be 1 with controller=none, which has no penalty, got {factor}"]
     return lines
-
-
-def _group_mean_of_one(config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if config["advantage"].get("baseline") == "group_mean" and (said := _groups(config)):
-        yield said, "advantage.baseline=group_mean"

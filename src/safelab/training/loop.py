@@ -11,11 +11,12 @@ from safelab.training import stages
 from safelab.training.aside import Aside, begun
 from safelab.training.clock import Clock
 from safelab.training.components import Components
+from safelab.training.filling import Filled, filled_batch, judged
 from safelab.training.finite import check_batch, check_plan, check_weights
 from safelab.training.losses import step_zero
 from safelab.training.moving import follow
 from safelab.training.rates import set_rates
-from safelab.training.rewards import score_greedy, score_rewards
+from safelab.training.rewards import score_greedy
 from safelab.training.rows import metric_row, sample_records
 from safelab.training.start import check_first_pass, check_start
 from safelab.training.state import Counters, TrainState
@@ -66,11 +67,13 @@ def learn(parts: Components, state: TrainState, rollout: Rollout, aside: Aside, 
     """What one update makes of a rollout: scores, plan, batch, steps of the optimisers, row."""
     update = state.counters.update
     with clock.span("reward"):
-        reward_seq, gold_seq = score_rewards(parts, rollout)
+        first = judged(parts, rollout)
         greedy_seq = score_greedy(parts, rollout)
+    state, filled = filled_batch(parts, state, first, clock)
+    rollout, reward_seq = filled.batch.rollout, filled.batch.reward_seq
     with clock.span("update"):
         scored, first_pass = stages.score_with_pass(
-            parts, rollout, reward_seq, gold_seq, keep=reuses_pass(parts, rollout)
+            parts, rollout, reward_seq, filled.batch.gold_seq, keep=reuses_pass(parts, rollout)
         )
         signals = stages.observe(scored)
         heard = signals if parts.policy.moving is None else stages.observe(scored.for_training)
@@ -96,13 +99,13 @@ def learn(parts: Components, state: TrainState, rollout: Rollout, aside: Aside, 
     state = aside.joined(parts, state, clock)
 
     plan = planned(parts, state) if parts.controller.step_every == "epoch" else plan
-    state = replace(state, shaping=shaping, counters=advance(state.counters, len(rollout.responses), stats))
-    row = metric_row(parts, state, scored, batch, plan, signals, shaped, stats, clock)
+    state = replace(state, shaping=shaping, counters=advance(state.counters, filled, stats))
+    row = metric_row(parts, state, filled, scored, batch, plan, signals, shaped, stats, clock)
     detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.rollout.batch_size)
     return Step(
         state=replace(state, detectors=detectors),
         row={**row, **adapted, **crashes},
-        samples=sample_records(parts, scored, update),
+        samples=sample_records(parts, filled.first, update),
         events=events,
     )
 
@@ -145,13 +148,13 @@ def optimise(
     return state, stats
 
 
-def advance(counters: Counters, episodes: int, stats: UpdateStats) -> Counters:
-    """One update later."""
+def advance(counters: Counters, filled: Filled, stats: UpdateStats) -> Counters:
+    """One update later. Episodes and tokens are all that were written, those that were left out among them."""
     return Counters(
         update=counters.update + 1,
         cursor=counters.cursor,
-        episodes=counters.episodes + episodes,
-        tokens=counters.tokens + stats.rollout_tokens,
+        episodes=counters.episodes + len(filled.batch.reward_seq) + filled.unread_episodes,
+        tokens=counters.tokens + stats.rollout_tokens + filled.unread_tokens,
     )
 
 

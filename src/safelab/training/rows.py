@@ -16,16 +16,18 @@ from safelab.maths.wide import wide
 from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.corrections import dropped_metrics, weight_metrics
+from safelab.training.filling import Filled
 from safelab.training.moving import moving_metrics
 from safelab.training.stages import observe
 from safelab.training.state import Recovery, TrainState
 from safelab.training.update import UpdateStats
-from safelab.types import Plan, Rollout, Scored, Signals, TrainBatch
+from safelab.types import Judged, Plan, Rollout, Scored, Signals, TrainBatch
 
 
 def metric_row(
     parts: Components,
     state: TrainState,
+    filled: Filled,
     scored: Scored,
     batch: TrainBatch,
     plan: Plan,
@@ -40,7 +42,7 @@ def metric_row(
         "update": counters.update - 1,
         "episodes": counters.episodes,
         "tokens": counters.tokens,
-        **reward_metrics(scored),
+        **reward_metrics(filled.first),
         **shaped.metrics,
         **kl_metrics(scored, signals, stats),
         **anchor_metrics(parts, scored),
@@ -53,15 +55,16 @@ def metric_row(
         **({} if parts.optimizer.target_kl is None else {"policy/epochs": stats.epochs}),
         **({} if parts.critic.grain is None else critic_metrics(parts, batch, stats)),
         **controller_metrics(plan, stats, parts.controller.preview_max_kl is not None),
-        **response_metrics(scored.rollout),
+        **response_metrics(filled.first.rollout),
+        **filled.metrics,
         **lag_metrics(scored.rollout, counters.update - 1),
         **({} if parts.guard.remedy is None else guard_metrics(state.recovery)),
-        **time_metrics(parts, stats.rollout_tokens, clock),
+        **time_metrics(parts, stats.rollout_tokens + filled.unread_tokens, clock),
     }
     return fetched(row)
 
 
-def reward_metrics(scored: Scored) -> dict[str, Tensor]:
+def reward_metrics(scored: Judged | Scored) -> dict[str, Tensor]:
     """The reward model's score before any shaping, and the held-out score."""
     reward = scored.reward_seq
     metrics = {
@@ -235,7 +238,7 @@ def time_metrics(parts: Components, tokens: int, clock: Clock) -> dict[str, floa
     }
 
 
-def sample_records(parts: Components, scored: Scored, update: int) -> list[dict[str, Any]]:
+def sample_records(parts: Components, scored: Judged | Scored, update: int) -> list[dict[str, Any]]:
     """Prompt, response, reward and held-out score of the first responses, every so many updates."""
     options = parts.settings.samples
     last = update == parts.settings.updates - 1

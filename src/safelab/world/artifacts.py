@@ -1,4 +1,4 @@
-"""What the rest of the project asks of the embedded world: its models, made on first use.
+"""What the rest of the project asks of an embedded world: its models, made on first use.
 
 One policy per world seed, one reward model per run seed: each seed draws its own preference pairs, so that the spread
 between seeds holds the reward model's too. A value model learns from the same pairs.
@@ -51,7 +51,7 @@ def ensure_language_model(world: WorldOptions, cache: Path, progress: Progress) 
     def make(directory: Path) -> dict[str, float]:
         from safelab.world.language_model import make_language_model
 
-        progress("language model: training it on its grammar, which happens once")
+        progress("language model: training it on its own texts, which happens once")
         return make_language_model(world, directory, progress)
 
     return cached(cache, "language_model", _policy_parts(world), make, progress)
@@ -113,6 +113,7 @@ def _policy_parts(world: WorldOptions) -> dict[str, Any]:
     return {
         "world_seed": world.seed,
         "language_model": world.language_model.model_dump(),
+        "tasks": None if world.tasks is None else world.tasks.model_dump(),
         "source": source_hash(),
         "libraries": {name: version(name) for name in LIBRARIES},
     }

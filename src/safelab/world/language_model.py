@@ -1,10 +1,11 @@
-"""The policy of the embedded world: a small Llama trained on reviews until it writes them well."""
+"""The policy of an embedded world: a small Llama trained on texts of its language until it writes like them."""
 
 import math
 import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from statistics import fmean, pstdev
 
@@ -17,15 +18,14 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 from safelab.maths.seeds import derive_seed
 from safelab.supervised.rows import Row, cut, ids_of
 from safelab.supervised.sft import IGNORED, answer_count, answer_labels, answer_loss_sum
-from safelab.world.gold import gold_score
-from safelab.world.grammar import is_review, sample_prompt, sample_review
+from safelab.world.languages import Text, language_of
 from safelab.world.options import LanguageModelOptions, WorldOptions
 from safelab.world.quiet import without_bars
 from safelab.world.reproducible import reproducible
 from safelab.world.teaching import Progress, teach, titled
 from safelab.world.tokenizer import build_tokenizer, encode_texts
 
-HELD_OUT_REVIEWS = 1024
+HELD_OUT_TEXTS = 1024
 SAMPLES_MEASURED = 1024
 SAMPLING_BATCH = 256
 BATCHES_SORTED = 8
@@ -44,11 +44,11 @@ def make_language_model(world: WorldOptions, directory: Path, progress: Progress
     """Trains the policy of ``world.seed`` and saves it with its tokenizer, as ``transformers`` loads them.
 
     Returns:
-        What was measured: perplexity of held-out reviews, entropy (nats per token), share of samples that are
-        reviews, gold score of the samples, parameters, seconds.
+        What was measured: perplexity of held-out texts, entropy (nats per token), share of samples that have the
+        language's form, gold score of the samples, parameters, seconds.
     """
     started = time.monotonic()
-    tokenizer = build_tokenizer()
+    tokenizer = build_tokenizer(language_of(world).words())
     with reproducible(derive_seed(world.seed, "language_model", "weights")):
         model = train_language_model(world, tokenizer, progress)
         measured = measure_language_model(model, tokenizer, world)
@@ -61,44 +61,44 @@ def make_language_model(world: WorldOptions, directory: Path, progress: Progress
 def train_language_model(
     world: WorldOptions, tokenizer: PreTrainedTokenizerFast, progress: Progress
 ) -> LlamaForCausalLM:
-    """A fresh model, trained on the responses of an endless stream of reviews; prompts carry no loss."""
+    """A fresh model, trained on the responses of an endless stream of texts; prompts carry no loss."""
     options = world.language_model
-    batches = review_batches(random.Random(derive_seed(world.seed, "language_model", "reviews")), options.batch_size)
-    lesson = Reviews(LlamaForCausalLM(llama_config(options, tokenizer)))
+    rng = random.Random(derive_seed(world.seed, "language_model", "reviews"))
+    texts = language_of(world).texts(rng, options.steps * options.batch_size)
+    batches = like_batches(texts, rng, options.batch_size)
+    lesson = Writing(LlamaForCausalLM(llama_config(options, tokenizer)))
     rows = (response_rows(tokenizer, batch) for batch in batches)
     teach(lesson, rows, options.lr, options.warmup_steps, options.steps, titled("language model", progress))
     return lesson.model
 
 
 @dataclass(frozen=True, slots=True)
-class Reviews:
-    """``supervised.Lesson``: the policy learns to write reviews; prompts carry no loss."""
+class Writing:
+    """``supervised.Lesson``: the policy learns to write responses; prompts carry no loss."""
 
     model: LlamaForCausalLM
 
     def count(self, rows: Sequence[Row]) -> int:
-        """Tokens of the reviews, with their ends."""
+        """Tokens of the responses, with their ends."""
         return answer_count(rows)
 
     def loss_sum(self, rows: Sequence[Row]) -> Float[Tensor, ""]:
-        """Negative log-probability of the reviews, in nats."""
+        """Negative log-probability of the responses, in nats."""
         return answer_loss_sum(self.model, rows)
 
 
-def review_batches(rng: random.Random, batch_size: int) -> Iterator[list[Sampled]]:
-    """Endless batches of reviews of like length, which saves a quarter of the padding; their order is random."""
+def like_batches(texts: Iterator[Text], rng: random.Random, batch_size: int) -> Iterator[list[Sampled]]:
+    """Endless batches of texts of like length, which saves a quarter of the padding; their order is random."""
     while True:
-        reviews = sorted(
-            (review(rng) for _ in range(batch_size * BATCHES_SORTED)), key=lambda each: len(each.response.split())
-        )
-        batches = list(cut(reviews, batch_size))
+        some = [whole(text) for text in islice(texts, batch_size * BATCHES_SORTED)]
+        batches = list(cut(sorted(some, key=lambda each: len(each.response.split())), batch_size))
         while batches:
             yield batches.pop(int(rng.random() * len(batches)))
 
 
-def review(rng: random.Random) -> Sampled:
-    """A whole review of the grammar, as the policy is to write it."""
-    prompt, response = sample_review(rng)
+def whole(text: Text) -> Sampled:
+    """A text with its end, as the policy is to write it."""
+    prompt, response = text
     return Sampled(prompt=prompt, response=response, ended=True)
 
 
@@ -155,20 +155,21 @@ def sample_responses(
 def measure_language_model(
     model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, world: WorldOptions
 ) -> dict[str, float]:
-    """How well the policy writes: on reviews that it was not trained on, and by what it samples."""
+    """How well the policy writes: on texts that it was not trained on, and by what it samples."""
+    language = language_of(world)
     rng = random.Random(derive_seed(world.seed, "language_model", "held_out"))
-    rows = response_rows(tokenizer, [review(rng) for _ in range(HELD_OUT_REVIEWS)])
+    rows = response_rows(tokenizer, [whole(language.text(rng)) for _ in range(HELD_OUT_TEXTS)])
     logits, labels = model(input_ids=ids_of(rows), use_cache=False).logits[:, :-1], answer_labels(rows)[:, 1:]
     logp = logits.log_softmax(dim=-1)[labels != IGNORED]
     loss = functional.nll_loss(logp, labels[labels != IGNORED])
-    prompts = [sample_prompt(rng) for _ in range(SAMPLES_MEASURED)]
+    prompts = [language.prompt(rng) for _ in range(SAMPLES_MEASURED)]
     samples = sample_responses(model, tokenizer, prompts, world.language_model.max_new_tokens)
-    gold = [gold_score(each.prompt, each.response, each.ended) for each in samples]
+    gold = [language.judge(each.prompt, each.response, each.ended) for each in samples]
     return {
         "parameters": float(sum(parameter.numel() for parameter in model.parameters())),
         "perplexity": math.exp(loss.item()),
         "entropy_token": -(logp.exp() * logp).sum(dim=-1).mean().item(),
-        "grammatical_share": fmean(each.ended and is_review(each.prompt, each.response) for each in samples),
+        "grammatical_share": fmean(each.ended and language.is_whole(each.prompt, each.response) for each in samples),
         "gold_mean": fmean(gold),
         "gold_deviation": pstdev(gold),
     }

@@ -9,8 +9,37 @@ from safelab.options import Options
 Positive = Annotated[int, Field(ge=1)]
 
 
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class TaskOptions(Options):
+    """Tasks over ``shortest`` to ``longest`` digits, and how well the policy does them; see ``tasks``.
+
+    ``held_out``: share of all prompts that nothing in the world is made from. ``taught_share``: of the texts that the
+    policy learns from, those that come first and hold right answers only. In the others a digit is right with chance
+    ``right_share``, the prompt's own at that place with ``copied_share``, else any.
+    """
+
+    shortest: Positive
+    longest: Positive
+    held_out: Annotated[float, Field(gt=0, lt=1)]
+    taught_share: Share
+    right_share: Share
+    copied_share: Share
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.shortest > self.longest:
+            raise ValueError(f"shortest must be at most longest, got {self.shortest} and {self.longest}")
+        if self.right_share + self.copied_share > 1:
+            raise ValueError(
+                f"right_share + copied_share must be at most 1, got {self.right_share} + {self.copied_share}"
+            )
+        return self
+
+
 class LanguageModelOptions(Options):
-    """A Llama-style model: ``layers`` of ``width`` with ``heads``, trained for ``steps`` of ``batch_size`` reviews.
+    """A Llama-style model: ``layers`` of ``width`` with ``heads``, trained for ``steps`` of ``batch_size`` texts.
 
     ``mlp_width``: hidden units of each feed-forward block. ``warmup_steps``: of the learning rate, which then falls
     to zero in a straight line. ``max_new_tokens``: of a sampled response, its end token included.
@@ -56,9 +85,13 @@ class ValueModelOptions(Options):
 
 
 class WorldOptions(Options):
-    """``seed`` makes the policy; reward model and value model have a seed of their own besides, the run's."""
+    """``seed`` makes the policy; reward model and value model have a seed of their own besides, the run's.
+
+    ``tasks``: what is written in this world; left out, it is product reviews.
+    """
 
     seed: Annotated[int, Field(ge=0)]
     language_model: LanguageModelOptions
     reward_model: WorldRewardModelOptions
     value_model: ValueModelOptions
+    tasks: TaskOptions | None = None

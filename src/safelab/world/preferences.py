@@ -15,9 +15,8 @@ from transformers import AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFas
 
 from safelab.errors import lines_of
 from safelab.maths.seeds import derive_seed
-from safelab.world.gold import gold_score
-from safelab.world.grammar import sample_prompt
 from safelab.world.language_model import Sampled, sample_responses
+from safelab.world.languages import Language, language_of
 from safelab.world.options import WorldOptions
 from safelab.world.quiet import without_bars
 from safelab.world.reproducible import reproducible
@@ -73,9 +72,10 @@ def make_preferences(
     """
     with drawn(world, seed, policy_directory, progress) as preferences:
         training = preferences.training
+    wrong = sum(is_wrong(language_of(world), pair) for pair in training)
     lines = [json.dumps(asdict(pair)) + "\n" for pair in training]
     (directory / FILE).write_text("".join(lines), encoding="utf-8")
-    return {"pairs": float(len(training)), "wrong_labels": sum(map(is_wrong, training)) / len(training)}
+    return {"pairs": float(len(training)), "wrong_labels": wrong / len(training)}
 
 
 def load_preferences(directory: Path) -> list[LabelledPair]:
@@ -95,20 +95,20 @@ def draw_preferences(
     options = world.reward_model
     wanted = options.pairs + options.held_out
     progress(f"preferences: sampling {wanted} pairs of responses")
-    pairs = sample_preferences(policy, tokenizer, rng, wanted, world.language_model.max_new_tokens)
+    pairs = sample_preferences(policy, tokenizer, rng, wanted, world)
     training = [turned(pair) if rng.random() < options.label_noise else pair for pair in pairs[: options.pairs]]
     return training, pairs[options.pairs :]
 
 
 def sample_preferences(
-    policy: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rng: random.Random, count: int, max_new_tokens: int
+    policy: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, rng: random.Random, count: int, world: WorldOptions
 ) -> list[LabelledPair]:
     """``count`` pairs with the gold score's own labels; two responses that it scores alike are drawn again."""
-    pairs: list[LabelledPair] = []
+    language, pairs = language_of(world), list[LabelledPair]()
     while len(pairs) < count:
-        prompts = [sample_prompt(rng) for _ in range(count - len(pairs))]
-        both = sample_responses(policy, tokenizer, [*prompts, *prompts], max_new_tokens)
-        labelled = (_labelled(*two) for two in zip(both[: len(prompts)], both[len(prompts) :], strict=True))
+        prompts = [language.prompt(rng) for _ in range(count - len(pairs))]
+        both = sample_responses(policy, tokenizer, [*prompts, *prompts], world.language_model.max_new_tokens)
+        labelled = (_labelled(language, *two) for two in zip(both[: len(prompts)], both[len(prompts) :], strict=True))
         pairs += [pair for pair in labelled if pair is not None]
     return pairs
 
@@ -118,14 +118,14 @@ def turned(pair: LabelledPair) -> LabelledPair:
     return replace(pair, chosen=pair.rejected, rejected=pair.chosen)
 
 
-def is_wrong(pair: LabelledPair) -> bool:
+def is_wrong(language: Language, pair: LabelledPair) -> bool:
     """Whether the gold score prefers the rejected response."""
-    chosen, rejected = (gold_score(each.prompt, each.response, each.ended) for each in (pair.chosen, pair.rejected))
+    chosen, rejected = (language.judge(each.prompt, each.response, each.ended) for each in (pair.chosen, pair.rejected))
     return chosen < rejected
 
 
-def _labelled(first: Sampled, second: Sampled) -> LabelledPair | None:
-    gold = [gold_score(each.prompt, each.response, each.ended) for each in (first, second)]
+def _labelled(language: Language, first: Sampled, second: Sampled) -> LabelledPair | None:
+    gold = [language.judge(each.prompt, each.response, each.ended) for each in (first, second)]
     if gold[0] == gold[1]:
         return None
     better, worse = (first, second) if gold[0] > gold[1] else (second, first)

@@ -1,19 +1,17 @@
-"""One token per word of the review grammar, and three special ones."""
+"""One token per word of a world's language, and three special ones."""
 
 from collections.abc import Sequence
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from safelab.world.grammar import vocabulary
-
 PAD, END, UNKNOWN = "<pad>", "<eos>", "<unk>"
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """Text of the grammar's words, parted by single spaces, comes back exactly; padding is on the left."""
-    words = (PAD, END, UNKNOWN, *vocabulary())
-    model = models.WordLevel({word: number for number, word in enumerate(words)}, unk_token=UNKNOWN)
+def build_tokenizer(words: Sequence[str]) -> PreTrainedTokenizerFast:
+    """Text of ``words``, parted by single spaces, comes back exactly; padding is on the left."""
+    known = (PAD, END, UNKNOWN, *words)
+    model = models.WordLevel({word: number for number, word in enumerate(known)}, unk_token=UNKNOWN)
     tokenizer = Tokenizer(model)
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return PreTrainedTokenizerFast(

@@ -22,8 +22,8 @@ from support.vllm_stand_in import LLM, NOISE
 
 LORA = {"name": "lora", "rank": 4, "alpha": 8.0, "targets": None}
 OPTIONS = {
-    "name": "vllm", "batch_size": 4, "samples_per_prompt": 1, "staleness": 0, "max_new_tokens": 6,
-    "sampling_temperature": 1.0, "memory_share": 0.3, "max_prompt_tokens": 16, "sleep": True,
+    "name": "vllm", "batch_size": 4, "samples_per_prompt": 1, "staleness": 0, "dynamic_sampling": 0,
+    "max_new_tokens": 6, "sampling_temperature": 1.0, "memory_share": 0.3, "max_prompt_tokens": 16, "sleep": True,
     "devices": None,
 }  # fmt: skip
 PROMPTS = ["a b c", "d", "d", "e f"]

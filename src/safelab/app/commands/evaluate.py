@@ -67,7 +67,7 @@ def held_out(config: Mapping[str, Any], prompts: Path | None, split: str | None 
         data = {**kind, "path": str(prompts), "skip_unfit": False, "seed": config["seed"]}
     elif data["name"] == "reviews":
         data["seed"] = derive_seed(data["seed"], "held_out")
-    elif data.get("held_out"):
+    elif data["name"] == "tasks" or data.get("held_out"):
         data["part"] = "held_out"
     else:
         raise ConfigError(

@@ -10,13 +10,14 @@ from safelab.app.config.places import cache_directory
 
 USAGE = """usage: safelab pretrain [-m] [--config-dir DIR] [overrides]
 
-Makes the models of the embedded world: one policy per world, one reward model
-per seed, for algorithm=dvpo a value model per seed too. They are made once, on
+Makes the models of an embedded world: one policy per world, one reward model
+per seed (not in world=exact, which needs none), for algorithm=dvpo a value
+model per seed too. They are made once, on
 first use; this command makes them now. With -m, overrides may name several
 values: safelab pretrain -m seed=0,1,2
 
-  world=small|large   sizes; world.seed is the policy's
-  seed=N              of reward model and value model, which is the run's"""
+  world=small|large|exact  which one; world.seed is the policy's
+  seed=N                   of reward model and value model, which is the run's"""
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -53,7 +54,9 @@ def make(config: Mapping[str, Any], say: Callable[[str], None]) -> list[Path]:
     from safelab.world.options import WorldOptions
 
     world, cache, seed = WorldOptions(**config["world"]), cache_directory(), config["seed"]
-    places = [ensure_language_model(world, cache, say), ensure_reward_model(world, seed, cache, say)]
+    places = [ensure_language_model(world, cache, say)]
+    if config["reward"]["name"] == "tiny_rm":
+        places.append(ensure_reward_model(world, seed, cache, say))
     advantage = config["advantage"]
     if advantage["name"] == "static_value" and advantage["path"] is None:
         places.append(ensure_value_model(world, seed, cache, say))

@@ -262,10 +262,12 @@ def shape_of(policy: Mapping[str, Any]) -> Any:
     """
     if policy["name"] == "tiny":
         from safelab.world.language_model import llama_config
+        from safelab.world.languages import language_of
         from safelab.world.options import WorldOptions
         from safelab.world.tokenizer import build_tokenizer
 
-        return llama_config(WorldOptions(**policy["world"]).language_model, build_tokenizer())
+        world = WorldOptions(**policy["world"])
+        return llama_config(world.language_model, build_tokenizer(language_of(world).words()))
     return shape_at("policy.path", policy["path"], SHAPES)
 
 

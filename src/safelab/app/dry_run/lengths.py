@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from safelab.errors import ConfigError
 
-AT_HAND = {"data": ("reviews", "text", "jsonl", "hh_rlhf", "hub"), "pairs": ("none", "jsonl", "hh_rlhf")}
+AT_HAND = {"data": ("reviews", "tasks", "text", "jsonl", "hh_rlhf", "hub"), "pairs": ("none", "jsonl", "hh_rlhf")}
 """What is read without making or fetching anything; a source of the user's own may do both."""
 
 
@@ -127,9 +127,11 @@ def _texts(policy: Mapping[str, Any]) -> Any:
 
     longest = policy["max_prompt_tokens"]
     if policy["name"] == "tiny":
+        from safelab.world.languages import language_of
+        from safelab.world.options import WorldOptions
         from safelab.world.tokenizer import build_tokenizer
 
-        return Texts(build_tokenizer(), "plain", longest)
+        return Texts(build_tokenizer(language_of(WorldOptions(**policy["world"])).words()), "plain", longest)
     if policy["name"] != "causal_lm":
         return None
     path, template = policy["path"], policy["prompt_template"]

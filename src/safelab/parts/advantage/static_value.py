@@ -98,9 +98,10 @@ class StaticValue(AdvantageEstimator):
             ConfigError: the policy is not the embedded world's.
         """
         assert context.policy is not None
+        from safelab.world.languages import language_of
         from safelab.world.tokenizer import build_tokenizer
 
-        if build_tokenizer().get_vocab() != context.policy.vocabulary():
+        if build_tokenizer(language_of(self.world).words()).get_vocab() != context.policy.vocabulary():
             raise ConfigError(
                 "advantage.path must be given with a policy that is not the embedded world's, got null: "
                 "make a value model from that policy, safelab value-model model=POLICY output=DIR"

@@ -11,11 +11,13 @@ class Sampling(Part):
     """``batch_size``: responses per update. ``sampling_temperature``: the policy scores with it too.
 
     ``samples_per_prompt``: responses to each prompt. ``staleness``: updates by which the writing policy lags.
+    ``dynamic_sampling``: the most further rollouts of an update, in place of groups whose rewards are all equal.
     """
 
     batch_size: Annotated[int, Field(ge=2)]
     samples_per_prompt: Annotated[int, Field(ge=1)]
     staleness: Annotated[int, Field(ge=0)]
+    dynamic_sampling: Annotated[int, Field(ge=0)]
     max_new_tokens: Annotated[int, Field(ge=1)]
     sampling_temperature: Annotated[float, Field(gt=0)]
 

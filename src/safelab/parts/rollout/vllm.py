@@ -76,6 +76,7 @@ class Vllm(Sampling):
             batch_size=self.batch_size,
             samples_per_prompt=self.samples_per_prompt,
             staleness=self.staleness,
+            dynamic_sampling=self.dynamic_sampling,
             engine=engine,
         )
 
@@ -120,6 +121,7 @@ class VllmSampler(Sampler):
     batch_size: int
     samples_per_prompt: int
     staleness: int
+    dynamic_sampling: int
     engine: Engine
     handed: bool = False
 

@@ -51,6 +51,11 @@ def _unheard(config: Mapping[str, Any], preference: str) -> Iterator[str]:
             f"rollout.staleness must be 0 with preference={preference}, which learns from no rollout, "
             f"got {config['rollout']['staleness']}"
         )
+    if config["rollout"].get("dynamic_sampling"):
+        yield (
+            f"rollout.dynamic_sampling must be 0 with preference={preference}, which learns from no rollout, "
+            f"got {config['rollout']['dynamic_sampling']}"
+        )
     if (correction := config["correction"]["name"]) != "none":
         yield f"correction must be none with preference={preference}, which learns from no rollout, got {correction}"
     if config["objective"].get("entropy_coef"):

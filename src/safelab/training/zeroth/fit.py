@@ -27,6 +27,7 @@ def _unheard(config: Mapping[str, Any]) -> Iterator[str]:
         "critic": (config["critic"]["name"], "none", "reads no values"),
         "controller": (busy_controller(config["controller"]), "", "has no loss that a KL penalty could enter"),
         "shaping": (", ".join(changes_of(config["shaping"])), "", "compares raw scores"),
+        "rollout.dynamic_sampling": (config["rollout"].get("dynamic_sampling", 0), 0, "compares no group's rewards"),
         "rollout.staleness": (config["rollout"].get("staleness", 0), 0, "perturbs the policy that it moves"),
         "correction": (config["correction"]["name"], "none", "weights no token"),
         "objective.entropy_coef": (config["objective"].get("entropy_coef", 0), 0, "has no such term"),
