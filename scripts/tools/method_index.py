@@ -37,7 +37,7 @@ COLUMNS = (
     "Bounds",
     "Claims",
     "Reviews: gold, KL, hacked",
-    "Tasks: share right, collapsed",
+    "Tasks: share right, crashed",
 )
 
 FIDELITY = re.compile(r"^# fidelity: (paper|authors_code|inferred|analogue)", re.MULTILINE)
@@ -101,10 +101,10 @@ def in_small(row: Row | None) -> str:
 
 
 def in_exact(row: Row | None) -> str:
-    """Share of right answers, and runs that crashed or collapsed, in the world of tasks."""
+    """Share of right answers, and runs whose reward crashed, in the world of tasks."""
     if row is None:
         return ""
-    return f"{with_interval(row, 'reward_final')}, {row['entropy_collapse']} of {row['runs']}"
+    return f"{with_interval(row, 'reward_final')}, {row['reward']} of {row['runs']}"
 
 
 def with_interval(row: Row, name: str) -> str:

@@ -7,7 +7,7 @@ TASKS = {"data": "tasks", "reward": "right_answer", "evaluator": "right_answer"}
 """Group -> its option that belongs to the world of tasks."""
 
 REVIEWS = {"data": "reviews", "reward": "gold_reviews", "evaluator": "gold_reviews"}
-"""Group -> its option that belongs to the worlds of reviews. (Another reward, ``tiny_rm``, can be made in each world.)"""
+"""Group -> its option that belongs to the worlds of reviews. (Their usual reward, ``tiny_rm``, can be made in each.)"""
 
 
 def world_misfits(config: Mapping[str, Any]) -> list[str]:
