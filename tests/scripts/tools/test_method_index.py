@@ -1,5 +1,6 @@
 """The page of all methods has every preset once, links that lead to its section, and the numbers of the studies."""
 
+import re
 from pathlib import Path
 
 from scripts.tools import method_index
@@ -39,3 +40,14 @@ def test_what_a_study_found_stands_in_its_row() -> None:
     assert method_index.in_small(row) == "1.23 [1.20, \u22121.30], 0.46, 2 of 5"
     assert method_index.in_exact(row) == "0.50 [0.25, 0.75], 1 of 5"
     assert method_index.in_small(None) == ""
+
+
+def test_the_readme_counts_them_and_links_each_that_it_names() -> None:
+    readme = (method_index.ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"**{len(ROWS)} methods and variants behind one loop**" in readme
+    prose = re.sub(r"^    .*$", "", readme, flags=re.MULTILINE)
+    pages = {row["method"]: row["page"] for row in ROWS}
+    named = [name for name in re.findall(r"`(\w+)`", prose) if name in pages]
+    linked = re.findall(r"\[`(\w+)`\]\(docs/algorithms/([\w.]+)", prose)
+    assert len(named) >= 3
+    assert sorted(named) == sorted(name for name, page in linked if pages.get(name) == page)
