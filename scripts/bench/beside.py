@@ -31,7 +31,7 @@ class Sleeper(Sampler):
 
     seconds: float
     ready: Rollout
-    apart: bool
+    aside: bool
     batch_size: int
     samples_per_prompt: int = 1
     staleness: int = 1
@@ -47,7 +47,7 @@ class Sleeper(Sampler):
 
     def beside(self, policy: Policy) -> "Sampler | None":
         """Itself: it reads no weights."""
-        return self if self.apart else None
+        return self if self.aside else None
 
 
 def seconds_of(parts: Any, write: float, updates: int) -> dict[str, float]:
@@ -60,8 +60,8 @@ def seconds_of(parts: Any, write: float, updates: int) -> dict[str, float]:
     ready = replace(ready, logp_rollout_tok=torch.full(ready.ids.shape, -1.0))
     size = parts.rollout.batch_size
     found = {}
-    for name, seconds, apart in (("train", 0.0, False), ("one after the other", write, False), ("beside", write, True)):
-        sleeper = Sleeper(seconds=seconds, ready=ready, apart=apart, batch_size=size)
+    for name, seconds, aside in (("train", 0.0, False), ("one after the other", write, False), ("beside", write, True)):
+        sleeper = Sleeper(seconds=seconds, ready=ready, aside=aside, batch_size=size)
         changed = replace(parts, rollout=sleeper)
         state, taken = initial_state(changed), []
         # Not the first, which would ask whether the tokens have the probabilities that they are said to have.

@@ -8,9 +8,13 @@ from safelab.maths.wide import device_of_float64, wide
 
 SOURCE = Path(module.__file__).parents[1]
 
-# Not made on a run's device: numbers of a generator that lives on the CPU, a fit of plain lists, a question; and
-# several ranks run on CPUs and CUDA's GPUs alone.
-ELSEWHERE = {"maths/wide.py", "ranks.py", "maths/drawing.py", "world/reward_model.py", "training/start.py"}
+# Not made on a run's device: numbers of a generator that lives on the CPU, a fit of plain lists, votes, factors that
+# were fetched, a question; and several ranks run on CPUs and CUDA's GPUs alone.
+ELSEWHERE = {
+    "maths/wide.py", "ranks.py", "maths/drawing.py", "world/reward_model.py", "training/start.py",
+    "maths/zeroth_order.py", "parts/optimizer/zeroth_order.py", "training/zeroth/loop.py", "training/zeroth/stages.py",
+    "training/probes/zeroth_audit.py", "training/offline/triage.py", "parts/policy/adapter/adaptive_lora.py",
+}  # fmt: skip
 
 
 def test_wide_keeps_device_and_gradient() -> None:

@@ -15,8 +15,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from safelab.app.config.build import build, validate
 from safelab.contracts import Context
 from safelab.training.loop import train_loop
-from safelab.training.offline.loop import update_of
 from safelab.training.state import initial_state
+from safelab.training.updates import update_of
 from support.folders import NO_CACHE
 from support.pairs import offline
 from support.runs import algorithms, numbers, small, trained

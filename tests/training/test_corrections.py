@@ -163,8 +163,9 @@ def test_the_metrics_of_weights_by_hand(tmp_path: Path) -> None:
     }
 
 
-STALE = ("algorithm=dapo", "optimizer.lr=1e-2", "rollout.staleness=2", "objective.anchor=old", "updates=6")
-MASKED = ("algorithm=dapo", "correction=sequence_mask", "correction.threshold=0.01", "optimizer.lr=1e-2", "updates=6")
+DAPO = ("algorithm=dapo", "rollout.dynamic_sampling=0")
+STALE = (*DAPO, "optimizer.lr=1e-2", "rollout.staleness=2", "objective.anchor=old", "updates=6")
+MASKED = (*DAPO, "correction=sequence_mask", "correction.threshold=0.01", "optimizer.lr=1e-2", "updates=6")
 
 
 def test_every_token_dropped_is_an_update_without_a_step_of_the_surrogate(tmp_path: Path) -> None:
@@ -184,7 +185,7 @@ def test_the_mask_acts_on_fresh_rollouts_after_the_first_pass(tmp_path: Path) ->
     assert any(row.get("correction/dropped_share", 0.0) > 0 for row in rows)
     assert all("correction/weight_mean" not in row and "correction/ratio_mean" not in row for row in rows)
     once = trained(small(tmp_path, *MASKED, "optimizer.epochs=1"))[2]
-    plain = trained(small(tmp_path, "algorithm=dapo", "optimizer.lr=1e-2", "updates=6", "optimizer.epochs=1"))[2]
+    plain = trained(small(tmp_path, *DAPO, "optimizer.lr=1e-2", "updates=6", "optimizer.epochs=1"))[2]
     own = ("correction/",)
     assert [{k: v for k, v in row.items() if not k.startswith(own)} for row in numbers(once)] == numbers(plain)
 
@@ -197,7 +198,7 @@ def test_the_mask_goes_with_the_ratio_to_the_sampler(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "overrides",
-    [MASKED, (*STALE, "correction=geometric"), ("algorithm=dapo", "rollout=noisy", "rollout.staleness=1", "updates=6")],
+    [MASKED, (*STALE, "correction=geometric"), (*DAPO, "rollout=noisy", "rollout.staleness=1", "updates=6")],
     ids=["sequence_mask", "geometric", "noisy"],
 )
 def test_a_resumed_run_is_the_uninterrupted_one(overrides: tuple[str, ...], tmp_path: Path) -> None:
@@ -229,7 +230,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(overrides: tuple[str, ...], tmp_
 def test_a_correction_that_changes_nothing_is_told(
     overrides: tuple[str, ...], told: str | None, tmp_path: Path
 ) -> None:
-    config = small(tmp_path, "algorithm=dapo", "objective.anchor=old", *overrides)
+    config = small(tmp_path, *DAPO, "objective.anchor=old", *overrides)
     lines = idle_correction(parts_of(config), config)
     assert len(lines) == (told is not None)
     assert told is None or told in lines[0]

@@ -25,7 +25,7 @@ from scripts.tools.chaos.world import Campaign, without_measures
 SETTINGS = (
     "algorithm=safe", "critic.read_at=per_token", "advantage=gae", "critic.polyak_rate=0.1", "guard=stop", "updates=9",
 )  # fmt: skip
-BATCH = [name.name for name in fields(TrainBatch) if "Float" in str(name.type)]
+BATCH = [name.name for name in fields(TrainBatch) if "Float" in str(name.type) and "Mapping" not in str(name.type)]
 
 
 def nan_in_each_tensor(folder: Path, stride: int = 1) -> Campaign:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from safelab.contracts import GradientPenalty
 from safelab.maths.seeds import generator
+from safelab.maths.wide import wide
 
 TINY = 1e-30
 """What a length that is divided by is at least: where all advantages are 0 there is no gradient."""
@@ -99,4 +100,4 @@ def total(tensors: Sequence[Tensor]) -> Tensor:
 
 def dot(left: Iterable[Tensor], right: Iterable[Tensor]) -> Tensor:
     """The inner product over all of them together, summed in float64."""
-    return torch.stack([(a * b).sum(dtype=torch.float64) for a, b in zip(left, right, strict=True)]).sum()
+    return torch.stack([wide(a * b).sum() for a, b in zip(left, right, strict=True)]).sum()

@@ -38,7 +38,7 @@ MISTAKES = {
     "a key without its group": (["lr=1e-4"], "lr must be a key of the configuration, and is none: did you mean optimi"),
     "a slip in a known name": (["optimizer.critic_l=1"], "did you mean 'critic_lr'?"),
     "a key of another option": (["policy.path=x"], "policy has another option here; add policy=local (so have "),
-    "a key of another nested option": (["policy.adapter.rank=8"], "add policy/adapter=lora\n"),
+    "a key of another nested option": (["policy.adapter.rank=8"], "add policy/adapter=lora (so have lora_head, "),
     "tags at the top": (["+tags=[a]"], "tags is not a key of the configuration, got ['a']: did you mean tracker.tags?"),
     "a note at the top": (["-m", "+note=a", "seed=0,1"], "did you mean tracker.notes?"),
     "a function with a dot": (["reward=function", "reward.name=m.f"], "write 'reward=function reward.name=m:f'"),

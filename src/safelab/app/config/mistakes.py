@@ -169,7 +169,8 @@ def _with_another_option(path: Sequence[str], part: str, hydra: Hydra) -> str | 
     having = [option for option, one in found.items() if one is not None and part in one.config.keys()]  # noqa: SIM118
     if not having:
         return None
-    having.sort(key=lambda option: not OmegaConf.is_missing(found[option].config, part))  # that want it first
+    # Those that want it come first, then the plainest.
+    having.sort(key=lambda option: (not OmegaConf.is_missing(found[option].config, part), len(option)))
     more = f" (so have {', '.join(having[1:])})" if having[1:] else ""
     best = having[0]
     return f"{group} has another option here; add {group}={best}{more}"
