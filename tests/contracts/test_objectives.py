@@ -159,12 +159,8 @@ def without_the_dropped(name: str, made: World) -> tuple[torch.Tensor, torch.Ten
     return leaf.grad, dropped_seq
 
 
-# Each response has a loss of its own, and none is pushed down.
-OWN_LOSS_NOT_DOWN = {"weighted_sft", "logits_convex_dense"}
-
-
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_a_bad_response_can_be_left_out_where_the_objective_says_so(name: str) -> None:
+def test_a_bad_response_can_be_left_out_where_it_has_a_loss_of_its_own(name: str) -> None:
     """It has no gradient then and the others keep theirs; where responses share a loss, neither holds."""
     made = world()
     found, dropped_seq = without_the_dropped(name, made)
@@ -175,7 +171,32 @@ def test_a_bad_response_can_be_left_out_where_the_objective_says_so(name: str) -
     if name == "weighted_sft":
         # What is left out is a pull upwards.
         assert (whole[dropped_seq].gather(-1, made.batch.ids[dropped_seq].unsqueeze(-1)) <= 0).all()
-    assert (apart and same) == (objective(name).pushes_down or name in OWN_LOSS_NOT_DOWN)
+    assert (apart and same) == objective(name).own_loss
+    assert objective(name).own_loss or not objective(name).pushes_down
+
+
+def weighed(name: str, made: World, weight_seq: torch.Tensor) -> torch.Tensor:
+    """D loss / d logits where each response's tokens have a weight."""
+    from safelab.training.losses import counts
+
+    leaf, chosen, batch = made.logits.clone().requires_grad_(True), objective(name), made.batch
+    loss_tok = weight_seq.unsqueeze(1) * chosen.loss(chosen.init(), present(leaf, batch), batch).loss_tok
+    component("aggregation", aggregation_of(name)).reduce(loss_tok, batch.mask, counts(batch)).backward()
+    return leaf.grad
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_weight_of_0_takes_a_response_out_where_the_objective_says_so(name: str) -> None:
+    """As `truncate`, `mask` and `geometric` weigh: that response has no gradient, and the others keep theirs."""
+    made, apart = world(), []
+    whole = gradient(name, made)
+    assert whole.any(), "there is something to take out"
+    for row in range(len(whole)):
+        expected = whole.clone()
+        expected[row] = 0.0
+        weight_seq = torch.ones(len(whole)).index_fill(0, torch.tensor([row]), 0.0)
+        apart.append(torch.allclose(weighed(name, made, weight_seq), expected, atol=1e-7))
+    assert all(apart) == objective(name).own_loss
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

@@ -60,6 +60,7 @@ from support.runs import parts_of, resolved, small
             "objective.anchor must be old with rollout.staleness=4, got rollout: of the sampler's distributions only",
         ),
         (["algorithm=dppo_topk", "rollout=vllm"], "objective.anchor must be old with rollout=vllm, got rollout"),
+        (["algorithm=dppo_topk", "rollout=noisy"], "objective.anchor must be old with rollout=noisy, got rollout"),
         (["algorithm=reinforce_pp", "objective=vespo"], "got 'global_whiten': choose group_norm"),
         (
             ["algorithm=lco", "objective=logits_convex_dense", "objective.path=org/verifier", "controller=reward_kl"],
@@ -83,6 +84,10 @@ from support.runs import parts_of, resolved, small
         (
             ["algorithm=frpo", "correction=sequence_mask"],
             "got 'robust_group': none could be left out by itself with",
+        ),
+        (
+            ["algorithm=frpo", "correction=geometric", "objective.anchor=old", "rollout.staleness=1"],
+            "objective must give each token a loss that reaches no other response, got 'robust_group'",
         ),
         (["algorithm=best_of_n", "correction=sequence_mask"], "got 'best_of_n': none could be left out by itself"),
         (["algorithm=online_dpo", "correction=sequence_mask"], "got 'online_dpo': none could be left out by itself"),

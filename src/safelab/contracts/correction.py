@@ -28,7 +28,7 @@ class Correction(Part, ABC):
     own ratio is to *old*. Only the objective's loss is weighted or left out: critic, KL route and entropy are not.
     """
 
-    needs: ClassVar[frozenset[Need]] = frozenset({"old_anchor"})
+    needs: ClassVar[frozenset[Need]] = frozenset({"old_anchor", "own_loss"})
 
     @abstractmethod
     def weigh(self, log_ratio_tok: Float[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Weights | None:

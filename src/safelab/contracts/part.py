@@ -18,7 +18,7 @@ Need = Literal[
     "logit_gradient", "token_ratio", "sequence_advantage",
     "rollout_logp", "old_logp", "reference", "full_logits", "whole_minibatch", "whole_groups", "groups_together",
     "sequence_mean", "unread_advantage",
-    "sampled_logit", "anchor_logits", "moved_ratio", "old_anchor", "pushes_down",
+    "sampled_logit", "anchor_logits", "moved_ratio", "old_anchor", "own_loss", "pushes_down",
 ]  # fmt: skip
 """What a part may need of the rest of the run. It says so in ``needs``; a run that cannot give it is refused.
 
@@ -55,6 +55,8 @@ Read by an objective:
 Read by a correction, which may ask for ``sequence_advantage`` too:
 
 - ``old_anchor``: the objective's ratio is not to the sampler, whose probabilities would then count twice.
+- ``own_loss``: the objective gives each token a loss that reaches no other response, so that a weight of 0 takes out all
+  that the token does (``Objective.own_loss``).
 - ``pushes_down``: the objective gives a response with a negative advantage a loss of its own that makes it less likely,
   so that it can be left out by itself (``Objective.pushes_down``).
 """

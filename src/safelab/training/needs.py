@@ -158,6 +158,16 @@ def _old_anchor(config: Mapping[str, Any]) -> str | None:
     )
 
 
+def _own_loss(config: Mapping[str, Any]) -> str | None:
+    name = config["objective"]["name"]
+    if getattr(find("objective", name), "own_loss", True):
+        return None
+    return (
+        f"objective must give each token a loss that reaches no other response, got {name!r}, whose responses to a "
+        "prompt share one: a token of weight 0 would still be moved by the others'"
+    )
+
+
 def _pushes_down(config: Mapping[str, Any]) -> str | None:
     name = config["objective"]["name"]
     if getattr(find("objective", name), "pushes_down", True):
@@ -196,6 +206,7 @@ PROVIDED: dict[Need, Callable[[Mapping[str, Any]], str | None]] = {
     "unread_advantage": _unread_advantage,
     "moved_ratio": _moved_ratio,
     "old_anchor": _old_anchor,
+    "own_loss": _own_loss,
     "pushes_down": _pushes_down,
 }
 """For each need: what the configuration lacks, or None."""

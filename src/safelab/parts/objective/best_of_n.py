@@ -24,7 +24,8 @@ class BestOfN(StatelessObjective):
     """Nothing to choose; n is ``rollout.samples_per_prompt``, and the advantage's order says which response is best."""
 
     needs: ClassVar[frozenset[Need]] = frozenset({"groups", "groups_together", "sequence_mean", "sequence_advantage"})
-    pushes_down: ClassVar[bool] = False  # its prompt's responses share one loss
+    own_loss: ClassVar[bool] = False  # its prompt's responses share one loss
+    pushes_down: ClassVar[bool] = False
 
     @model_validator(mode="after")
     def _takes_no_ratio(self) -> "BestOfN":

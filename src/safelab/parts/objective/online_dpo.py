@@ -32,7 +32,8 @@ class OnlineDpo(StatelessObjective):
     needs: ClassVar[frozenset[Need]] = frozenset(
         {"groups", "groups_together", "sequence_mean", "sequence_advantage", "reference"}
     )
-    pushes_down: ClassVar[bool] = False  # its prompt's responses share one loss
+    own_loss: ClassVar[bool] = False  # its prompt's responses share one loss
+    pushes_down: ClassVar[bool] = False
 
     beta: Annotated[float, Field(gt=0)]
     distance: Literal["logistic", "squared"]

@@ -30,7 +30,8 @@ class RobustGroup(StatelessObjective):
     needs: ClassVar[frozenset[Need]] = frozenset(
         {"rollout_logp", "old_logp", "groups", "whole_groups", "sequence_mean", "sequence_advantage"}
     )
-    pushes_down: ClassVar[bool] = False  # its group's responses share one loss
+    own_loss: ClassVar[bool] = False  # its group's responses share one loss
+    pushes_down: ClassVar[bool] = False
 
     clip_range: Annotated[float, Field(gt=0, lt=1)]
     risk: Annotated[float, Field(gt=0)]
