@@ -12,7 +12,7 @@ Cost: no cache of keys and values, so each token reads its response anew; meant 
 """
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int
@@ -29,6 +29,8 @@ from safelab.types import Greedy, PromptBatch, Rollout
 
 class Noisy(Sampling, Sampler):
     """``noise_std``: sd, in nats of each vocabulary entry's log-probability at the sampling temperature."""
+
+    gives_logp: ClassVar[bool] = True  # as an engine does
 
     noise_std: Annotated[float, Field(ge=0)]
 
