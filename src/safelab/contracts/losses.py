@@ -24,9 +24,9 @@ class Objective(Part, ABC, Generic[S]):
     ``rollout``: the policy that sampled; ``old``: the one before this update. ``entropy_coef`` multiplies the mean
     entropy (nats per token) that is subtracted from the loss, averaged over ``entropy_positions``: the response, or
     all columns with their padding (as SAFE's released code). A part says its ``ratio_grain``: ``sequence`` if the
-    tokens of a response share one ratio; ``own_loss``: whether a token's loss has gradient in its own response alone, so
-    that a weight of 0 takes that out; and ``pushes_down``: whether the loss of a response with a negative advantage is
-    its own and makes it less likely, so that a correction can leave it out.
+    tokens of a response share one ratio; ``own_loss``: whether a token's loss has gradient in its own response alone,
+    so that a weight of 0 takes that out; and ``pushes_down``: whether the loss of a response with a negative advantage
+    is its own and makes it less likely, so that a correction can leave it out.
     """
 
     ratio_grain: ClassVar[Grain] = "token"

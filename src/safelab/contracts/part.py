@@ -55,8 +55,8 @@ Read by an objective:
 Read by a correction, which may ask for ``sequence_advantage`` too:
 
 - ``old_anchor``: the objective's ratio is not to the sampler, whose probabilities would then count twice.
-- ``own_loss``: the objective gives each token a loss that reaches no other response, so that a weight of 0 takes out all
-  that the token does (``Objective.own_loss``).
+- ``own_loss``: the objective gives each token a loss that reaches no other response, so that a weight of 0 takes all
+  of it out (``Objective.own_loss``).
 - ``pushes_down``: the objective gives a response with a negative advantage a loss of its own that makes it less likely,
   so that it can be left out by itself (``Objective.pushes_down``).
 """

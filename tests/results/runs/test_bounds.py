@@ -1,5 +1,6 @@
 """What cannot be passed: every metric that is known to have bounds is one that docs/metrics.md knows."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,15 @@ from safelab.results.runs.load import load
 from ..conftest import MakeRun
 
 DOCS = Path(__file__).parents[3] / "docs" / "metrics.md"
+
+
+def test_every_metric_whose_line_says_share_of_is_a_share() -> None:
+    """A clock's (``speed/``) are known by how their names begin."""
+    lines = [line.split(" | ") for line in DOCS.read_text().splitlines() if line.startswith("| `")]
+    said = [line[0] for line in lines if line[-1].lstrip().startswith("share of ")]
+    names = {name for cell in said for name in re.findall(r"`([a-z_]+/[a-z_]+)`", cell) if "speed/" not in name}
+    assert len(names) > 15
+    assert names <= SHARES
 
 
 @pytest.mark.parametrize("name", sorted(SHARES | NOT_NEGATIVE | AT_MOST_ONE))

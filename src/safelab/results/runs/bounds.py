@@ -16,7 +16,10 @@ SHARES = frozenset(
         "objective/pulled", "objective/gate", "objective/gate_gain", "objective/gain_share", "objective/silent",
         "objective/response_gain_share", "objective/reversed", "objective/support_mass", "objective/target_shift",
         "objective/clipped_gain", "objective/clipped_loss", "advantage/tail_share",
-        "controller/active", "controller/preview_scale", "adapter/mass_kept",
+        "controller/active", "controller/preview_scale", "adapter/mass_kept", "kl/topk_mass",
+        "objective/ties", "objective/accuracy", "gradient_penalty/clipped",
+        "rollout/equal_share", "rollout/filler_share",
+        "oracle/share_mean", "oracle/tie_share", "oracle/trimmed_share",
     }
 )  # fmt: skip
 """From 0 to 1."""
@@ -24,10 +27,10 @@ SHARES = frozenset(
 NOT_NEGATIVE = frozenset(
     {
         "kl/ref_token_exact", "kl/ref_token_k3", "kl/old_token_k3", "kl/rollout_token_k3",
-        "kl/rollout_token_abs", "correction/weight_mean", "correction/ratio_mean", "correction/ratio_min",
-        "correction/ratio_max",
+        "kl/rollout_token_abs", "kl/anchor_token_exact", "correction/weight_mean", "correction/ratio_mean",
+        "correction/ratio_min", "correction/ratio_max",
         "policy/entropy_token", "policy/ratio_mean", "policy/ratio_max", "policy/grad_norm", "policy/lr",
-        "policy/epochs",
+        "policy/epochs", "policy/anchor_distance", "policy/anchor_moved", "policy/step_norm",
         "objective/divergence", "objective/divergence_max", "objective/response_weight",
         "objective/response_weight_gain", "objective/ratio_variance", "objective/multiplier", "objective/prefix_ratio",
         "objective/sequence_ratio", "objective/target_ratio", "objective/bound_low", "objective/bound_high",
@@ -38,6 +41,8 @@ NOT_NEGATIVE = frozenset(
         "adapter/rank_mean", "adapter/rank_min", "adapter/rank_max",
         "preference/invert_loss", "preference/punish_loss", "preference/retain_loss", "preference/retain_kl",
         "triage/retain", "triage/invert", "triage/punish",
+        "gradient_penalty/norm", "gradient_penalty/norm_after", "gradient_penalty/share", "gradient_penalty/moved",
+        "rollout/further", "oracle/votes", "objective/score_margin",
     }
 )  # fmt: skip
 """From 0 on. The estimator k1 is not among them: it may be negative."""
