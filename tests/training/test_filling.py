@@ -1,5 +1,6 @@
 """Dynamic sampling: which groups an update learns from, what is told of the others, and what it costs."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +11,12 @@ import torch
 
 from safelab.contracts import Reward
 from safelab.maths.seeds import derive_seed
+from safelab.results.replay.steps import replay, run_signals
 from safelab.training import filling, rollouts
 from safelab.training.clock import Clock
 from safelab.training.components import Components
 from safelab.training.filling import Filled, filled_batch, judged
+from safelab.training.lifecycle.run import train
 from safelab.training.loop import train_update
 from safelab.training.state import TrainState, initial_state
 from safelab.types import Judged
@@ -161,3 +164,19 @@ def test_a_resumed_run_is_the_uninterrupted_one(algorithm: str, tmp_path: Path) 
 def test_without_it_a_row_has_none_of_its_metrics(tmp_path: Path) -> None:
     row = trained(small(tmp_path, "algorithm=grpo", "updates=1"))[2][0]
     assert not [name for name in row if name.startswith("rollout/") or name == "time/refill_s"]
+
+
+def test_a_controller_hears_the_reward_first_drawn_and_a_replay_hears_it_too(tmp_path: Path) -> None:
+    """SAFE's threshold follows the reward; by hand, it hears the rows' own."""
+    config = small(
+        tmp_path, "algorithm=grpo", "controller=safe", "rollout.dynamic_sampling=5", "optimizer.lr=1e-2", "updates=4"
+    )
+    parts = replace(parts_of(config), reward=Coin(0.1))
+    outcome = train(parts, config, ["test"], "test")
+    lines = [json.loads(line) for line in (outcome.directory / "metrics.jsonl").read_text().splitlines()]
+    assert any(line["rollout/further"] for line in lines)
+    heard = run_signals(outcome.directory)
+    assert [(each.reward_mean, each.n_sequences) for each in heard] == [(line["reward/mean"], SIZE) for line in lines]
+    thresholds = [line["threshold"] for line in replay(parts.controller, heard)]
+    assert [line["controller/threshold"] for line in lines] == thresholds
+    assert len(set(thresholds)) == len(lines)

@@ -103,7 +103,11 @@ from support.runs import parts_of, resolved, small
         (["algorithm=dpo", "optimizer.gradient_penalty.coef=1"], "optimizer.gradient_penalty.coef must be 0 with"),
         (
             ["algorithm=ema_pg", "policy/adapter=lora"],
-            "policy/adapter must be none with controller/reference=moving, got",
+            "policy/adapter must be none with controller/reference=moving, got lora",
+        ),
+        (
+            ["algorithm=ema_pg", "policy/adapter=adaptive_lora"],
+            "policy/adapter must be none with controller/reference=moving, got adaptive_lora",
         ),
         (
             ["algorithm=ema_pg", "policy.dtype=bfloat16"],
@@ -138,8 +142,13 @@ from support.runs import parts_of, resolved, small
         (["algorithm=ppo", "rollout.dynamic_sampling=1"], "got 1, with rollout.samples_per_prompt=1: one response"),
         (
             ["algorithm=remax", "rollout.samples_per_prompt=2", "rollout.dynamic_sampling=1"],
-            "got 1, with advantage=greedy_baseline, which compares with a greedy response",
+            "got 1, with advantage=greedy_baseline, which compares with more than the other responses to a prompt",
         ),
+        (
+            ["algorithm=ppo", "rollout.samples_per_prompt=2", "rollout.dynamic_sampling=1"],
+            "got 1, with advantage=gae, which compares with more than the other responses to a prompt",
+        ),
+        (["algorithm=dar", "rollout.dynamic_sampling=1"], "with advantage=monte_carlo_batch, which compares with more"),
         (
             ["algorithm=dpo", "rollout.dynamic_sampling=1"],
             "must be 0 with preference=dpo, which learns from no rollout",

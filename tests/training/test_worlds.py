@@ -20,6 +20,9 @@ def test_the_world_of_tasks_brings_its_own() -> None:
 def test_they_may_be_others() -> None:
     assert names("world=exact", "reward=tiny_rm", "evaluator=none") == ("tasks", "tiny_rm", "none")
     assert names("world=exact", "algorithm=dvpo", "data=tasks") == ("tasks", "right_answer", "right_answer")
+    assert names("world=exact", "algorithm=var", "reward=tiny_rm") == ("tasks", "tiny_rm", "right_answer")
+    nested = ("data=perturbed", "data@data.of=tasks", "reward=perturbed", "reward@reward.of=right_answer")
+    assert names("world=exact", *nested)[:2] == ("perturbed", "perturbed")
     assert resolved("world=exact", "rollout.max_new_tokens=6")["rollout"]["max_new_tokens"] == 6
 
 
@@ -32,6 +35,13 @@ def test_they_may_be_others() -> None:
         (["world=exact", "evaluator=gold_reviews"], "evaluator must be right_answer or none with data=tasks, got gold"),
         (["reward=right_answer"], "reward must not be right_answer with data=reviews, got right_answer: no review is"),
         (["evaluator=right_answer"], "evaluator must not be right_answer with data=reviews"),
+        (["data=perturbed", "data@data.of=tasks"], "data must not be tasks in a world of reviews"),
+        (["world=exact", "data=perturbed", "data@data.of=reviews"], "data must be tasks with world=exact"),
+        (["world=exact", "reward=perturbed", "reward@reward.of=gold_reviews"], "reward must be right_answer or none"),
+        (["world=exact", "evaluator=reward", "reward@evaluator.of=gold_reviews"], "evaluator must be right_answer or"),
+        (["evaluator=reward", "reward@evaluator.of=right_answer"], "evaluator must not be right_answer with data=rev"),
+        (["world=exact", "algorithm=var"], "reward must not be right_answer with preference=var, which scores pairs"),
+        (["world=exact", "algorithm=trace"], "preference must not be trace with world=exact, where nothing scores"),
     ],
 )
 def test_what_belongs_to_the_other_world_is_refused_in_one_line(overrides: list[str], said: str) -> None:

@@ -115,11 +115,19 @@ def _dynamic_sampling(config: Mapping[str, Any]) -> list[str]:
         lines += [f"{must} with rollout.staleness={rollout['staleness']}: further rollouts would be fresh ones"]
     if rollout["samples_per_prompt"] < 2:
         lines += [f"{must} with rollout.samples_per_prompt=1: one response to a prompt has nothing to be equal to"]
-    if "greedy" in find("advantage", advantage).needs:
+    elif not _compares_groups(config):
         lines += [
-            f"{must} with advantage={advantage}, which compares with a greedy response: equal rewards teach it, too"
+            f"{must} with advantage={advantage}, which compares with more than the other responses to a prompt: equal "
+            "rewards teach it, too"
         ]
     return lines
+
+
+def _compares_groups(config: Mapping[str, Any]) -> bool:
+    """Whether responses to a prompt whose rewards are equal teach nothing."""
+    if config["advantage"].get("baseline") == "group_mean":
+        return True
+    return any("groups" in find(group, config[group]["name"]).needs for group in ("advantage", "objective"))
 
 
 def _rollback(config: Mapping[str, Any]) -> list[str]:

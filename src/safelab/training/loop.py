@@ -75,8 +75,8 @@ def learn(parts: Components, state: TrainState, rollout: Rollout, aside: Aside, 
         scored, first_pass = stages.score_with_pass(
             parts, rollout, reward_seq, filled.batch.gold_seq, keep=reuses_pass(parts, rollout)
         )
-        signals = stages.observe(scored)
-        heard = signals if parts.policy.moving is None else stages.observe(scored.for_training)
+        signals = told(filled, stages.observe(scored))
+        heard = signals if parts.policy.moving is None else told(filled, stages.observe(scored.for_training))
         if parts.controller.step_every == "rollout":
             state = replace(state, controller=parts.controller.step(state.controller, heard))
         plan = planned(parts, state)
@@ -107,6 +107,13 @@ def learn(parts: Components, state: TrainState, rollout: Rollout, aside: Aside, 
         row={**row, **adapted, **crashes},
         samples=sample_records(parts, filled.first, update),
         events=events,
+    )
+
+
+def told(filled: Filled, signals: Signals) -> Signals:
+    """The signals with the reward of the prompts first drawn: a batch without equal groups has one near the middle."""
+    return (
+        signals if filled.batch is filled.first else replace(signals, reward_mean=float(filled.first.reward_seq.mean()))
     )
 
 

@@ -250,7 +250,7 @@ def test_gold_is_ranked_by_means_over_the_same_seeds(reports: list[dict[str, Any
                          if run["arm"] == arm and run["counted"] and run["seed"] in seeds]  # fmt: skip
                 assert len(found) == len(seeds)
                 assert not seeds or sum(found) / len(found) == pytest.approx(mean)
-        if match := re.search(r"optimises, (.*) ends? highest \((.*?)\) and (.*) lowest \((.*?)\)", line):
+        if match := re.search(r"By the gold score, (.*) ends? highest \((.*?)\) and (.*) lowest \((.*?)\)", line):
             best, worst = value_of(match.group(2)), value_of(match.group(4))
             assert best > worst
             assert best == pytest.approx(max(means.values()), abs=0.006)

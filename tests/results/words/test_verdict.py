@@ -154,8 +154,7 @@ def gold_said(levels: Levels, arms: list[ArmRow] | None = None) -> list[str]:
 def test_the_gold_score_and_who_parted_from_it() -> None:
     arms = [arm("ppo", gold_final=1.0, crashes={"hacking": 2}), arm("safe", gold_final=3.0, crashes={"hacking": 0})]
     assert gold_said(gold({"safe": 3.0, "ppo": 1.0}), arms) == [
-        "By the gold score, which no arm optimises, safe ends highest (3.00) and ppo lowest (1.00), "
-        "over the 8 seeds that all of them have.",
+        "By the gold score, safe ends highest (3.00) and ppo lowest (1.00), over the 8 seeds that all of them have.",
         "The reward stayed up while the gold score fell (reward hacking) for ppo in 2 of 8 runs: "
         "there a high reward is no sign of quality.",
     ]

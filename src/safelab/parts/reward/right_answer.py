@@ -2,7 +2,8 @@
 
     r = 1 [the response is the right answer, and gave its end token]
 
-Words are compared, so that spaces do not matter. Nothing but the answer earns anything: it cannot be gamed.
+Words are compared, so that neither spaces nor special tokens (which are no words) matter. Nothing but the answer earns
+anything: it cannot be gamed.
 """
 
 from collections.abc import Sequence

@@ -32,7 +32,7 @@ from safelab.results.words.definitions import constants_of, definitions
 from safelab.results.words.limits import limits, notes
 from safelab.results.words.standing import diverged_said, unfinished_said
 from safelab.results.words.verdict import verdict
-from safelab.results.words.voted import voted_by_gold_said
+from safelab.results.words.voted import paid_by_gold_said, voted_by_gold_said
 from safelab.runlog.schema import strict_json
 
 MOST_DRAWN = 10
@@ -81,6 +81,7 @@ def build_report(loaded: RunSet, choices: Choices) -> Report:
         *diverged_said(arms, ranks, choices.crash_policy, measures[0]),
         *not_alike_said([arm.name for arm in arms], baseline, settings),
         *voted_by_gold_said(loaded),
+        *paid_by_gold_said(loaded),
     ]
     said = verdict(arms, comparisons, baseline, measures, equal_kl, gold, caveats, named_baselines(loaded))
     found = Report(

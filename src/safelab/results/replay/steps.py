@@ -27,6 +27,9 @@ METRIC_OF = {
 EPISODES = "episodes"
 """The metric that counts the responses written so far; its steps are the batches."""
 
+FURTHER = "rollout/further"
+"""Rollouts of an update besides the first, each as large, of all of which one batch is trained on."""
+
 COLUMNS = ("step", *(field.name for field in fields(Plan)))
 
 
@@ -77,6 +80,8 @@ def run_signals(directory: Path) -> list[Signals]:
     if lacking := [metric for metric in needed if metric not in metrics or not metrics[metric].notna().any()]:
         raise DataError(f"{directory} must hold rows with {', '.join(needed)}; it lacks {', '.join(lacking)}")
     batch = metrics[EPISODES].diff().fillna(metrics[EPISODES])
+    if FURTHER in metrics:  # a controller is told of the responses that were trained on
+        batch = batch / (1 + metrics[FURTHER].fillna(0))
     wrote = (batch > 0) & (batch <= EXACT)
     metrics, batch = metrics[wrote], batch[wrote]
     columns = {name: metrics[metric] for name, metric in heard_in(metrics.columns).items() if metric in metrics}

@@ -43,23 +43,23 @@ def gold_said(arms: Sequence[ArmRow], gold: Levels | None, measures: Sequence[Me
 
 def _order(gold: Levels, measure: Measure) -> list[str]:
     """Highest and lowest over the same seeds; arms that are printed alike are not ranked."""
-    beginning = "By the gold score, which no arm optimises,"
+    beginning = "By the gold score"
     lacking = (
         f"; {text.listed(gold.without)} {'has' if len(gold.without) == 1 else 'have'} none" if gold.without else ""
     )
     if not gold.seeds:
-        return [f"{beginning} the arms cannot be ranked: they have no seed in common{lacking}."]
+        return [f"{beginning}, the arms cannot be ranked: they have no seed in common{lacking}."]
     shown = {arm: text.number(mean, measure.digits) for arm, mean in zip(gold.arms, gold.means, strict=True)}
     best, worst = shown[gold.arms[0]], shown[gold.arms[-1]]
     n = len(gold.seeds)
     where = f"over the {n} seeds that all of them have" if n > 1 else "on the one seed that all of them have"
     if best == worst:
-        return [f"{beginning} all of {text.listed(gold.arms)} end alike ({best}), {where}{lacking}."]
+        return [f"{beginning}, all of {text.listed(gold.arms)} end alike ({best}), {where}{lacking}."]
     first = [arm for arm in gold.arms if shown[arm] == best]
     last = [arm for arm in gold.arms if shown[arm] == worst]
     ends = "ends" if len(first) == 1 else "end"
     return [
-        f"{beginning} {text.listed(first)} {ends} highest ({best}) and {text.listed(last)} lowest ({worst}), "
+        f"{beginning}, {text.listed(first)} {ends} highest ({best}) and {text.listed(last)} lowest ({worst}), "
         f"{where}{lacking}."
     ]
 
