@@ -101,6 +101,10 @@ from support.runs import parts_of, resolved, small
             "policy/adapter must be none with controller/reference=moving, got",
         ),
         (
+            ["algorithm=ema_pg", "policy/adapter=adaptive_lora"],
+            "policy/adapter must be none with controller/reference=moving, got adaptive_lora",
+        ),
+        (
             ["algorithm=ema_pg", "policy.dtype=bfloat16"],
             "policy.dtype must be float32 with controller/reference=moving",
         ),

@@ -26,16 +26,17 @@ def _moving(config: Mapping[str, Any]) -> list[str]:
     controller, policy, objective = config["controller"], config["policy"], config["objective"]["name"]
     if controller.get("reference", {}).get("name", "frozen") == "frozen":
         return []
-    refused = {
-        "policy/adapter": (policy.get("adapter", {}).get("name"), "lora", "none", "its reference is the policy itself"),
-        "policy.sharding": (policy.get("sharding"), "layers", "none", "the copy is whole"),
-        "policy.compile": (policy.get("compile"), True, "false", "compiled layers cannot be copied"),
-        "policy.dtype": (policy.get("dtype"), "bfloat16", "float32", "its small moves would be lost in rounding"),
+    adapter = policy.get("adapter", {}).get("name")
+    refused: dict[str, tuple[Any, set[Any], str, str]] = {
+        "policy/adapter": (adapter, {"lora", "adaptive_lora"}, "none", "its reference is the policy itself"),
+        "policy.sharding": (policy.get("sharding"), {"layers"}, "none", "the copy is whole"),
+        "policy.compile": (policy.get("compile"), {True}, "false", "compiled layers cannot be copied"),
+        "policy.dtype": (policy.get("dtype"), {"bfloat16"}, "float32", "its small moves would be lost in rounding"),
     }
     lines = [
         f"{key} must be {must} with controller/reference=moving, got {'true' if found is True else found}: {reason}"
-        for key, (found, refuse, must, reason) in refused.items()
-        if found == refuse
+        for key, (found, those, must, reason) in refused.items()
+        if found in those
     ]
     idle = all(controller.get(part, {}).get("name") == "none" for part in ("penalty", "momentum"))
     if idle and "reference" not in find("objective", objective).needs:
