@@ -26,13 +26,9 @@ def _moving(config: Mapping[str, Any]) -> list[str]:
     controller, policy, objective = config["controller"], config["policy"], config["objective"]["name"]
     if controller.get("reference", {}).get("name", "frozen") == "frozen":
         return []
+    adapter = policy.get("adapter", {}).get("name")
     refused: dict[str, tuple[Any, set[Any], str, str]] = {
-        "policy/adapter": (
-            policy.get("adapter", {}).get("name"),
-            {"lora", "adaptive_lora"},
-            "none",
-            "its reference is the policy itself",
-        ),
+        "policy/adapter": (adapter, {"lora", "adaptive_lora"}, "none", "its reference is the policy itself"),
         "policy.sharding": (policy.get("sharding"), {"layers"}, "none", "the copy is whole"),
         "policy.compile": (policy.get("compile"), {True}, "false", "compiled layers cannot be copied"),
         "policy.dtype": (policy.get("dtype"), {"bfloat16"}, "float32", "its small moves would be lost in rounding"),

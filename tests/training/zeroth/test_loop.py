@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from safelab.parts.policy.adapter.adaptive_lora import factors
 from safelab.training.lifecycle import checkpoint
 from support.runs import algorithms_by_votes, by_votes, numbers, parts_of, run, small, trained
 
@@ -76,6 +77,15 @@ def test_a_resumed_run_writes_the_rows_of_an_uninterrupted_one(
     assert numbers(again) == numbers(rows)
     last = [checkpoint.newest(one.directory / "checkpoints")[0] for one in (whole, resumed)]
     assert len({(path / "policy" / f"{file}.safetensors").read_bytes() for path in last if path}) == 1
+
+
+def test_an_adapter_that_cuts_its_updates_does_so_by_votes_too(tmp_path: Path) -> None:
+    adapter = ["policy/adapter=adaptive_lora", "policy.adapter.rank=4", "policy.adapter.every=2", "optimizer.mu=1.0"]
+    parts, _, rows = trained(by_votes(tmp_path, *adapter, "updates=4"))
+    assert [row["update"] for row in rows if "adapter/rank_mean" in row] == [1, 3]
+    for b, a in factors(parts.policy.module).values():
+        directions = int((torch.linalg.svdvals(b @ a) > 1e-6).sum())
+        assert 1 <= directions <= rows[3]["adapter/rank_max"] < 4
 
 
 def test_a_checkpoint_of_before_there_were_votes_is_gone_on_with(tmp_path: Path) -> None:

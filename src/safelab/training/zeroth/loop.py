@@ -45,6 +45,7 @@ def zeroth_update(parts: Components, state: TrainState) -> Step:
     with clock.span("step"):
         set_rates(parts, state)
         norm, step_norm = climb(parts, state, ballot)
+        adapted = parts.policy.after_update(update, state.optimizers.policy)
 
     counters = advance(parts, state.counters, [rollout, *written], ballot.votes)
     row = fetched(
@@ -65,7 +66,7 @@ def zeroth_update(parts: Components, state: TrainState) -> Step:
     detectors, crashes = detect_step(parts.detectors, state.detectors, row, parts.rollout.batch_size)
     return Step(
         state=replace(state, detectors=detectors, counters=counters),
-        row={**row, **crashes},
+        row={**row, **adapted, **crashes},
         samples=sample_records(parts, scored, update),
         events=[],
     )
