@@ -45,6 +45,14 @@ def test_a_run_that_learns_from_pairs_makes_no_passes_to_watch() -> None:
         guard("policy/lr").verdict(row)
 
 
+def test_a_run_by_votes_makes_no_passes_to_watch() -> None:
+    """The presets of both guards name the loss; it has none."""
+    row = {"update": 0, "oracle/votes": 8, **KL}
+    assert guard("policy/loss", "kl/old_token_k3").verdict(row) is None
+    with pytest.raises(RunFailed, match="got 'policy/lr'"):
+        guard("policy/lr").verdict(row)
+
+
 def test_a_name_that_the_run_does_not_have_is_told() -> None:
     with pytest.raises(RunFailed, match=r"got 'policy/los': did you mean 'policy/loss'\?"):
         guard("policy/los").verdict({"update": 0, "policy/loss": 0.5})

@@ -52,10 +52,12 @@ class Watch(Guard):
 
 
 OF_PASSES = ("policy/loss", "kl/old_token_k3")
-"""Metrics of the passes over a rollout, which a run that learns from pairs does not make."""
+"""Metrics of the passes over a rollout, which a run that learns from pairs, or by votes, does not make."""
 
 
 def of_another_kind(name: str, row: Mapping[str, Any]) -> bool:
     """Whether runs of the row's kind have no such metric: the defaults serve those without critic or passes, too."""
     groups = {key.split("/")[0] for key in row}
-    return (name.startswith("critic/") and "critic" not in groups) or (name in OF_PASSES and "preference" in groups)
+    return (name.startswith("critic/") and "critic" not in groups) or (
+        name in OF_PASSES and not groups.isdisjoint({"preference", "oracle"})
+    )
