@@ -34,6 +34,17 @@ def test_what_two_arms_spent(make_run: MakeRun, tmp_path: Path) -> None:
     assert '<section id="cost">' in render(report)
 
 
+def test_a_gradient_penalty_takes_two_backward_passes_a_step(make_run: MakeRun, tmp_path: Path) -> None:
+    two_arms(make_run)
+    for arm, coef in (("gr", 1e-3), ("none", 0.0)):
+        optimizer = {**PPO["optimizer"], "gradient_penalty": {"coef": coef}}
+        make_run(arm, columns={"episodes": [32, 64]}, config={"optimizer": optimizer})
+    spent = {
+        row.arm: (row.steps, row.backward) for row in build_report(load([tmp_path]), Choices(baseline="ppo")).costs
+    }
+    assert (spent["gr"], spent["none"]) == ((16.0, 32.0), (16.0, 16.0))
+
+
 def test_nothing_is_said_where_nobody_votes(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("ppo", columns={"episodes": [32, 64]}, config=PPO)
     report = build_report(load([tmp_path]), Choices())

@@ -18,8 +18,8 @@ VOTES = "votes"
 HEADS = ("Arm", "Responses written", "Oracle votes", "Optimiser steps", "Backward passes")
 
 HOW = (
-    "Means over runs. A backward pass is one over a minibatch, however it is cut. The labels that a reward model was "
-    "made from are not counted."
+    "Means over runs. A backward pass is one over a minibatch, however it is cut; with a gradient penalty there are two. "
+    "The labels that a reward model was made from are not counted."
 )
 
 
@@ -38,6 +38,9 @@ def cells(row: CostRow) -> list[str]:
 
 def _row(arm: str, runs: Sequence[LoadedRun]) -> CostRow:
     steps = [steps_of(run.record.metrics, run.record.config) for run in runs]
+    passes = [
+        None if made is None else made * _gradients(run.record.config) for run, made in zip(runs, steps, strict=True)
+    ]
     by_votes = [VOTES in run.record.metrics for run in runs]
     return CostRow(
         arm=arm,
@@ -46,7 +49,7 @@ def _row(arm: str, runs: Sequence[LoadedRun]) -> CostRow:
             [_last(run.record.metrics, VOTES) if voted else 0.0 for run, voted in zip(runs, by_votes, strict=True)]
         ),
         steps=_mean(steps),
-        backward=_mean([0.0 if voted else made for made, voted in zip(steps, by_votes, strict=True)]),
+        backward=_mean([0.0 if voted else made for made, voted in zip(passes, by_votes, strict=True)]),
     )
 
 
@@ -58,6 +61,11 @@ def steps_of(rows: pd.DataFrame, config: Mapping[str, Any]) -> float | None:
         return None
     made = numbers_of(rows, "policy/epochs")
     return float((made.sum() if len(made) else epochs * len(rows)) * minibatches)
+
+
+def _gradients(config: Mapping[str, Any]) -> int:
+    """Of each step: a penalty on the gradient's norm takes a second one."""
+    return 2 if config.get("optimizer", {}).get("gradient_penalty", {}).get("coef") else 1
 
 
 def _last(rows: pd.DataFrame, name: str) -> float | None:
