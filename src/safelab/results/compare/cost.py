@@ -18,8 +18,8 @@ VOTES = "votes"
 HEADS = ("Arm", "Responses written", "Oracle votes", "Optimiser steps", "Backward passes")
 
 HOW = (
-    "Means over runs. A backward pass is one over a minibatch, however it is cut; with a gradient penalty there are two. "
-    "The labels that a reward model was made from are not counted."
+    "Means over runs. A backward pass is one over a minibatch, however it is cut; a gradient penalty takes two "
+    "a step. The labels that a reward model was made from are not counted."
 )
 
 
