@@ -48,6 +48,12 @@ def test_it_makes_policy_and_reward_model_and_prints_what_was_measured(pretrain,
     assert other_seeds.out.count("perplexity") == 1
 
 
+def test_a_reward_model_that_another_reward_holds_is_made(pretrain, tmp_path: Path) -> None:
+    done = pretrain("reward=perturbed", "reward@reward.of=tiny_rm", *SMALL)
+    assert done.code == 0, done
+    assert made(tmp_path) == ["language_model", "reward_model"]
+
+
 def test_a_run_without_a_critic_finds_its_value_model_made(pretrain, tmp_path: Path, monkeypatch, capfd) -> None:
     done = pretrain("algorithm=dvpo", *SMALL)
     assert done.code == 0, done

@@ -55,7 +55,8 @@ def make(config: Mapping[str, Any], say: Callable[[str], None]) -> list[Path]:
 
     world, cache, seed = WorldOptions(**config["world"]), cache_directory(), config["seed"]
     places = [ensure_language_model(world, cache, say)]
-    if config["reward"]["name"] == "tiny_rm":
+    # In a world of reviews always: another reward may hold it, and a sweep's other arms may have it.
+    if config["world"].get("tasks") is None or config["reward"]["name"] == "tiny_rm":
         places.append(ensure_reward_model(world, seed, cache, say))
     advantage = config["advantage"]
     if advantage["name"] == "static_value" and advantage["path"] is None:
