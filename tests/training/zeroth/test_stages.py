@@ -1,6 +1,7 @@
 """Perturbations that leave no trace, votes that can be cast again, and an estimate that meets autograd's gradient."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,17 @@ def test_with_the_same_noise_and_no_way_to_go_both_write_the_same_and_nobody_vot
     assert (votes.votes, votes.tie_seq.all(), votes.gap_seq.abs().max()) == (0, True, 0.0)
     own = write_perturbed(parts_of(by_votes(tmp_path, "optimizer.mu=1e-9")), prompts, 0)
     assert [text for one in own for text in one.responses] != [*rollout.responses]
+
+
+def test_one_text_with_its_end_and_without_is_put_to_the_vote(tmp_path: Path) -> None:
+    parts = parts_of(by_votes(tmp_path, "optimizer.noise=same", "optimizer.mu=1e-9", "optimizer.perturbations=1"))
+    prompts = rollouts.draw_prompts(parts, 0)
+    rollout = rollouts.roll_out(parts, prompts, 0)
+    (other,) = write_perturbed(parts, prompts, 0)
+    ended_seq = other.ended_seq.clone()
+    ended_seq[0] = ~ended_seq[0]
+    votes = vote(parts, score(parts, rollout), [replace(other, ended_seq=ended_seq)], 0)
+    assert votes.tie_seq.tolist() == [False, *[True] * (len(ended_seq) - 1)]
 
 
 def test_votes_are_binomial_by_the_link(tmp_path: Path) -> None:

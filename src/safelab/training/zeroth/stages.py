@@ -97,8 +97,8 @@ def oracle_scores(parts: Components, scored: Scored, written: Sequence[Rollout])
         RunFailed: reward or evaluator raised, or there is no such score.
     """
     prompts, of_gold = scored.rollout.prompts, perturbing(parts).oracle.of == "gold"
-    ended = [end for rollout in written for end in rollout.ended_seq.tolist()]
-    judged = (prompts.texts, responses_of(written), ended, prompts.columns)
+    responses, ended = zip(*responses_of(written), strict=True)
+    judged = (prompts.texts, responses, ended, prompts.columns)
     found = gold_of(parts, *judged) if of_gold else reward_of(parts, *judged)
     own = scored.gold_seq if of_gold else scored.reward_seq
     if found is None or own is None:
@@ -106,9 +106,9 @@ def oracle_scores(parts: Components, scored: Scored, written: Sequence[Rollout])
     return own, torch.tensor(found, device=own.device)
 
 
-def responses_of(written: Sequence[Rollout]) -> list[str]:
-    """The perturbed policies' responses, in the order of the rows."""
-    return [response for rollout in written for response in rollout.responses]
+def responses_of(written: Sequence[Rollout]) -> list[tuple[str, bool]]:
+    """Responses, and whether each gave its end token, in the order of the rows."""
+    return [row for rollout in written for row in zip(rollout.responses, rollout.ended_seq.tolist(), strict=True)]
 
 
 def vote(parts: Components, scored: Scored, written: Sequence[Rollout], update: int) -> Ballot:
@@ -119,7 +119,7 @@ def vote(parts: Components, scored: Scored, written: Sequence[Rollout], update: 
     oracle, seed = perturbing(parts).oracle, parts.settings.seed
     own, other = oracle_scores(parts, scored, written)
     chances = preferred(oracle.link, wide(other - own) / oracle.link_temperature).tolist()
-    pairs = zip(responses_of(written), scored.rollout.responses, strict=True)
+    pairs = zip(responses_of(written), responses_of([scored.rollout]), strict=True)
     ties = torch.tensor([one == another for one, another in pairs])
     shares = [
         0.5 if tie else float((numpy_generator(seed, "votes", update, row).random(oracle.votes) < chance).mean())
