@@ -25,7 +25,16 @@ HEAD = """# All methods
 Every preset of `algorithm=`, with its page. *Needs*: beside a policy, prompts and a reward. *Bounds*: what keeps the
 policy near where it was. *Claims* are their authors' own, from abstracts and code, and nobody here has checked them at
 their size. The last two columns: what we found in our two [embedded worlds](../worlds.md), at the best of five learning
-rates each; [what that does and does not say](../stability.md).
+rates each; – where the study has not been made yet. What was measured before both worlds were there, and what it does
+and does not say: [Which stabiliser holds](../stability.md).
+
+*Fidelity*, of the formula: *paper* follows the paper's text, *from notes* where only public notes on it or frameworks'
+code were read; *authors' code* follows what the authors released, also where it departs from their text; *inferred*
+fills gaps by choices of ours; *analogue* carries a method made for something else over to language models. Each page
+says what departs.
+
+Beside any method: [corrections](corrections.md) for rollouts off the policy, a [gradient penalty or a moving
+reference](regularisers.md), an [adaptive rank](adaptive_lora.md).
 
 Made from `docs/algorithms/methods.csv` and `docs/studies/` by `python -m scripts.tools.method_index`.
 """
@@ -40,7 +49,9 @@ COLUMNS = (
     "Tasks: share right, crashed",
 )
 
-FIDELITY = re.compile(r"^# fidelity: (paper|authors_code|inferred|analogue)", re.MULTILINE)
+NOT_MEASURED = "–"
+
+FIDELITY = re.compile(r"^# fidelity: (paper(?:, from notes)?|authors_code|inferred|analogue)", re.MULTILINE)
 
 
 def main() -> None:
@@ -96,14 +107,14 @@ def anchor(file: Path, name: str) -> str:
 def in_small(row: Row | None) -> str:
     """Gold score, KL and hacked runs in the world of reviews."""
     if row is None:
-        return ""
+        return NOT_MEASURED
     return f"{with_interval(row, 'gold_final')}, {number(float(row['kl_final']), 2)}, {row['hacking']} of {row['runs']}"
 
 
 def in_exact(row: Row | None) -> str:
     """Share of right answers, and runs whose reward crashed, in the world of tasks."""
     if row is None:
-        return ""
+        return NOT_MEASURED
     return f"{with_interval(row, 'reward_final')}, {row['reward']} of {row['runs']}"
 
 

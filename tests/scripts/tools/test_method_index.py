@@ -39,7 +39,7 @@ def test_what_a_study_found_stands_in_its_row() -> None:
     row = {"method": "ppo", "runs": "5", "hacking": "2", **numbers, **tasks}
     assert method_index.in_small(row) == "1.23 [1.20, \u22121.30], 0.46, 2 of 5"
     assert method_index.in_exact(row) == "0.50 [0.25, 0.75], 1 of 5"
-    assert method_index.in_small(None) == ""
+    assert method_index.in_small(None) == "–"
 
 
 def test_the_readme_counts_them_and_links_each_that_it_names() -> None:
