@@ -23,10 +23,10 @@ Row = Mapping[str, str]
 HEAD = """# All methods
 
 Every preset of `algorithm=`, with its page. *Needs*: beside a policy, prompts and a reward. *Bounds*: what keeps the
-policy near where it was. *Claims* are their authors' own, from abstracts and code, and nobody here has checked them at
-their size. The last two columns: what we found in our two [embedded worlds](../worlds.md), at the best of five learning
-rates each; – where the study has not been made yet. What was measured before both worlds were there, and what it does
-and does not say: [Which stabiliser holds](../stability.md).
+policy near where it was. *Claims* are their authors' own, from abstracts, code and public notes, and nobody here has
+checked them at their size. The last two columns: what we found in our two [embedded worlds](../worlds.md), at the best
+of five learning rates each; – where the study has not been made yet. What was measured before both worlds were there,
+and what it does and does not say: [Which stabiliser holds](../stability.md).
 
 *Fidelity*, of the formula: *paper* follows the paper's text, *from notes* where only public notes on it or frameworks'
 code were read; *authors' code* follows what the authors released, also where it departs from their text; *inferred*

@@ -112,7 +112,10 @@ def _dynamic_sampling(config: Mapping[str, Any]) -> list[str]:
         return []
     lines, must = [], f"rollout.dynamic_sampling must be 0, got {rollout['dynamic_sampling']},"
     if rollout["staleness"] > 0:
-        lines += [f"{must} with rollout.staleness={rollout['staleness']}: further rollouts would be fresh ones"]
+        lines += [
+            f"{must} with rollout.staleness={rollout['staleness']}: further rollouts would be fresh ones; add "
+            "rollout.dynamic_sampling=0"
+        ]
     if rollout["samples_per_prompt"] < 2:
         lines += [f"{must} with rollout.samples_per_prompt=1: one response to a prompt has nothing to be equal to"]
     elif not _compares_groups(config):

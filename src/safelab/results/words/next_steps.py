@@ -40,7 +40,7 @@ def next_steps(report: Report, arguments: Sequence[str], folders: Sequence[str])
     if (more := _more_seeds(report)) is not None:
         steps.append((more, "more seeds: the runs that are done stay"))
     if report.primary != GOLD and "--metric" not in arguments and any(arm.estimates[GOLD].n for arm in counted):
-        steps.append((shlex.join([*again, "--metric", GOLD]), "the score that nothing optimises, first"))
+        steps.append((shlex.join([*again, "--metric", GOLD]), "by the gold score, first"))
     if not steps and folders:
         steps.append((shlex.join(["safelab", "runs", *folders]), "every run in one line"))
     return steps[:MOST] or [("safelab report --help", "measures, baselines, choices of runs")]
